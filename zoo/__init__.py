@@ -1,0 +1,48 @@
+"""The MNIST model zoo on PyTorch Lightning.
+
+>>> import zoo
+>>> model = zoo.load_pretrained("dropout_batchnorm")  # a trained network, in eval mode
+>>> zoo.list_models()  # what there is
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from zoo.data import MNISTDataModule
+    from zoo.errors import UsageError
+    from zoo.members import list_models, model_info
+    from zoo.pretrained import create_model, load_pretrained
+
+__all__ = [
+    "MNISTDataModule",
+    "UsageError",
+    "create_model",
+    "list_models",
+    "load_pretrained",
+    "model_info",
+]
+
+_HOMES = {
+    "MNISTDataModule": "zoo.data",
+    "UsageError": "zoo.errors",
+    "create_model": "zoo.pretrained",
+    "list_models": "zoo.members",
+    "load_pretrained": "zoo.pretrained",
+    "model_info": "zoo.members",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # PEP 562: torch and Lightning take seconds to import, so nothing is imported before it is asked for.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""What happens around a model while it trains and predicts."""

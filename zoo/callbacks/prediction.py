@@ -1,0 +1,138 @@
+"""What ``zoo predict`` leaves behind: every probability in one file, and a picture."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from zoo.errors import UsageError
+from zoo.files import atomic_path
+
+
+class PredictionReport(Callback):
+    """Write ``predictions.csv`` and ``predictions.png`` after a prediction, and print a summary.
+
+    The CSV has one row per image in the data set's order: index, label, prediction and ten probabilities.
+
+    Args:
+        output_dir: Folder for both files.
+        seed: Chooses the images in the picture at random.
+        indices: Shows these images instead, by their row in the archive.
+        count: How many images to choose, 1 to 100.
+
+    Raises:
+        UsageError: ``count`` or an index is out of range, or the folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        output_dir: str = "predictions",
+        seed: int = 0,
+        indices: list[int] | None = None,
+        count: int = 25,
+    ) -> None:
+        if not 1 <= count <= 100:
+            raise UsageError(f"count is {count}, but a picture shows 1 to 100 images.")
+        self.output_dir = Path(output_dir)
+        self.seed = seed
+        self.indices = indices
+        self.count = count
+        self._parts: list[tuple[Tensor, ...]] = []
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep a batch's probabilities with the images, labels and indices that they belong to."""
+        images, labels, indices = batch
+        pixels = (images * 255).round().to(torch.uint8)
+        self._parts.append(tuple(part.cpu() for part in (indices, labels, outputs, pixels)))
+
+    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put all devices' predictions into the data set's order and write them."""
+        own = tuple(torch.cat(column) for column in zip(*self._parts, strict=True))
+        self._parts.clear()
+        shares: list[Any] = [own]
+        if trainer.world_size > 1:
+            shares = [None] * trainer.world_size
+            torch.distributed.all_gather_object(shares, own)
+        if not trainer.is_global_zero:
+            return
+        indices, labels, probabilities, images = (torch.cat(column) for column in zip(*shares, strict=True))
+        order = indices.argsort()
+        self._write(indices[order], labels[order], probabilities[order], images[order])
+
+    def _write(self, indices: Tensor, labels: Tensor, probabilities: Tensor, images: Tensor) -> None:
+        table = self.output_dir / "predictions.csv"
+        picture = self.output_dir / "predictions.png"
+        chosen = self._choose(indices)
+        predictions = probabilities.argmax(dim=1)
+        with atomic_path(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["index", "label", "prediction", *(f"p{digit}" for digit in range(probabilities.shape[1]))])
+            for index, label, prediction, row in zip(
+                indices.tolist(), labels.tolist(), predictions.tolist(), probabilities.tolist(), strict=True
+            ):
+                writer.writerow([index, label, prediction, *(f"{p:.8g}" for p in row)])
+        draw_grid(images[chosen], indices[chosen], labels[chosen], predictions[chosen], picture)
+        wrong = predictions != labels
+        print(f"{len(labels):,} images, {int(wrong.sum()):,} errors, accuracy {1 - wrong.double().mean():.4f}")
+        if wrong.any():
+            pairs, counts = torch.stack([labels, predictions])[:, wrong].unique(dim=1, return_counts=True)
+            (true, taken), often = pairs[:, counts.argmax()].tolist(), int(counts.max())
+            print(f"Most often:    a {true} taken for a {taken}, {often} times")
+        print(f"Probabilities: {table}")
+        print(f"Picture:       {picture}")
+
+    def _choose(self, indices: Tensor) -> Tensor:
+        if self.indices is None:
+            generator = torch.Generator().manual_seed(self.seed)
+            return torch.randperm(len(indices), generator=generator)[: self.count].sort().values
+        positions = {index: position for position, index in enumerate(indices.tolist())}
+        unknown = [index for index in self.indices if index not in positions]
+        if unknown or not self.indices:
+            raise UsageError(f"indices is {self.indices}, but images are numbered 0 to {len(indices) - 1}.")
+        return torch.tensor([positions[index] for index in self.indices])
+
+
+def draw_grid(images: Tensor, indices: Tensor, labels: Tensor, predictions: Tensor, path: Path) -> None:
+    """Draw images with label and prediction, the wrong ones in a red frame with a cross in their title.
+
+    Args:
+        images: uint8 ``(N, 1, 28, 28)``.
+        indices: int64 ``(N,)``, shown small.
+        labels: int64 ``(N,)``.
+        predictions: int64 ``(N,)``.
+        path: The PNG to write.
+    """
+    from matplotlib.figure import Figure
+
+    columns = min(5, len(images)) if len(images) <= 25 else 10
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(1.5 * columns, 1.75 * rows), layout="constrained")
+    for position, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        axes.set(xticks=[], yticks=[])
+        if position >= len(images):
+            axes.set_axis_off()
+            continue
+        label, prediction = int(labels[position]), int(predictions[position])
+        axes.imshow(images[position, 0], cmap="gray_r", vmin=0, vmax=255)
+        axes.set_xlabel(f"image {int(indices[position])}", fontsize=7, color="0.4", labelpad=2)
+        if label == prediction:
+            axes.set_title(f"{label}", fontsize=11)
+            axes.spines[:].set_color("0.8")
+        else:
+            axes.set_title(f"✗ {label}, taken for {prediction}", fontsize=9, color="#b30000", weight="bold")
+            axes.spines[:].set(color="#b30000", linewidth=2.5)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)

@@ -1,0 +1,84 @@
+"""Progress a person can follow: a bar while an epoch runs, and a line when it is over."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
+
+
+class EpochLines(TQDMProgressBar):
+    """A bar with the epoch's running cost where there is a terminal, and one line per epoch everywhere.
+
+    A line says the epoch's mean cost as the lecture's programs do, what was validated, and the seconds it took.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=20, leave=False)
+        self._started = 0.0
+        self._finished_epoch: tuple[int, float] | None = None
+
+    def init_train_tqdm(self) -> Tqdm:
+        """Return the epoch's bar, silent where the output is no terminal."""
+        silent = self.is_disabled or not sys.stderr.isatty()
+        return Tqdm(desc="Training", disable=silent, leave=False, dynamic_ncols=True, smoothing=0)
+
+    def init_validation_tqdm(self) -> Tqdm:
+        """Evaluation takes a moment: no bar."""
+        return Tqdm(disable=True)
+
+    init_test_tqdm = init_validation_tqdm
+    init_predict_tqdm = init_validation_tqdm
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, int | str | float]:
+        """Return what stands behind the bar: the cost so far in this epoch."""
+        cost = getattr(pl_module, "running_cost", None)
+        return {"cost": f"{cost():.4f}"} if cost is not None else {}
+
+    def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
+        """Start the clock; the figures of the epoch before are complete only now."""
+        self._print_line(trainer)
+        self._started = time.perf_counter()
+        super().on_train_epoch_start(trainer, *_)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop the clock."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self._finished_epoch = (trainer.current_epoch + 1, time.perf_counter() - self._started)
+
+    def on_train_end(self, *args: Any) -> None:
+        """Print the last epoch's line."""
+        super().on_train_end(*args)
+        self._print_line(args[0])
+
+    def _print_line(self, trainer: Trainer) -> None:
+        if self._finished_epoch is None or not trainer.is_global_zero:
+            return
+        epoch, seconds = self._finished_epoch
+        self._finished_epoch = None
+        figures = trainer.callback_metrics
+        of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+        parts = [f"Epoch {epoch:>{len(of) - 1 if of else 3}}{of}"]
+        for name, label in {"train_loss": "cost", "val_loss": "val_loss", "val_acc": "val_acc"}.items():
+            if name in figures:
+                parts.append(f"{label} {figures[name]:.4f}")
+        Tqdm.write("   ".join([*parts, f"{seconds:.1f} s"]), file=sys.stdout)
+
+
+def describe_run(name: str, trainer: Trainer, model: LightningModule, seed: int | bool) -> str:
+    """Return one line: what is trained, how large it is, on what, from which seed."""
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        where = torch.cuda.get_device_name(device)
+    elif device.type == "cpu":
+        where = f"CPU with {torch.get_num_threads()} threads"
+    else:
+        where = device.type.upper()
+    count = f"{trainer.world_size} × " if trainer.world_size > 1 else ""
+    return f"{name}: {parameters:,} parameters, training on {count}{where}, seed {seed}"

@@ -1,0 +1,61 @@
+"""The command ``zoo``: one command, many verbs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+import zoo
+from zoo.errors import UsageError, unknown_name
+
+VERBS = {
+    "fit": ("zoo.cli.trainer", "train a member, or a network of your own"),
+    "validate": ("zoo.cli.trainer", "evaluate a checkpoint on the validation images"),
+    "test": ("zoo.cli.trainer", "evaluate a checkpoint on the official 10,000 test images"),
+    "predict": ("zoo.cli.trainer", "write a checkpoint's probabilities for the test images, and a picture"),
+    "list": ("zoo.cli.listing", "list the members"),
+}
+"""Verb to (module with a ``run(verb, arguments)``, what it does); a module is imported when its verb is used."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, or 2 after a mistake of the user's.
+
+    Args:
+        arguments: The words after ``zoo``; None takes them from the process.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except UsageError as error:
+        print(f"zoo: {error}", file=sys.stderr)
+        return 2
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0
+    if words[0] == "--version":
+        print(f"zoo {zoo.__version__}")
+        return 0
+    verb, *rest = words
+    if verb not in VERBS:
+        raise unknown_name("command", verb, VERBS)
+    run: Callable[[str, list[str]], int] = importlib.import_module(VERBS[verb][0]).run
+    return run(verb, rest)
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}}  {purpose}" for verb, (_, purpose) in VERBS.items())
+    return f"""usage: zoo COMMAND ...
+
+The MNIST model zoo on PyTorch Lightning.
+
+{verbs}
+
+  zoo fit --config configs/deep_relu_xavier.yaml     train a member
+  zoo COMMAND --help                                 what a command takes
+  zoo --version"""

@@ -1,0 +1,98 @@
+"""Images in memory, a whole batch by one indexing call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+Batch = tuple[Tensor, ...]
+
+
+class ImageBatches(Dataset[Batch]):
+    """A data set that hands a `DataLoader` whole batches.
+
+    The images stay uint8 in memory, on whichever device they were given, and become float32 in [0, 1] batch by
+    batch: fetching 100 images this way costs what indexing the tensor costs, where converting them one by one
+    through PIL costs more than training a small network does.
+
+    Args:
+        images: uint8 ``(N, 28, 28)``.
+        labels: int64 ``(N,)``.
+        rows: int64 ``(N,)``, each example's row in its source archive.
+        with_indices: Whether batches carry their rows as a third tensor.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, rows: Tensor, *, with_indices: bool = False) -> None:
+        self.images = images
+        self.labels = labels
+        self.rows = rows
+        self.with_indices = with_indices
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Batch:
+        return tuple(part[0] for part in self.__getitems__([index]))
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Return ``(images, labels)`` or ``(images, labels, rows)`` for the given positions.
+
+        ``images`` is float32 ``(B, 1, 28, 28)`` in [0, 1].
+        """
+        chosen = torch.as_tensor(indices, dtype=torch.int64, device=self.images.device)
+        images = self.images.index_select(0, chosen).unsqueeze(1).to(torch.float32).div_(255)
+        labels = self.labels.index_select(0, chosen)
+        if self.with_indices:
+            return images, labels, self.rows.index_select(0, chosen)
+        return images, labels
+
+    def select(self, positions: Tensor) -> ImageBatches:
+        """Return the data set of these positions only."""
+        return ImageBatches(
+            self.images[positions],
+            self.labels[positions],
+            self.rows[positions],
+            with_indices=self.with_indices,
+        )
+
+    def to(self, device: torch.device) -> ImageBatches:
+        """Return the same data on ``device``."""
+        return ImageBatches(
+            self.images.to(device),
+            self.labels.to(device),
+            self.rows.to(device),
+            with_indices=self.with_indices,
+        )
+
+
+def balanced_subset(labels: Tensor, size: int, seed: int) -> Tensor:
+    """Choose positions of ``size`` examples, every class as often as every other (or once more, if it must be).
+
+    Args:
+        labels: int64 ``(N,)``.
+        size: How many examples to choose, at least 1.
+        seed: The same seed chooses the same examples, and a larger size contains each smaller one's
+            examples as far as the classes' shares allow.
+
+    Returns:
+        int64 ``(size,)``, ascending.
+
+    Raises:
+        ValueError: A class has fewer examples than its share.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = torch.randperm(len(labels), generator=generator)
+    classes = labels.unique()
+    share, extra = divmod(size, len(classes))
+    larger = torch.randperm(len(classes), generator=generator)[:extra].tolist()
+    chosen = []
+    for order, label in enumerate(classes):
+        of_class = shuffled[labels[shuffled] == label]
+        wanted = share + (order in larger)
+        if len(of_class) < wanted:
+            raise ValueError(f"class {int(label)} has {len(of_class)} examples, {wanted} are wanted")
+        chosen.append(of_class[:wanted])
+    return torch.cat(chosen).sort().values

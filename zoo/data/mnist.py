@@ -1,0 +1,157 @@
+"""The DataModule that every member shares."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from zoo.data.archives import default_data_dir, stage
+from zoo.data.batches import Batch, ImageBatches, balanced_subset
+from zoo.data.sampler import ExactSampler
+from zoo.errors import UsageError
+
+TRAINING_IMAGES = 60_000
+"""Images in the official training archives; the test archives hold 10,000 more."""
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+class MNISTDataModule(LightningDataModule):
+    """MNIST as batches ``(images, labels)``: float32 ``(B, 1, 28, 28)`` in [0, 1] and int64 ``(B,)`` in 0..9.
+
+    The first ``val_size`` of the 60,000 training images are the validation set, the others the training set; the
+    10,000 test images are only ever the test set. The archives come with the package: nothing is downloaded.
+    LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 1998.
+
+    Args:
+        data_dir: Where the files lie or are put, as torchvision has them (``MNIST/raw/…``). None means the
+            folder named by the environment variable ``ZOO_DATA``, or else ``zoo`` in the user's cache folder.
+        batch_size: Images in a training step, over all devices together, so that a config trains the same network
+            on one device and on several; a multiple of the number of devices.
+        eval_batch_size: Images in a batch of validation, test and prediction; changes no result.
+        val_size: Images for validation, 0 to 59,999. With 0 all 60,000 are trained on and nothing is validated.
+        num_train: Train on this many images only, every class equally often; None means all.
+        seed: Chooses the order of the training images in each epoch; None means the seed given to
+            ``seed_everything``, or 0.
+        subset_seed: Chooses the ``num_train`` images.
+        with_indices: Batches become ``(images, labels, indices)``, with each example's row in its archive.
+
+    Raises:
+        UsageError: A size is out of range.
+    """
+
+    def __init__(
+        self,
+        data_dir: str | None = None,
+        batch_size: int = 100,
+        eval_batch_size: int = 1000,
+        val_size: int = 5000,
+        num_train: int | None = None,
+        seed: int | None = None,
+        subset_seed: int = 0,
+        with_indices: bool = False,
+    ) -> None:
+        super().__init__()
+        for name, size in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
+            if size < 1:
+                raise UsageError(f"{name} is {size}, but a batch holds at least 1 image.")
+        if not 0 <= val_size < TRAINING_IMAGES:
+            raise UsageError(
+                f"val_size is {val_size}, but it must be 0 to {TRAINING_IMAGES - 1}: it is taken from the "
+                f"{TRAINING_IMAGES} training images and must leave some to train on."
+            )
+        if num_train is not None and not 1 <= num_train <= TRAINING_IMAGES - val_size:
+            raise UsageError(
+                f"num_train is {num_train}, but it must be 1 to {TRAINING_IMAGES - val_size}, "
+                f"the training images that val_size {val_size} leaves."
+            )
+        for name, value in {"seed": seed or 0, "subset_seed": subset_seed}.items():
+            if value < 0:
+                raise UsageError(f"{name} is {value}, but a seed is 0 or more.")
+        self.save_hyperparameters()
+        self.data_dir = Path(data_dir).expanduser() if data_dir else default_data_dir()
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.val_size = val_size
+        self.num_train = num_train
+        self.seed = seed if seed is not None else int(os.environ.get("PL_GLOBAL_SEED", 0))
+        self.subset_seed = subset_seed
+        self.with_indices = with_indices
+        self._splits: dict[str, ImageBatches] = {}
+
+    def prepare_data(self) -> None:
+        """Stage the archives; called by Lightning in one process of each machine."""
+        stage(self.data_dir)
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read what ``stage`` (fit, validate, test, predict or None for all) needs into memory."""
+        if stage in ("fit", "validate", None) and "train" not in self._splits:
+            archive = self._read(train=True)
+            self._splits["validation"] = archive.select(torch.arange(self.val_size))
+            training = torch.arange(self.val_size, len(archive))
+            if self.num_train is not None:
+                training = training[balanced_subset(archive.labels[training], self.num_train, self.subset_seed)]
+            self._splits["train"] = archive.select(training)
+        if stage in ("test", "predict", None) and "test" not in self._splits:
+            self._splits["test"] = self._read(train=False)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the training set, in an order that is a function of (seed, epoch)."""
+        processes = self.trainer.world_size if self.trainer else 1
+        if self.batch_size % processes:
+            lower = self.batch_size - self.batch_size % processes
+            raise UsageError(
+                f"batch_size {self.batch_size} cannot be shared by {processes} devices equally: "
+                f"choose {lower or processes} or {lower + processes}."
+            )
+        return self._loader("train", self.batch_size // processes, training=True)
+
+    def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        """Batches of the validation set; an empty list, which Lightning skips, when ``val_size`` is 0."""
+        return self._loader("validation", self.eval_batch_size) if self.val_size else []
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the official test set, in the archive's order."""
+        return self._loader("test", self.eval_batch_size)
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the official test set with their indices, so that predictions can be put into order."""
+        return self._loader("test", self.eval_batch_size, with_indices=True)
+
+    def _read(self, *, train: bool) -> ImageBatches:
+        from torchvision.datasets import MNIST
+
+        try:
+            archive = MNIST(str(self.data_dir), train=train, download=False)
+        except RuntimeError as error:
+            raise UsageError(f"No MNIST in {self.data_dir}: call prepare_data() first.") from error
+        labels = archive.targets.to(torch.int64)
+        return ImageBatches(archive.data, labels, torch.arange(len(labels)), with_indices=self.with_indices)
+
+    def _loader(
+        self, split: str, batch_size: int, *, training: bool = False, with_indices: bool = False
+    ) -> DataLoader[Batch]:
+        if self.trainer:
+            # On an accelerator the images live there, and no batch is ever copied.
+            self._splits[split] = self._splits[split].to(self.trainer.strategy.root_device)
+        dataset = self._splits[split]
+        if with_indices:
+            dataset = ImageBatches(dataset.images, dataset.labels, dataset.rows, with_indices=True)
+        sampler = ExactSampler(
+            len(dataset),
+            shuffle=training,
+            seed=self.seed,
+            num_replicas=self.trainer.world_size if self.trainer else 1,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            equal_shares=training,
+        )
+        # A worker process would have to copy to us what already lies in our own memory.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        return DataLoader(dataset, batch_size=batch_size, sampler=sampler, num_workers=0, collate_fn=_as_it_is)

@@ -1,0 +1,25 @@
+"""The one exception that means: the user made a mistake, and this sentence says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class UsageError(ValueError):
+    """A mistake of the user's, told in one sentence; the command line prints it and exits with status 2."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for a name that is not among the known ones, with the close matches first.
+
+    Args:
+        kind: What the name should have named, for example ``"activation"``.
+        name: What the user wrote.
+        known: The names that exist.
+    """
+    import difflib
+
+    names = sorted(known)
+    close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"the names are: {', '.join(names)}."
+    return UsageError(f"Unknown {kind} {name!r}: {hint}")

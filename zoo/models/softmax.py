@@ -1,0 +1,30 @@
+"""Softmax regression: the network without a hidden layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from zoo.initialisers import initialise
+from zoo.models.classifier import Classifier
+
+
+class SoftmaxRegression(Classifier):
+    """Multinomial logistic regression, 784-10: logits = xW + b.
+
+    Args:
+        weight_init: Initial values of W, a name in `zoo.initialisers`.
+        bias_init: Initial values of b: zeros, uniform or normal.
+        **training: How it is trained, as in `Classifier`.
+    """
+
+    def __init__(self, weight_init: str = "normal", bias_init: str = "normal", **training: Any) -> None:
+        super().__init__(**training)
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+        initialise(self.net[1], weight_init, bias_init)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""
+        logits: Tensor = self.net(images)
+        return logits
