@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.class_paths import class_path_of
 from zoo.errors import UsageError
 from zoo.files import atomic_path
 
@@ -32,11 +33,6 @@ class Checkpoint:
     state_dict: dict[str, Tensor]
     content: dict[str, Any]
     """Everything, as Lightning wrote it."""
-
-
-def class_path_of(cls: type) -> str:
-    """Return the dotted path under which a class is defined."""
-    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:

@@ -59,9 +59,7 @@ def list_models(filter: str = "*", pretrained: bool = False) -> list[str]:
         pretrained: Keep the members that ship a trained network.
     """
     names = sorted(path.stem for path in (root() / "configs").glob("*.yaml"))
-    return [
-        name for name in names if fnmatch.fnmatchcase(name, filter) and (not pretrained or name in read_index())
-    ]
+    return [name for name in names if fnmatch.fnmatchcase(name, filter) and (not pretrained or name in read_index())]
 
 
 def model_info(name: str) -> ModelInfo:

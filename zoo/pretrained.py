@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from typing import Any
 
 import yaml
 
 from zoo.checkpoint import load_into, read_checkpoint
+from zoo.class_paths import import_class
 from zoo.errors import UsageError
 from zoo.members import list_models, model_info
 from zoo.models import Classifier
@@ -61,10 +61,9 @@ def load_pretrained(name: str) -> Classifier:
 
 
 def _zoo_class(class_path: str) -> type[Classifier]:
-    module, _, name = class_path.rpartition(".")
-    if module != "zoo" and not module.startswith("zoo."):
+    if not class_path.startswith("zoo."):
         raise UsageError(f"{class_path} is not a class of this zoo.")
-    found = getattr(importlib.import_module(module), name)
+    found = import_class(class_path)
     if not (isinstance(found, type) and issubclass(found, Classifier)):
         raise UsageError(f"{class_path} is not a classifier.")
     return found

@@ -77,7 +77,8 @@ def describe_run(name: str, trainer: Trainer, model: LightningModule, seed: int 
     if device.type == "cuda":
         where = torch.cuda.get_device_name(device)
     elif device.type == "cpu":
-        where = f"CPU with {torch.get_num_threads()} threads"
+        threads = torch.get_num_threads()
+        where = f"CPU with {threads} thread{'s' * (threads > 1)}"
     else:
         where = device.type.upper()
     count = f"{trainer.world_size} × " if trainer.world_size > 1 else ""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-
+from zoo.cli.arguments import ShortErrorParser
 from zoo.members import ModelInfo, list_models, model_info
 
 
 def run(verb: str, arguments: list[str]) -> int:
     """Print the table of members and return the exit status."""
-    parser = argparse.ArgumentParser(prog="zoo list", description="List the members of the zoo.")
+    parser = ShortErrorParser(prog="zoo list", description="List the members of the zoo.")
     parser.add_argument("filter", nargs="?", default="*", help='a shell pattern, for example "deep*"')
     options = parser.parse_args(arguments)
     members = [model_info(name) for name in list_models(options.filter)]

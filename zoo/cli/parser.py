@@ -1,13 +1,22 @@
-"""The parser of the Trainer's verbs: every mistake ends with one sentence and exit status 2."""
+"""The parser of the Trainer's verbs: every complaint is one sentence, with exit status 2."""
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import re
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from pytorch_lightning.cli import LightningArgumentParser
 
+from zoo.class_paths import import_class
 from zoo.errors import UsageError
+
+# What jsonargparse says around its reason when a class's arguments are wrong.
+_NOISE = re.compile(
+    r"Does not validate against any|Subtypes:|Errors:$|Expected a <class 'NoneType'>|Given value|"
+    r"Parser key \"(model|data)\":$|Expected a path but"
+)
 
 
 class ZooArgumentParser(LightningArgumentParser):
@@ -18,23 +27,56 @@ class ZooArgumentParser(LightningArgumentParser):
         if not self.exit_on_error:
             # An inner parser, one of several types that are tried in turn: its caller goes on with the next.
             super().error(message, ex)
-        usage = _find_usage_error(ex)
-        raise usage if usage is not None else UsageError(_one_sentence(message)) from ex
+        raise find_usage_error(ex) or UsageError(self._explain(message)) from ex
+
+    def _explain(self, message: str) -> str:
+        if "arguments are required" in message and "model" in message:
+            return "Say what to run: --config configs/NAME.yaml, or --model CLASS with its arguments."
+        if unknown := re.search(r"unrecognized arguments: (--[\w.]+)", message):
+            known = {flag for action in self._actions for flag in action.option_strings}
+            return f"Unknown flag {unknown[1]}{_hint(unknown[1], known)}; `zoo COMMAND --help` lists them all."
+        return one_sentence(message)
 
 
-def _find_usage_error(error: BaseException | None) -> UsageError | None:
+def find_usage_error(error: BaseException | None) -> UsageError | None:
+    """Return the `UsageError` that an exception was raised from, if there is one."""
     while error is not None and not isinstance(error, UsageError):
         error = error.__cause__ or error.__context__
     return error
 
 
-def _one_sentence(message: str) -> str:
-    lines = [line.strip().removeprefix("- ") for line in message.strip().splitlines() if line.strip()]
-    return re.sub(r"\s+", " ", "; ".join(lines))[:600]
+def one_sentence(message: str) -> str:
+    """Reduce jsonargparse's report of several lines to its reason."""
+    lines = [line.strip().removeprefix("- ") for line in message.strip().splitlines()]
+    lines = [line for line in lines if line and not _NOISE.match(line)]
+    owner = next((found[1] for line in lines if (found := re.match(r"Problem with given class_path '(.+)'", line))), "")
+    lines = [line for line in lines if not line.startswith("Problem with given class_path")]
+    text = " ".join(lines)
+    text = re.sub(r"<class '(?:[\w.]+\.)?(\w+)'>", r"\1", text)
+    text = re.sub(r'Parser key "([\w.]+)":', r"\1:", text)
+    text = text.replace("Expected a dot import path string:", "There is no class of the name").replace(
+        "Got value:", "Got"
+    )
+    if option := re.search(r"Option '(\w+)' is not accepted", text):
+        text = (
+            f"{owner.rpartition('.')[2]} has no argument {option[1]!r}{_hint(option[1], _arguments_of(owner)) or '.'}"
+        )
+    return text[:500] or message
+
+
+def _hint(wrong: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(wrong, sorted(known), n=1, cutoff=0.6)
+    return f": did you mean {close[0]}?" if close else ""
+
+
+def _arguments_of(class_path: str) -> set[str]:
+    # The class is the config's own, already imported to be checked against.
+    ancestors = import_class(class_path).__mro__ if class_path else ()
+    return {name for cls in ancestors if "__init__" in vars(cls) for name in inspect.signature(cls.__init__).parameters}
 
 
 def find_values(words: list[str], *flags: str) -> list[tuple[int, str]]:
-    """Return the values given to any of ``flags`` as (position of the value, value)."""
+    """Return the values given to any of ``flags`` as (position of the word that holds the value, value)."""
     found: list[tuple[int, str]] = []
     for position, word in enumerate(words):
         if word in flags and position + 1 < len(words):
@@ -44,7 +86,7 @@ def find_values(words: list[str], *flags: str) -> list[tuple[int, str]]:
     return found
 
 
-def replace_value(words: list[str], position: int, value: Any) -> None:
+def replace_value(words: list[str], position: int, value: object) -> None:
     """Replace a value that `find_values` found, in place."""
     flag, equals, _ = words[position].partition("=")
     words[position] = f"{flag}={value}" if equals and flag.startswith("-") else str(value)

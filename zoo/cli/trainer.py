@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -15,10 +17,11 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from zoo.callbacks.prediction import PredictionReport
 from zoo.callbacks.progress import EpochLines, describe_run
-from zoo.checkpoint import Checkpoint, check_fits, class_path_of, read_checkpoint
-from zoo.cli.parser import ZooArgumentParser, find_values, replace_value
+from zoo.checkpoint import Checkpoint, check_fits, read_checkpoint
+from zoo.class_paths import class_path_of, import_class
+from zoo.cli.parser import ZooArgumentParser, find_usage_error, find_values, one_sentence, replace_value
 from zoo.data import MNISTDataModule
-from zoo.errors import UsageError
+from zoo.errors import UsageError, unknown_name
 from zoo.members import list_models, model_info
 from zoo.models import Classifier
 
@@ -43,6 +46,8 @@ class ZooCLI(LightningCLI):
             load_from_checkpoint_support=False,
             save_config_kwargs={"overwrite": True},
             parser_class=ZooArgumentParser,
+            # An abbreviated flag that works today means something else, or two things, once another flag comes.
+            parser_kwargs={"allow_abbrev": False} | {verb: {"allow_abbrev": False} for verb in self.subcommands()},
             trainer_defaults={"num_sanity_val_steps": 0, "enable_model_summary": False},
             args=arguments,
         )
@@ -66,7 +71,7 @@ class ZooCLI(LightningCLI):
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         if subcommand == "predict":
-            parser.add_class_arguments(PredictionReport, "report", instantiate=False)
+            parser.add_class_arguments(PredictionReport, fail_untyped=False)
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -106,9 +111,7 @@ class ZooCLI(LightningCLI):
         self._check_same_network(config.model, self.checkpoint, ignore=() if resuming else TRAINING_ARGUMENTS)
 
     def _check_same_network(self, model: Any, checkpoint: Checkpoint, ignore: tuple[str, ...]) -> None:
-        from jsonargparse._util import import_object
-
-        described = class_path_of(import_object(model.class_path))
+        described = class_path_of(import_class(model.class_path))
         if checkpoint.class_path not in (None, described, model.class_path):
             raise UsageError(
                 f"{checkpoint.path} holds a {checkpoint.class_path}, but the config describes a {described}: "
@@ -128,11 +131,24 @@ class ZooCLI(LightningCLI):
         if self.checkpoint is not None:
             check_fits(self.model, self.checkpoint)
 
+    def instantiate_classes(self) -> None:
+        """Make data, network and Trainer; what a constructor says of a wrong argument is all the user need read."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError) as error:
+            if usage := find_usage_error(error):
+                raise usage from error
+            if "Does not validate against" in str(error):
+                raise UsageError(one_sentence(str(error))) from error
+            raise
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the Trainer with the zoo's loggers and callbacks."""
         trainer = self._get(self.config_init, "trainer")
         if self.subcommand != "fit":
             self.save_config_callback = None
+            self._parser(self.subcommand).callback_keys.clear()
+            kwargs["enable_checkpointing"] = False
         if trainer.get("logger") in (None, True):
             kwargs["logger"] = self._loggers(trainer) if self.subcommand == "fit" else False
         kwargs["callbacks"] = [*_as_list(trainer.get("callbacks")), *self._callbacks(trainer)]
@@ -150,7 +166,8 @@ class ZooCLI(LightningCLI):
         if trainer.get("enable_progress_bar") is not False:
             callbacks.append(EpochLines())
         if self.subcommand == "predict":
-            callbacks.append(PredictionReport(**self._get(self.config, "report").as_dict()))
+            names = inspect.signature(PredictionReport).parameters
+            callbacks.append(PredictionReport(**{name: self._get(self.config, name) for name in names}))
         return callbacks
 
     @property
@@ -166,9 +183,9 @@ class ZooCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Test the trained network on the official test set and say where it lies."""
-        kept = self.trainer.checkpoint_callback
         if self.trainer.fast_dev_run or self.trainer.interrupted:
             return
+        kept = self.trainer.checkpoint_callback
         path = kept.best_model_path if isinstance(kept, ModelCheckpoint) else ""
         self.trainer.test(
             self.model, datamodule=self.datamodule, ckpt_path=path or None, verbose=False, weights_only=True
@@ -176,10 +193,12 @@ class ZooCLI(LightningCLI):
         if not self.trainer.is_global_zero:
             return
         print(self._test_line())
-        if isinstance(kept, ModelCheckpoint) and path:
-            shown = _short(Path(kept.last_model_path or path) if kept.monitor == "step" else Path(path))
-            print(f"Checkpoint: {shown}")
-            print(f"Test it:    zoo test --config {_short(Path(self.trainer.log_dir or '.'))}/config.yaml --ckpt_path {shown}")
+        if path:
+            last = Path(path).with_name("last.ckpt")
+            # The link is the easier name, where it leads to the same network.
+            shown = _short(last if last.exists() and last.samefile(path) else Path(path))
+            config = _short(Path(self.trainer.log_dir or ".") / "config.yaml")
+            print(f"Checkpoint: {shown}\nTest it:    zoo test --config {config} --ckpt_path {shown}")
 
     def after_test(self) -> None:
         """Say the test set's accuracy and number of errors."""
@@ -194,7 +213,7 @@ class ZooCLI(LightningCLI):
 def run(verb: str, arguments: list[str]) -> int:
     """Run a Trainer's verb and return the exit status."""
     _quieten_lightning()
-    _resolve_member_names(arguments)
+    _resolve_configs(arguments)
     try:
         ZooCLI([verb, *arguments])
     except MisconfigurationException as error:
@@ -202,15 +221,33 @@ def run(verb: str, arguments: list[str]) -> int:
     return 0
 
 
-def _resolve_member_names(words: list[str]) -> None:
+def _resolve_configs(words: list[str]) -> None:
+    """Replace a member's name by its config's path, and refuse a config that cannot be read."""
     for position, value in find_values(words, "--config", "-c"):
-        if not Path(value).is_file() and value in list_models():
-            replace_value(words, position, model_info(value).config)
+        if not Path(value).exists() and value in list_models():
+            value = str(model_info(value).config)
+            replace_value(words, position, value)
+        try:
+            content = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise unknown_name("config", value, list_models()) from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UsageError(f"The config {value} cannot be read as YAML: {' '.join(str(error).split())}.") from error
+        if not isinstance(content, dict):
+            raise UsageError(f"The config {value} is no config: it needs model, data and trainer (see configs/).")
 
 
 def _quieten_lightning() -> None:
     """Keep Lightning's advertisement and its per-run inventory of hardware out of the way; ours is one line."""
-    dropped = ("💡", "GPU available", "TPU available", "HPU available", "`Trainer.fit` stopped", "Restor", "Loaded model")
+    dropped = (
+        "💡",
+        "GPU available",
+        "TPU available",
+        "HPU available",
+        "`Trainer.fit` stopped",
+        "Restor",
+        "Loaded model",
+    )
     for name in ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.trainer.connectors"):
         logging.getLogger(name).addFilter(lambda record: not record.getMessage().startswith(dropped))
 

@@ -12,7 +12,8 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from zoo.checkpoint import CLASS_PATH, class_path_of, load_into, read_checkpoint
+from zoo.checkpoint import CLASS_PATH, load_into, read_checkpoint
+from zoo.class_paths import class_path_of
 from zoo.errors import UsageError, unknown_name
 from zoo.metrics import ClassificationTotals
 
@@ -181,5 +182,7 @@ class Classifier(LightningModule):
             del figures["errors"]
         # The totals are summed over the devices already; "max" over equal values lets every device have them exactly.
         self.log_dict(
-            {f"{split}_{name}": value.float() for name, value in figures.items()}, reduce_fx="max", sync_dist=True
+            {f"{split}_{name}": value.float() for name, value in figures.items()},
+            reduce_fx="max",
+            sync_dist=True,
         )

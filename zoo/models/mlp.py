@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,7 +52,7 @@ class MLP(Classifier):
             raise UsageError(f"dropout is {dropout}, but it is the probability of dropping a unit: 0 ≤ p < 1.")
         sizes = [784, *hidden_sizes, 10]
         layers: list[nn.Module] = [nn.Flatten()]
-        for depth, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False), start=1):
+        for depth, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes), start=1):
             linear = nn.Linear(fan_in, fan_out, bias=not batch_norm)
             initialise(linear, weight_init, bias_init)
             layers.append(linear)

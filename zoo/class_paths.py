@@ -1,0 +1,22 @@
+"""Classes as dotted paths, the form in which configs and checkpoints name them."""
+
+from __future__ import annotations
+
+import importlib
+
+
+def class_path_of(cls: type) -> str:
+    """Return the dotted path under which a class is defined."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def import_class(class_path: str) -> type:
+    """Import a class by its path; only ever to be called with a path that the user wrote or the zoo ships.
+
+    Raises:
+        ImportError: There is no such module.
+        AttributeError: The module has no such name.
+    """
+    module, _, name = class_path.rpartition(".")
+    found: type = getattr(importlib.import_module(module), name)
+    return found
