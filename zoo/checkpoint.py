@@ -93,13 +93,13 @@ def write_weights(model: nn.Module, arguments: Mapping[str, Any], path: Path) ->
     Raises:
         UsageError: The file cannot be written.
     """
-    import pytorch_lightning
+    from importlib.metadata import version
 
     content = {
         "state_dict": {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()},
         "hyper_parameters": {CLASS_PATH: class_path_of(type(model)), **arguments},
         # Lightning migrates files by the version that wrote them and warns of files without one.
-        "pytorch-lightning_version": pytorch_lightning.__version__,
+        "pytorch-lightning_version": version("pytorch-lightning"),
     }
     with atomic_path(path) as temporary:
         torch.save(content, temporary)

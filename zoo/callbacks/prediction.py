@@ -126,7 +126,7 @@ def draw_grid(images: Tensor, indices: Tensor, labels: Tensor, predictions: Tens
             axes.set_axis_off()
             continue
         label, prediction = int(labels[position]), int(predictions[position])
-        axes.imshow(images[position, 0], cmap="gray_r", vmin=0, vmax=255)
+        axes.imshow(images[position, 0].numpy(), cmap="gray_r", vmin=0, vmax=255)
         axes.set_xlabel(f"image {int(indices[position])}", fontsize=7, color="0.4", labelpad=2)
         if label == prediction:
             axes.set_title(f"{label}", fontsize=11)

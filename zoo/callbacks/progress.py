@@ -35,7 +35,9 @@ class EpochLines(TQDMProgressBar):
     init_test_tqdm = init_validation_tqdm
     init_predict_tqdm = init_validation_tqdm
 
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, int | str | float]:
+    def get_metrics(
+        self, trainer: Trainer, pl_module: LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
         """Return what stands behind the bar: the cost so far in this epoch."""
         cost = getattr(pl_module, "running_cost", None)
         return {"cost": f"{cost():.4f}"} if cost is not None else {}

@@ -72,7 +72,8 @@ def _hint(wrong: str, known: set[str]) -> str:
 def _arguments_of(class_path: str) -> set[str]:
     # The class is the config's own, already imported to be checked against.
     ancestors = import_class(class_path).__mro__ if class_path else ()
-    return {name for cls in ancestors if "__init__" in vars(cls) for name in inspect.signature(cls.__init__).parameters}
+    constructors = [vars(cls)["__init__"] for cls in ancestors if "__init__" in vars(cls)]
+    return {name for constructor in constructors for name in inspect.signature(constructor).parameters}
 
 
 def find_values(words: list[str], *flags: str) -> list[tuple[int, str]]:

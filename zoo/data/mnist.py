@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -19,7 +20,7 @@ TRAINING_IMAGES = 60_000
 """Images in the official training archives; the test archives hold 10,000 more."""
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Any:
     return batch
 
 
@@ -115,7 +116,11 @@ class MNISTDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Batches of the validation set; an empty list, which Lightning skips, when ``val_size`` is 0."""
-        return self._loader("validation", self.eval_batch_size) if self.val_size else []
+        if self.val_size:
+            return self._loader("validation", self.eval_batch_size)
+        # It is the intention: the user asked for no validation.
+        warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
+        return []
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Batches of the official test set, in the archive's order."""

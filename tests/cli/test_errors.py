@@ -1,0 +1,136 @@
+"""A user's mistake ends with one sentence and exit status 2, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from zoo.checkpoint import write_weights
+from zoo.cli import main
+from zoo.models import MLP
+
+FIT = ["fit", "--config", "deep_relu_xavier", "--trainer.accelerator", "cpu"]
+
+
+def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run the command line, check that it ends as a mistake should, return its one sentence."""
+    before = sorted(Path().rglob("*"))
+    assert main(arguments) == 2
+    written = capsys.readouterr()
+    assert sorted(Path().rglob("*")) == before
+    assert written.err.startswith("zoo: ")
+    assert written.err.count("\n") == 1
+    assert "Traceback" not in written.err
+    return written.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["fitt"], "Unknown command 'fitt': did you mean fit"),
+        (["fit"], "Say what to run: --config"),
+        (["fit", "--config", "deep_rely"], "did you mean deep_relu"),
+        (["fit", "--model", "MLPP"], "There is no class of the name MLPP"),
+        ([*FIT, "--trainer.max_epoch", "3"], "Unknown flag --trainer.max_epoch: did you mean --trainer.max_epochs?"),
+        ([*FIT, "--model.hidden_size", "[3]"], "MLP has no argument 'hidden_size': did you mean hidden_sizes?"),
+        ([*FIT, "--model.activation", "rellu"], "Unknown activation 'rellu': did you mean relu"),
+        ([*FIT, "--model.weight_init", "xavier"], "did you mean xavier_normal or xavier_uniform"),
+        ([*FIT, "--model.hidden_sizes", "[-3]"], "hidden_sizes is [-3]"),
+        ([*FIT, "--model.hidden_sizes", "abc"], "hidden_sizes: Expected a Sequence. Got abc"),
+        ([*FIT, "--model.lr", "-1"], "lr is -1.0, but a learning rate is more than 0"),
+        ([*FIT, "--model.lr", "fast"], "lr: Expected a float. Got fast"),
+        ([*FIT, "--data.batch_size", "0"], "batch_size is 0, but a batch holds at least 1 image"),
+        ([*FIT, "--data.val_size", "60000"], "val_size is 60000"),
+        ([*FIT, "--data.data_dir", "file/below"], "Cannot read file/below"),
+        ([*FIT, "--data.class_path", "os.system"], "os.system"),
+        ([*FIT, "--seed_everything", "-5"], "seed_everything is -5"),
+        ([*FIT, "--trainer.max_epochs", "-5"], "max_epochs"),
+        ([*FIT, "--trainer.devices", "0"], "devices"),
+        ([*FIT, "extra"], "extra"),
+        (["fit", "--config"], "expected one argument"),
+        (["fit", "--config", "."], "The config . cannot be read"),
+        (["fit", "--config", "broken.yaml"], "The config broken.yaml cannot be read as YAML"),
+        (["fit", "--config", "word.yaml"], "The config word.yaml is no config"),
+        (["test", "--config", "softmax"], "needs a trained network: give --ckpt_path"),
+        (["predict", "--config", "softmax"], "needs a trained network: give --ckpt_path"),
+        (["list", "--foo"], "unrecognized arguments: --foo"),
+    ],
+)
+def test_mistakes(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("file").write_text("in the way of a folder")
+    Path("broken.yaml").write_text("{{{: no\n - [yaml")
+    Path("word.yaml").write_text("just a word")
+    assert sentence in complaint(arguments, capsys)
+
+
+class Evil:
+    """What a hostile checkpoint may hold: an object whose unpickling runs a command."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (eval, ("open('evil-was-here', 'w')",))
+
+
+def write_hostile_files() -> None:
+    model = MLP([256, 256], weight_init="xavier_uniform", bias_init="normal")
+    arguments = dict(model.hparams)
+    write_weights(model, arguments, Path("good.ckpt"))
+    whole = Path("good.ckpt").read_bytes()
+    Path("truncated.ckpt").write_bytes(whole[: len(whole) // 2])
+    Path("noise.ckpt").write_bytes(b"no checkpoint at all")
+    Path("empty.ckpt").write_bytes(b"")
+    content = torch.load("good.ckpt", weights_only=True)
+    torch.save({**content, "extra": Evil()}, "code.ckpt")
+    named = {**content["hyper_parameters"], "_class_path": "evil_module.Network"}
+    torch.save({**content, "hyper_parameters": named}, "class_path.ckpt")
+    Path("evil_module.py").write_text("open('evil-was-here', 'w')")
+    torch.save({"weights": torch.zeros(3)}, "strange.ckpt")
+    torch.save(torch.zeros(3), "tensor.ckpt")
+    state = {**content["state_dict"], "net.1.weight": torch.zeros(3, 3)}
+    torch.save({**content, "state_dict": state}, "shapes.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("config", "checkpoint", "sentence"),
+    [
+        ("deep_relu_xavier", "missing.ckpt", "There is no checkpoint missing.ckpt"),
+        ("deep_relu_xavier", "https://example.com/a.ckpt", "is a URL"),
+        ("deep_relu_xavier", ".", "There is no checkpoint ."),
+        ("deep_relu_xavier", "truncated.ckpt", "truncated.ckpt is damaged"),
+        ("deep_relu_xavier", "noise.ckpt", "noise.ckpt is"),
+        ("deep_relu_xavier", "empty.ckpt", "empty.ckpt is damaged"),
+        ("deep_relu_xavier", "strange.ckpt", "holds no network"),
+        ("deep_relu_xavier", "tensor.ckpt", "holds no network"),
+        ("deep_relu_xavier", "shapes.ckpt", "is of another architecture"),
+        ("deep_relu_xavier", "code.ckpt", "code.ckpt is refused"),
+        ("deep_relu_xavier", "class_path.ckpt", "holds a evil_module.Network"),
+        ("softmax", "good.ckpt", "holds a zoo.models.mlp.MLP"),
+        ("deeper_relu_xavier", "good.ckpt", "was trained with hidden_sizes [256, 256]"),
+        ("deep_relu", "good.ckpt", "was trained with weight_init 'xavier_uniform'"),
+    ],
+)
+def test_checkpoints_that_must_not_run(
+    config: str,
+    checkpoint: str,
+    sentence: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_hostile_files()
+    monkeypatch.syspath_prepend(".")
+    arguments = ["--config", config, "--ckpt_path", checkpoint, "--trainer.accelerator", "cpu"]
+    assert sentence in complaint(["test", *arguments], capsys)
+    complaint(["fit", *arguments], capsys)
+
+
+def test_training_cannot_go_on_from_weights_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    write_hostile_files()
+    assert "holds weights only" in complaint([*FIT, "--ckpt_path", "good.ckpt"], capsys)
+
+
+def test_an_index_of_no_image_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    write_hostile_files()
+    arguments = ["--config", "deep_relu_xavier", "--ckpt_path", "good.ckpt", "--trainer.accelerator", "cpu"]
+    assert "images are numbered 0 to 9999" in complaint(["predict", *arguments, "--indices", "[10000]"], capsys)
+    assert "count is 0" in complaint(["predict", *arguments, "--count", "0"], capsys)

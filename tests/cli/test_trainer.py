@@ -1,0 +1,157 @@
+"""fit, test and predict as a user runs them."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import zoo
+from zoo.cli import main
+from zoo.models import MLP
+
+SHORT = ["--trainer.accelerator", "cpu", "--data.num_train", "1000", "--trainer.max_epochs", "2"]
+
+
+def weights(path: str | Path) -> str:
+    """A digest of a checkpoint's weights."""
+    state = torch.load(path, weights_only=True)["state_dict"]
+    return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in state.values())).hexdigest()
+
+
+def errors(output: str) -> int:
+    found = re.search(r"([\d,]+) errors", output)
+    assert found is not None
+    return int(found[1].replace(",", ""))
+
+
+def test_fit_says_what_a_person_wants_to_know(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--config", "deep_relu_xavier", *SHORT]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "deep_relu_xavier: 269,322 parameters, training on CPU with 1 thread, seed 0"
+    for number, line in enumerate(lines[1:3], start=1):
+        assert re.fullmatch(rf"Epoch {number}/2   cost \d\.\d+   val_loss \d\.\d+   val_acc 0\.\d+   [\d.]+ s", line)
+    assert re.fullmatch(r"Test set:   accuracy 0\.\d{4}, [\d,]+ errors", lines[3])
+    assert lines[4] == "Checkpoint: logs/deep_relu_xavier/version_0/checkpoints/last.ckpt"
+    command = lines[5].removeprefix("Test it:    zoo ").split()
+    assert main(command) == 0  # the command that it names works, and finds the same
+    assert errors(capsys.readouterr().out.splitlines()[-1]) == errors(lines[3])
+
+
+def test_fit_leaves_the_logs_that_lightning_users_expect(tmp_path: Path) -> None:
+    main(["fit", "--config", "softmax", *SHORT])
+    folder = tmp_path / "logs/softmax/version_0"
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {"epoch", "step", "train_loss", "train_acc", "val_loss", "val_acc", "test_errors"} <= set(rows[0])
+    assert list(folder.glob("events.out.tfevents.*"))
+    assert (folder / "config.yaml").is_file()
+    assert [path.name for path in sorted(folder.glob("checkpoints/*"))] == [
+        "epoch=0-step=10.ckpt",
+        "epoch=1-step=20.ckpt",
+        "last.ckpt",
+    ]
+    main(["fit", "--config", "softmax", *SHORT])
+    assert (tmp_path / "logs/softmax/version_1/checkpoints/last.ckpt").is_file()
+
+
+@pytest.mark.parametrize("name", ["deep_relu_xavier", "dropout_batchnorm"])
+def test_the_same_command_gives_the_same_weights_bit_for_bit(name: str) -> None:
+    command = ["fit", "--config", name, *SHORT]
+    main(command)
+    torch.manual_seed(12345)  # nothing that happened before may matter
+    main(command)
+    main([*command, "--seed_everything", "1"])
+    first, second, other = (weights(f"logs/{name}/version_{n}/checkpoints/last.ckpt") for n in range(3))
+    assert first == second
+    assert first != other
+
+
+def test_fit_goes_on_from_a_checkpoint() -> None:
+    main(["fit", "--config", "softmax", *SHORT])
+    command = ["fit", "--config", "softmax", *SHORT, "--trainer.max_epochs"]
+    main([*command, "1"])
+    main([*command, "2", "--ckpt_path", "logs/softmax/version_1/checkpoints/last.ckpt"])
+    whole, resumed = (weights(f"logs/softmax/version_{n}/checkpoints/last.ckpt") for n in (0, 2))
+    assert whole == resumed
+
+
+def test_fit_without_a_config() -> None:
+    assert main(["fit", "--model", "MLP", "--model.hidden_sizes", "[16, 8]", "--model.activation", "tanh", *SHORT]) == 0
+    model = MLP.load_from_checkpoint("logs/MLP/version_0/checkpoints/last.ckpt")
+    assert model.hparams["hidden_sizes"] == [16, 8]
+    assert model.hparams["activation"] == "tanh"
+
+
+def test_a_checkpoint_of_a_run_holds_class_and_primitives_only() -> None:
+    main(["fit", "--config", "deep_relu_xavier", *SHORT])
+    path = "logs/deep_relu_xavier/version_0/checkpoints/last.ckpt"
+    content = torch.load(path, weights_only=True)
+    arguments = content["hyper_parameters"]
+    assert arguments["_class_path"] == "zoo.models.mlp.MLP"
+    assert "_instantiator" not in arguments
+    assert arguments["weight_init"] == "xavier_uniform"
+    from pytorch_lightning import LightningModule
+
+    with pytest.raises(zoo.UsageError, match=r"holds a zoo\.models\.mlp\.MLP"):
+        zoo.models.SoftmaxRegression.load_from_checkpoint(path)
+    assert isinstance(MLP.load_from_checkpoint(path, weights_only=True), LightningModule)
+
+
+def test_predict_writes_all_probabilities_in_order_and_a_picture(
+    capsys: pytest.CaptureFixture[str], data_dir: Path
+) -> None:
+    main(["fit", "--config", "softmax", *SHORT])
+    trained = errors(capsys.readouterr().out)
+    run = "logs/softmax/version_0"
+    main(["predict", "--config", "softmax", "--ckpt_path", f"{run}/checkpoints/last.ckpt", "--seed", "3"])
+    summary = capsys.readouterr().out
+    assert errors(summary) == trained
+    with Path("predictions/predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["index"]) for row in rows] == list(range(10_000))
+    model = zoo.models.SoftmaxRegression.load_from_checkpoint(f"{run}/checkpoints/last.ckpt").eval()
+    data = zoo.MNISTDataModule(str(data_dir))
+    data.setup("test")
+    images, labels = next(iter(data.test_dataloader()))
+    probabilities = model(images).softmax(1)
+    found = torch.tensor([[float(row[f"p{digit}"]) for digit in range(10)] for row in rows[:1000]])
+    torch.testing.assert_close(found, probabilities, rtol=1e-5, atol=1e-7)
+    assert [int(row["label"]) for row in rows[:1000]] == labels.tolist()
+    assert sum(row["label"] != row["prediction"] for row in rows) == trained
+    assert Path("predictions/predictions.png").read_bytes().startswith(b"\x89PNG")
+
+
+def zoo_process(*arguments: str, **environment: str) -> str:
+    import os
+
+    run = subprocess.run(
+        [sys.executable, "-m", "zoo", *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_two_processes_train_and_count_as_one_does(capsys: pytest.CaptureFixture[str]) -> None:
+    """Same global batch: the weights agree to rounding, and the counts exactly."""
+    short = [*SHORT, "--model.bias_init", "zeros"]
+    ddp = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    output = zoo_process("fit", "--config", "deep_relu_xavier", *short, *ddp)
+    main(["fit", "--config", "deep_relu_xavier", *short])
+    capsys.readouterr()
+    two, one = (f"logs/deep_relu_xavier/version_{n}/checkpoints/last.ckpt" for n in (0, 1))
+    states = [torch.load(path, weights_only=True)["state_dict"] for path in (two, one)]
+    for name, value in states[1].items():
+        torch.testing.assert_close(states[0][name], value, rtol=1e-3, atol=1e-5)
+    main(["test", "--config", "logs/deep_relu_xavier/version_1/config.yaml", "--ckpt_path", two])
+    assert errors(output) == errors(capsys.readouterr().out.splitlines()[-1])

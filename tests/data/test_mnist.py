@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torchvision.datasets import MNIST
+
+from zoo import MNISTDataModule
+from zoo.data.batches import balanced_subset
+from zoo.errors import UsageError
+
+
+def make(**arguments: Any) -> MNISTDataModule:
+    data = MNISTDataModule(**arguments)
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def test_batches_are_what_torchvision_gives(data_dir: Path) -> None:
+    reference = MNIST(str(data_dir), train=False)
+    images, labels = next(iter(make(eval_batch_size=7).test_dataloader()))
+    assert (images.shape, images.dtype, labels.dtype) == ((7, 1, 28, 28), torch.float32, torch.int64)
+    assert torch.equal(images[:, 0], reference.data[:7] / 255)
+    assert torch.equal(labels, reference.targets[:7])
+
+
+def test_the_first_5000_are_for_validation_and_the_other_55000_for_training() -> None:
+    data = make(with_indices=True)
+    rows = torch.cat([batch[2] for batch in data.train_dataloader()])
+    assert torch.equal(rows.sort().values, torch.arange(5000, 60_000))
+    validation = data.val_dataloader()
+    assert not isinstance(validation, list)
+    assert torch.equal(torch.cat([batch[2] for batch in validation]), torch.arange(5000))
+
+
+def test_indices_are_rows_of_the_archive(data_dir: Path) -> None:
+    reference = MNIST(str(data_dir), train=True)
+    images, labels, rows = next(iter(make(with_indices=True, num_train=100).train_dataloader()))
+    assert torch.equal(images[:, 0], reference.data[rows] / 255)
+    assert torch.equal(labels, reference.targets[rows])
+
+
+def test_without_validation_all_60000_are_trained_on() -> None:
+    data = make(val_size=0)
+    assert len(data.train_dataloader().dataset) == 60_000  # type: ignore[arg-type]
+    assert data.val_dataloader() == []
+
+
+@pytest.mark.parametrize("size", [10, 100, 1000, 1003])
+def test_a_subset_is_balanced_and_seeded(size: int) -> None:
+    def labels(**arguments: int) -> tuple[torch.Tensor, torch.Tensor]:
+        loader = make(num_train=size, with_indices=True, **arguments).train_dataloader()
+        batches = list(loader)
+        return torch.cat([b[1] for b in batches]), torch.cat([b[2] for b in batches]).sort().values
+
+    found, rows = labels()
+    counts = found.bincount(minlength=10)
+    assert int(counts.sum()) == size
+    assert int(counts.max() - counts.min()) == (1 if size % 10 else 0)
+    assert torch.equal(rows, labels()[1])
+    assert not torch.equal(rows, labels(subset_seed=1)[1])
+
+
+def test_a_subset_that_a_class_cannot_fill_is_refused() -> None:
+    with pytest.raises(ValueError, match="class 1 has 2 examples, 3 are wanted"):
+        balanced_subset(torch.tensor([0] * 8 + [1] * 2), 6, seed=0)
+
+
+def test_the_order_changes_with_the_epoch_and_not_between_runs() -> None:
+    def first_labels(epoch: int, **arguments: int) -> list[int]:
+        loader = make(**arguments).train_dataloader()
+        loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        return next(iter(loader))[1].tolist()  # type: ignore[no-any-return]
+
+    assert first_labels(0) == first_labels(0)
+    assert first_labels(0) != first_labels(1)
+    assert first_labels(0) != first_labels(0, seed=1)
+
+
+def test_the_seed_is_the_run_s_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MNISTDataModule().seed == 0
+    monkeypatch.setenv("PL_GLOBAL_SEED", "7")
+    assert MNISTDataModule().seed == 7
+    assert MNISTDataModule(seed=3).seed == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"eval_batch_size": -1}, "eval_batch_size is -1"),
+        ({"val_size": 60_000}, "val_size is 60000"),
+        ({"val_size": -1}, "val_size is -1"),
+        ({"num_train": 0}, "num_train is 0"),
+        ({"num_train": 55_001}, "1 to 55000"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+)
+def test_wrong_sizes_are_refused(arguments: dict[str, int], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        MNISTDataModule(**arguments)  # type: ignore[arg-type]
+
+
+def test_reading_before_staging_says_what_to_call(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="call prepare_data"):
+        MNISTDataModule(str(tmp_path / "empty")).setup("fit")
+
+
+def test_a_single_example_can_be_had() -> None:
+    dataset = make().test_dataloader().dataset
+    image, label = dataset[0]
+    assert image.shape == (1, 28, 28)
+    assert int(label) == 7

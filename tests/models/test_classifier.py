@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from pytorch_lightning import Trainer
+
+from zoo import MNISTDataModule
+from zoo.errors import UsageError
+from zoo.models import MLP, SoftmaxRegression
+
+
+def trainer(**arguments: Any) -> Trainer:
+    return Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **arguments,
+    )
+
+
+def test_l2_adds_lambda_times_the_sum_of_squared_weights(test_batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    model = MLP([16], bias_init="normal", l2=0.01)
+    images, labels = test_batch
+    weights = [w for w in model.parameters() if w.dim() == 2]
+    expected = F.cross_entropy(model(images), labels) + 0.01 * sum(w.square().sum() for w in weights)
+    torch.testing.assert_close(model.training_step(test_batch, 0), expected)
+
+
+def test_l2_leaves_batch_norm_alone() -> None:
+    model = MLP([16], batch_norm=True, l2=1.0)
+    weights = [w for w in model.parameters() if w.dim() == 2]
+    torch.testing.assert_close(model.l2_penalty(), sum(w.square().sum() for w in weights))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        ({}, torch.optim.Adam),
+        ({"optimizer": "adamw", "weight_decay": 0.1}, torch.optim.AdamW),
+        ({"optimizer": "sgd", "momentum": 0.5}, torch.optim.SGD),
+    ],
+)
+def test_optimisers_by_name(arguments: dict[str, Any], kind: type) -> None:
+    optimizer = SoftmaxRegression(lr=0.25, **arguments).configure_optimizers()
+    assert type(optimizer) is kind
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    settings = optimizer.param_groups[0]
+    assert settings["lr"] == 0.25
+    assert settings["fused"]
+    assert settings["weight_decay"] == arguments.get("weight_decay", 0)
+    assert settings.get("momentum") == arguments.get("momentum")
+
+
+def test_cosine_ends_at_zero_after_the_last_step() -> None:
+    model = SoftmaxRegression(lr_schedule="cosine", lr=0.1)
+    rates = []
+    model.on_train_batch_end = lambda *_: rates.append(model.optimizers().param_groups[0]["lr"])  # type: ignore
+    fit = trainer(max_epochs=2)
+    fit.fit(model, datamodule=MNISTDataModule(num_train=500))
+    assert fit.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-8)
+    assert len(rates) == 10
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_cosine_without_an_end_is_refused() -> None:
+    with pytest.raises(UsageError, match="cosine needs to know the end"):
+        trainer(max_epochs=-1).fit(SoftmaxRegression(lr_schedule="cosine"), datamodule=MNISTDataModule(num_train=10))
+
+
+def test_metrics_are_logged_under_their_names() -> None:
+    fit = trainer(max_epochs=1)
+    model, data = SoftmaxRegression(), MNISTDataModule(num_train=500)
+    fit.fit(model, datamodule=data)
+    assert set(fit.callback_metrics) == {"train_loss", "train_acc", "val_loss", "val_acc"}
+    (figures,) = fit.test(model, datamodule=data, verbose=False)
+    assert set(figures) == {"test_loss", "test_acc", "test_errors"}
+    data.setup("test")
+    with torch.inference_mode():
+        wrong = sum(int((model(images).argmax(1) != labels).sum()) for images, labels in data.test_dataloader())
+    assert figures["test_errors"] == wrong
+    assert figures["test_acc"] == pytest.approx(1 - wrong / 10_000)
+
+
+def test_without_validation_nothing_is_validated() -> None:
+    fit = trainer(max_epochs=1, limit_train_batches=5)
+    fit.fit(SoftmaxRegression(), datamodule=MNISTDataModule(val_size=0))
+    assert set(fit.callback_metrics) == {"train_loss", "train_acc"}
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:You defined a `validation_step`")
+def test_a_loader_of_one_s_own_works() -> None:
+    images, labels = torch.rand(30, 1, 28, 28), torch.randint(10, (30,))
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images, labels), batch_size=10)
+    fit = trainer(max_epochs=1, log_every_n_steps=1)
+    fit.fit(MLP([8]), loader)
+    assert fit.global_step == 3
+
+
+def test_predictions_are_probabilities(test_batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+    model = MLP([8]).eval()
+    probabilities = model.predict_step(test_batch, 0)
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(1000))
+    torch.testing.assert_close(probabilities.log(), model(test_batch[0]).log_softmax(1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"optimizer": "adma"}, "did you mean adam"),
+        ({"lr_schedule": "cosin"}, "did you mean cosine"),
+        ({"lr": 0.0}, "lr is 0.0"),
+        ({"lr": float("nan")}, "lr is nan"),
+        ({"momentum": 1.0}, "momentum is 1.0"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1"),
+        ({"l2": -1.0}, "l2 is -1.0"),
+        ({"hidden_sizes": [8, 0]}, "every layer needs at least 1 unit"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"activation": "Relu"}, "did you mean relu"),
+    ],
+)
+def test_wrong_arguments_are_refused(arguments: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        MLP(**arguments)

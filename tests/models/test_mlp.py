@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+import zoo
+from zoo.models import MLP
+
+
+def test_batch_norm_is_the_lecture_s() -> None:
+    model = zoo.create_model("dropout_batchnorm")
+    assert isinstance(model, MLP)
+    linear = [layer for layer in model.net if isinstance(layer, nn.Linear)]
+    norms = [layer for layer in model.net if isinstance(layer, nn.BatchNorm1d)]
+    assert all(layer.bias is None for layer in linear)
+    assert len(norms) == len(linear) == 5  # the output layer too
+    assert {norm.eps for norm in norms} == {0.001}
+    assert {norm.momentum for norm in norms} == {0.1}  # TensorFlow's decay 0.9
+    assert not any(norm.weight.requires_grad for norm in norms)
+    assert all(norm.bias.requires_grad for norm in norms)
+    order = [type(layer).__name__ for layer in model.net][1:5]
+    assert order == ["Linear", "BatchNorm1d", "ReLU", "Dropout"]
+
+
+def test_dropout_keeps_seven_tenths_after_every_hidden_layer_and_all_in_eval_mode() -> None:
+    model = zoo.create_model("dropout")
+    assert isinstance(model, MLP)
+    drops = [layer for layer in model.net if isinstance(layer, nn.Dropout)]
+    assert [drop.p for drop in drops] == [0.3] * 4
+    images = torch.rand(5, 1, 28, 28)
+    model.train()
+    assert not torch.equal(model(images), model(images))
+    model.eval()
+    assert torch.equal(model(images), model(images))
+
+
+def test_the_network_is_its_formula() -> None:
+    model = MLP([6, 5], bias_init="normal").eval()
+    images = torch.rand(3, 1, 28, 28)
+    first, second, last = (layer for layer in model.net if isinstance(layer, nn.Linear))
+    x = images.reshape(3, 784)
+    h1 = (x @ first.weight.T + first.bias).clamp(min=0)
+    h2 = (h1 @ second.weight.T + second.bias).clamp(min=0)
+    torch.testing.assert_close(model(images), h2 @ last.weight.T + last.bias)
+
+
+def test_no_hidden_layer_is_softmax_regression() -> None:
+    assert [type(layer).__name__ for layer in MLP([]).net] == ["Flatten", "Linear"]

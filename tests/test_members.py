@@ -1,0 +1,85 @@
+"""The contract that every member meets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import zoo
+from tests.conftest import MEMBERS
+from zoo.checkpoint import write_weights
+from zoo.class_paths import class_path_of
+from zoo.cli import main
+
+pytestmark = pytest.mark.parametrize("name", MEMBERS)
+
+
+def test_logits_have_the_contract_s_shape(name: str) -> None:
+    model = zoo.create_model(name).eval()
+    for size in (1, 2, 7):
+        logits = model(torch.rand(size, 1, 28, 28))
+        assert logits.shape == (size, 10)
+        assert logits.dtype == torch.float32
+        assert logits.isfinite().all()
+
+
+def test_every_trainable_parameter_gets_a_gradient(name: str) -> None:
+    model = zoo.create_model(name).train()
+    F.cross_entropy(model(torch.rand(32, 1, 28, 28)), torch.arange(32) % 10).backward()
+    idle = [key for key, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    assert idle == []
+
+
+def test_images_of_a_batch_do_not_touch_each_other_in_eval_mode(name: str) -> None:
+    model = zoo.create_model(name).eval()
+    images = torch.rand(4, 1, 28, 28, requires_grad=True)
+    model(images)[2].square().sum().backward()
+    assert images.grad is not None
+    touched = [bool(image.any()) for image in images.grad]
+    assert touched == [False, False, True, False]
+
+
+@pytest.fixture(scope="module")
+def logits_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Each member's checkpoint written here, loaded in one fresh process, its logits written there."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    classes = {}
+    for name in MEMBERS:
+        model = zoo.create_model(name)
+        write_weights(model, dict(model.hparams), folder / f"{name}.ckpt")
+        classes[name] = class_path_of(type(model)).rsplit(".", 1)
+    program = f"""
+import importlib, torch
+torch.set_num_threads(1)
+images = torch.linspace(0, 1, 5 * 784).reshape(5, 1, 28, 28)
+for name, (module, cls) in {classes!r}.items():
+    model = getattr(importlib.import_module(module), cls).load_from_checkpoint(f"{{name}}.ckpt", weights_only=True)
+    torch.save(model.eval()(images).detach(), f"{{name}}.logits")
+"""
+    subprocess.run([sys.executable, "-c", program], cwd=folder, check=True)
+    return folder
+
+
+def test_a_checkpoint_gives_equal_logits_in_a_fresh_process(name: str, logits_elsewhere: Path) -> None:
+    images = torch.linspace(0, 1, 5 * 784).reshape(5, 1, 28, 28)
+    model = type(zoo.create_model(name)).load_from_checkpoint(logits_elsewhere / f"{name}.ckpt").eval()
+    assert torch.equal(torch.load(logits_elsewhere / f"{name}.logits", weights_only=True), model(images))
+
+
+def test_fit_runs_from_the_config(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    arguments = ["--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu"]
+    assert main(["fit", "--config", name, *arguments]) == 0
+    assert capsys.readouterr().out.startswith(f"{name}: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_config_says_all_that_matters(name: str) -> None:
+    text = zoo.model_info(name).config.read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    for key in ("seed_everything:", "class_path: zoo.", "lr:", "batch_size:", "max_epochs:"):
+        assert key in text
