@@ -5,6 +5,7 @@ A file may name a class, and naming is all it may do: nothing is imported becaus
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from zoo.class_paths import class_path_of
 from zoo.errors import UsageError
-from zoo.files import atomic_path
+from zoo.files import write_bytes
 
 CLASS_PATH = "_class_path"
 
@@ -101,8 +102,10 @@ def write_weights(model: nn.Module, arguments: Mapping[str, Any], path: Path) ->
         # Lightning migrates files by the version that wrote them and warns of files without one.
         "pytorch-lightning_version": version("pytorch-lightning"),
     }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    # Through memory, because torch would put the file's own name inside: equal networks make equal files.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getvalue())
 
 
 def _is_state_dict(candidate: object) -> bool:

@@ -106,7 +106,7 @@ class PredictionReport(Callback):
 
 
 def draw_grid(images: Tensor, indices: Tensor, labels: Tensor, predictions: Tensor, path: Path) -> None:
-    """Draw images with label and prediction, the wrong ones in a red frame with a cross in their title.
+    """Draw images with label → prediction, the wrong ones in a red frame with a cross in their title.
 
     Args:
         images: uint8 ``(N, 1, 28, 28)``.
@@ -116,10 +116,14 @@ def draw_grid(images: Tensor, indices: Tensor, labels: Tensor, predictions: Tens
         path: The PNG to write.
     """
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     columns = min(5, len(images)) if len(images) <= 25 else 10
     rows = -(-len(images) // columns)
-    figure = Figure(figsize=(1.5 * columns, 1.75 * rows), layout="constrained")
+    size = (1.5 * columns, 1.95 * rows + 0.4)  # inches
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.1))
+    wrong = int((labels != predictions).sum())
+    figure.suptitle(f"label → prediction: {wrong} of these {len(labels)} wrong", fontsize=11)
     for position, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.set(xticks=[], yticks=[])
         if position >= len(images):
@@ -129,10 +133,10 @@ def draw_grid(images: Tensor, indices: Tensor, labels: Tensor, predictions: Tens
         axes.imshow(images[position, 0].numpy(), cmap="gray_r", vmin=0, vmax=255)
         axes.set_xlabel(f"image {int(indices[position])}", fontsize=7, color="0.4", labelpad=2)
         if label == prediction:
-            axes.set_title(f"{label}", fontsize=11)
+            axes.set_title(f"{label} → {prediction}", fontsize=10)
             axes.spines[:].set_color("0.8")
         else:
-            axes.set_title(f"✗ {label}, taken for {prediction}", fontsize=9, color="#b30000", weight="bold")
+            axes.set_title(f"✗ {label} → {prediction}", fontsize=10, color="#b30000", weight="bold")
             axes.spines[:].set(color="#b30000", linewidth=2.5)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)

@@ -15,6 +15,7 @@ VERBS = {
     "test": ("zoo.cli.trainer", "evaluate a checkpoint on the official 10,000 test images"),
     "predict": ("zoo.cli.trainer", "write a checkpoint's probabilities for the test images, and a picture"),
     "list": ("zoo.cli.listing", "list the members"),
+    "publish": ("zoo.cli.publishing", "make the trained network that ships from a run"),
 }
 """Verb to (module with a ``run(verb, arguments)``, what it does); a module is imported when its verb is used."""
 
