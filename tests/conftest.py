@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 import zoo
+from zoo import members
 from zoo.data import MNISTDataModule
 from zoo.data.archives import stage
 
@@ -41,3 +44,15 @@ def test_batch(data_dir: Path) -> tuple[torch.Tensor, torch.Tensor]:
     data.setup("test")
     images, labels = next(iter(data.test_dataloader()))
     return images, labels
+
+
+@pytest.fixture
+def copied_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The configs and checkpoints in a folder where a test may do them harm."""
+    home = tmp_path / "home"
+    for folder in ("configs", "checkpoints"):
+        shutil.copytree(members.root() / folder, home / folder)
+    monkeypatch.setattr(members, "root", lambda: home)
+    members.read_index.cache_clear()
+    yield home
+    members.read_index.cache_clear()

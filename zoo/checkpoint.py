@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from zoo.class_paths import class_path_of
@@ -47,6 +50,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"There is no checkpoint {path}: check the path, or train one with `zoo fit`.")
+    if not _is_sound_archive(path):
+        raise UsageError(f"{path} is damaged, truncated or no checkpoint: take another copy of it.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -66,6 +71,34 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     return Checkpoint(path, class_path, arguments, dict(state_dict or {}), content)
 
 
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's reading and writing of checkpoints, made safe: nobody ever sees half of one.
+
+    Lightning writes to the system's folder for temporary files and moves the file from there, which copies it where
+    that is another file system.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint under a temporary name beside ``path`` and rename it.
+
+        Raises:
+            UsageError: The file cannot be written, because the disk is full for example; what was there stays.
+        """
+        write_bytes(Path(path), _serialised(checkpoint))
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
+    ) -> dict[str, Any]:
+        """Read a checkpoint as `read_checkpoint` does, whatever is asked for.
+
+        The state of a `ModelCheckpoint` is left out: it is a list of files of another run's, which this one would
+        delete when it has better ones.
+        """
+        content = read_checkpoint(path).content
+        states = {name: state for name, state in content.get("callbacks", {}).items() if "ModelCheckpoint" not in name}
+        return {**content, "callbacks": states} if "callbacks" in content else content
+
+
 def load_into(model: nn.Module, checkpoint: Checkpoint) -> None:
     """Give ``model`` the checkpoint's weights, all of them and no others.
 
@@ -77,15 +110,26 @@ def load_into(model: nn.Module, checkpoint: Checkpoint) -> None:
 
 
 def check_fits(model: nn.Module, checkpoint: Checkpoint) -> None:
-    """Raise `UsageError` unless the checkpoint's weights have the names and shapes of the model's."""
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in checkpoint.state_dict.items()}
+    """Raise `UsageError` unless the checkpoint's weights are of the model's names, shapes and kind, and finite."""
+    wanted, found = model.state_dict(), checkpoint.state_dict
     for name in sorted(wanted.keys() | found.keys()):
-        if wanted.get(name) != found.get(name):
+        here, there = (_form(tensors.get(name)) for tensors in (found, wanted))
+        if here != there:
             raise UsageError(
                 f"{checkpoint.path} is of another architecture than the {type(model).__name__} it should go into: "
-                f"{name} is {found.get(name, 'absent')} in the file and {wanted.get(name, 'absent')} in the network."
+                f"{name} is {here} in the file and {there} in the network."
             )
+        if not found[name].isfinite().all():
+            raise UsageError(f"{checkpoint.path} holds numbers that are not finite ({name}): its training diverged.")
+
+
+def _form(tensor: Tensor | None) -> str:
+    if tensor is None:
+        return "absent"
+    kind = "real" if tensor.is_floating_point() else str(tensor.dtype).removeprefix("torch.")
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
+        kind = "unusual"
+    return f"{kind} {tuple(tensor.shape)}"
 
 
 def write_weights(model: nn.Module, arguments: Mapping[str, Any], path: Path) -> None:
@@ -102,10 +146,24 @@ def write_weights(model: nn.Module, arguments: Mapping[str, Any], path: Path) ->
         # Lightning migrates files by the version that wrote them and warns of files without one.
         "pytorch-lightning_version": version("pytorch-lightning"),
     }
-    # Through memory, because torch would put the file's own name inside: equal networks make equal files.
+    write_bytes(path, _serialised(content))
+
+
+def _is_sound_archive(path: Path) -> bool:
+    """Whether the file is a zip archive, as torch writes them, and every part has the checksum that it should have."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, zlib.error):
+        return False
+
+
+def _serialised(content: dict[str, Any]) -> bytes:
+    # Through memory: torch would put a file's own name inside, and then equal networks would not make equal files; and
+    # of a full disk it says no more than that writing failed.
     buffer = io.BytesIO()
     torch.save(content, buffer)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _is_state_dict(candidate: object) -> bool:

@@ -1,12 +1,23 @@
-"""The one exception that means: the user made a mistake, and this sentence says what to do."""
+"""The exceptions that mean something to the command line, above all: the user made a mistake."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UsageError(ValueError):
     """A mistake of the user's, told in one sentence; the command line prints it and exits with status 2."""
+
+
+class Stopped(Exception):
+    """A training ended because a signal asked for it, and its state is saved."""
+
+    def __init__(self, signal: int, epoch: int, step: int, checkpoint: Path | None) -> None:
+        kept = f"its state is saved in {checkpoint}" if checkpoint else "nothing is saved, as checkpoints are off"
+        super().__init__(f"Stopped in epoch {epoch + 1} after step {step}; {kept}.")
+        self.signal = signal
+        self.checkpoint = checkpoint
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -34,7 +34,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
 
 
+def as_typed(path: Path) -> Path:
+    """Return the path as a person would type it from the current folder."""
+    path = path.absolute()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path`` through a temporary name; raises as `atomic_path` does."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # a renamed file whose content a power cut swallowed would be worse than none

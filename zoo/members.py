@@ -10,9 +10,59 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from zoo.errors import unknown_name
+from zoo.errors import UsageError, unknown_name
+
+
+class Run(TypedDict):
+    """One training of a member's recipe."""
+
+    seed: int
+    test_errors: int
+    val_accuracy: float | None
+    seconds: float
+    """Of training and validation together, as the machine was at the time."""
+
+
+class Entry(TypedDict):
+    """What ``checkpoints/index.json`` says of a member's trained network."""
+
+    sha256: str
+    bytes: int
+    parameters: int
+    """Those that were trained."""
+    seed: int
+    test_images: int
+    test_errors: int
+    test_errors_ci95: list[float]
+    """Wilson's 95 % score interval of the shipped network's errors (`zoo.intervals`)."""
+    nll: float
+    """Mean negative log-likelihood on the test images, in nats."""
+    calibration_error: float
+    """Expected calibration error on the test images, 15 bins (`zoo.evaluation.Evaluation`)."""
+    val_accuracy: float | None
+    """None when the recipe keeps no validation images."""
+    runs: list[Run]
+    """Every run of the recipe, by seed; the seeds are 0, 1, 2, … and none is left out."""
+    errors_mean: float
+    errors_sd: float | None
+    """The sample standard deviation over the runs; None for a single one."""
+    reproduction_interval: list[int]
+    """Where one more run's errors should fall (`zoo.intervals.reproduction_interval`)."""
+    images_per_second: float
+    command: str
+    config: dict[str, Any]
+    """The run's resolved config: seed, model and data with all arguments, the Trainer's settings."""
+    versions: dict[str, str]
+    machine: dict[str, Any]
+    data_md5: dict[str, str]
+    golden_rows: list[int]
+    """Rows of ten test images …"""
+    golden_logits: list[list[float]]
+    """… and the logits that the network gives for them."""
+    licence: str
+    papers: list[str]
 
 
 @cache
@@ -29,10 +79,14 @@ class ModelInfo:
     name: str
     description: str
     """The first line of its config."""
+    lecture_accuracy: float | None
+    """The test accuracy that the lecture reports, if it has this network."""
+    papers: tuple[str, ...]
+    """Where the network and its recipe come from."""
     config: Path
     checkpoint: Path
     """Where its trained network lies, if it ships one."""
-    figures: dict[str, Any] | None
+    figures: Entry | None
     """Its entry in ``checkpoints/index.json``; None when no trained network ships."""
 
     @property
@@ -41,14 +95,31 @@ class ModelInfo:
         return None if self.figures is None else 1 - self.figures["test_errors"] / self.figures["test_images"]
 
 
+def index_path() -> Path:
+    """Where the figures of the shipped networks lie."""
+    return root() / "checkpoints" / "index.json"
+
+
 @cache
-def read_index() -> dict[str, Any]:
-    """Return ``checkpoints/index.json``: figures of the shipped networks by member name."""
-    path = root() / "checkpoints" / "index.json"
+def read_index() -> dict[str, Entry]:
+    """Return ``checkpoints/index.json``: figures of the shipped networks by member name.
+
+    Raises:
+        UsageError: The file is no JSON, or an entry lacks something.
+    """
+    path = index_path()
     if not path.is_file():
         return {}
-    index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return index
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path} is damaged ({error}): install the package again.") from error
+    for name, entry in index.items() if isinstance(index, dict) else [("it", None)]:
+        missing = Entry.__annotations__.keys() - (entry.keys() if isinstance(entry, dict) else set())
+        if missing:
+            raise UsageError(f"{path} is damaged ({name} lacks {', '.join(sorted(missing))}): install it again.")
+    found: dict[str, Entry] = index
+    return found
 
 
 def list_models(filter: str = "*", pretrained: bool = False) -> list[str]:
@@ -62,6 +133,12 @@ def list_models(filter: str = "*", pretrained: bool = False) -> list[str]:
     return [name for name in names if fnmatch.fnmatchcase(name, filter) and (not pretrained or name in read_index())]
 
 
+def packaged_config(name: str) -> Path | None:
+    """Return the config that ships under a name, ``dropout`` or ``trainer/gpu``, or None."""
+    path = root() / "configs" / f"{name}.yaml"
+    return path if path.is_file() else None
+
+
 def model_info(name: str) -> ModelInfo:
     """Return what is known of a member.
 
@@ -72,7 +149,25 @@ def model_info(name: str) -> ModelInfo:
     if name not in names:
         raise unknown_name("member", name, names)
     config = root() / "configs" / f"{name}.yaml"
+    description, *rest = _header(config) or [""]
+    lecture = [float(line.removeprefix("Lecture:")) for line in rest if line.startswith("Lecture:")]
+    return ModelInfo(
+        name=name,
+        description=description,
+        lecture_accuracy=lecture[0] if lecture else None,
+        papers=tuple(line.removeprefix("Paper:").strip() for line in rest if line.startswith("Paper:")),
+        config=config,
+        checkpoint=root() / "checkpoints" / f"{name}.ckpt",
+        figures=read_index().get(name),
+    )
+
+
+def _header(config: Path) -> list[str]:
+    """The comment lines that a config begins with: what it is, then ``Lecture:`` and ``Paper:`` lines if any."""
+    lines = []
     with config.open(encoding="utf-8") as file:
-        description = file.readline().removeprefix("#").strip()
-    checkpoint = root() / "checkpoints" / f"{name}.ckpt"
-    return ModelInfo(name, description, config, checkpoint, read_index().get(name))
+        for line in file:
+            if not line.startswith("#"):
+                break
+            lines.append(line.removeprefix("#").strip())
+    return lines

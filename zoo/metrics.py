@@ -11,7 +11,8 @@ class ClassificationTotals(Metric):
     """Sum of losses, errors and examples over batches and devices, in one pass that costs little.
 
     One metric for three figures: an error count as a float mean would round, and torchmetrics' ready-made accuracy
-    and mean together cost more per step than a small network's forward pass.
+    and mean together cost more per step than a small network's forward pass. The loss is summed in float32, because
+    Apple's GPUs have no float64; over an epoch of MNIST that keeps five digits.
     """
 
     full_state_update = False
@@ -21,7 +22,7 @@ class ClassificationTotals(Metric):
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("loss_sum", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("loss_sum", torch.zeros(()), dist_reduce_fx="sum")
         self.add_state("errors", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("examples", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
@@ -34,7 +35,7 @@ class ClassificationTotals(Metric):
     def compute(self) -> dict[str, Tensor]:
         """Return the mean ``loss`` in nats, ``acc`` in [0, 1] and ``errors``, a whole number."""
         return {
-            "loss": (self.loss_sum / self.examples).float(),
-            "acc": (1 - self.errors / self.examples.double()).float(),
+            "loss": self.loss_sum / self.examples,
+            "acc": (self.examples - self.errors) / self.examples,
             "errors": self.errors,
         }

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from zoo.checkpoint import load_into, read_checkpoint
-from zoo.class_paths import import_class
+from zoo.checkpoint import Checkpoint, load_into, read_checkpoint
+from zoo.class_paths import class_path_of, import_class
 from zoo.errors import UsageError
-from zoo.members import list_models, model_info
+from zoo.members import Entry, ModelInfo, list_models, model_info, read_index
 from zoo.models import Classifier
 
 
@@ -25,8 +26,8 @@ def create_model(name: str, **overrides: Any) -> Classifier:
         UsageError: A `ValueError`: the member is unknown, or an argument's value is wrong.
         TypeError: The class takes no such argument.
     """
-    model = yaml.safe_load(model_info(name).config.read_text(encoding="utf-8"))["model"]
-    return _zoo_class(model["class_path"])(**{**model.get("init_args", {}), **overrides})
+    info = model_info(name)
+    return member_class(info)(**{**_model_config(info).get("init_args", {}), **overrides})
 
 
 def load_pretrained(name: str) -> Classifier:
@@ -45,25 +46,79 @@ def load_pretrained(name: str) -> Classifier:
             that was published.
     """
     info = model_info(name)
+    check_file(info.checkpoint, published_entry(info))
+    return build(info, read_checkpoint(info.checkpoint))
+
+
+def published_entry(info: ModelInfo) -> Entry:
+    """Return the member's entry in the index.
+
+    Raises:
+        UsageError: The member ships no trained network.
+    """
     if info.figures is None:
         raise UsageError(
-            f"{name} ships no trained network; these do: {', '.join(list_models(pretrained=True)) or 'none'}. "
-            f"Train it with `zoo fit --config {name}`."
+            f"{info.name} ships no trained network; these do: {', '.join(list_models(pretrained=True)) or 'none'}. "
+            f"Train it with `zoo fit --config {info.name}`."
         )
-    if not info.checkpoint.is_file():
-        raise UsageError(f"{info.checkpoint} is missing: install the package again.")
-    if hashlib.sha256(info.checkpoint.read_bytes()).hexdigest() != info.figures["sha256"]:
-        raise UsageError(f"{info.checkpoint} is not the file that was published: its sha256 differs from the index.")
-    checkpoint = read_checkpoint(info.checkpoint)
-    model = _zoo_class(str(checkpoint.class_path))(**checkpoint.arguments)
+    return info.figures
+
+
+def check_file(path: Path, entry: Entry) -> None:
+    """Raise `UsageError` unless the file is, byte for byte, the one that was published."""
+    if not path.is_file():
+        raise UsageError(f"{path} is missing: install the package again.")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found == entry["sha256"]:
+        return
+    others = [name for name, other in read_index().items() if other["sha256"] == found]
+    raise UsageError(
+        f"{path} is {others[0]}'s file under another name: install the package again."
+        if others
+        else f"{path} is not the file that was published: its sha256 differs from the index, so use another copy."
+    )
+
+
+def build(info: ModelInfo, checkpoint: Checkpoint) -> Classifier:
+    """Return the member's network with a checkpoint's arguments and weights, in eval mode.
+
+    The class is the one that the member's config names; what the checkpoint names is compared, never imported.
+
+    Raises:
+        UsageError: The checkpoint is of another class, or its arguments or weights do not fit.
+    """
+    cls = member_class(info)
+    if checkpoint.class_path != class_path_of(cls):
+        raise UsageError(
+            f"{checkpoint.path} holds a {checkpoint.class_path}, but {info.name} is a {class_path_of(cls)}."
+        )
+    try:
+        model = cls(**checkpoint.arguments)
+    except TypeError as error:
+        raise UsageError(f"{checkpoint.path} has arguments that {cls.__name__} does not take: {error}.") from error
     load_into(model, checkpoint)
     return model.eval()
 
 
-def _zoo_class(class_path: str) -> type[Classifier]:
-    if not class_path.startswith("zoo."):
-        raise UsageError(f"{class_path} is not a class of this zoo.")
-    found = import_class(class_path)
+def member_class(info: ModelInfo) -> type[Classifier]:
+    """Return the class that the member's config names.
+
+    Raises:
+        UsageError: It does not exist or is no classifier.
+    """
+    class_path = str(_model_config(info).get("class_path"))
+    try:
+        found = import_class(class_path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"{info.config} names the class {class_path}, which does not exist ({error}).") from error
     if not (isinstance(found, type) and issubclass(found, Classifier)):
-        raise UsageError(f"{class_path} is not a classifier.")
+        raise UsageError(f"{info.config} names {class_path}, which is no zoo.models.Classifier.")
     return found
+
+
+def _model_config(info: ModelInfo) -> dict[str, Any]:
+    content = yaml.safe_load(info.config.read_text(encoding="utf-8"))
+    model = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(model, dict):
+        raise UsageError(f"{info.config} has no `model:` with a class_path.")
+    return model

@@ -1,116 +1,175 @@
-"""From a run's checkpoint to the trained network that ships, with figures that were measured, not told."""
+"""From runs' checkpoints to the trained network that ships, with figures that were measured, not told."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-import os
-import platform
-from importlib.metadata import version
+import re
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-import zoo
-from zoo.checkpoint import Checkpoint, load_into, read_checkpoint, write_weights
-from zoo.class_paths import class_path_of
+from zoo.callbacks.record import recipe, recorded_run
+from zoo.checkpoint import Checkpoint, read_checkpoint, write_weights
 from zoo.data import MNISTDataModule
+from zoo.data.archives import ARCHIVES
 from zoo.errors import UsageError
-from zoo.files import write_bytes
-from zoo.members import model_info, read_index, root
+from zoo.evaluation import GOLDEN_ROWS, Evaluation, evaluate, golden_logits, images_per_second
+from zoo.files import atomic_path, write_bytes
+from zoo.intervals import reproduction_interval, wilson_interval
+from zoo.members import Entry, ModelInfo, index_path, model_info, read_index
 from zoo.models import Classifier
-from zoo.pretrained import create_model
+from zoo.pretrained import build, create_model
+from zoo.verification import check_figures, count_parameters
+
+LICENCE = "MIT; trained on MNIST, which is CC BY-SA 3.0"
 
 
-def publish(name: str, run: Path, others: list[Path]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class MeasuredRun:
+    """A finished run of a member's recipe and what its network does."""
+
+    seed: int
+    model: Classifier
+    record: dict[str, Any]
+    test: Evaluation
+    validation: Evaluation | None
+
+
+def publish(name: str, paths: Sequence[str | Path]) -> Entry:
     """Make a member's checkpoint and its entry in the index from finished runs of its config.
+
+    The network of seed 0 ships, so that no one can have picked it by its result; the other runs are reported beside
+    it. Nothing is replaced before what was written has been read back and verified.
 
     Args:
         name: The member.
-        run: The checkpoint to ship: the one with seed 0, so that no one can have picked it by its result.
-        others: Checkpoints of the same config with other seeds, whose errors are reported beside it.
+        paths: The runs' checkpoints, of the seeds 0, 1, 2, … in any order and without a gap.
 
     Returns:
         The entry, as it was written.
 
     Raises:
-        UsageError: A checkpoint is not of this member's config, or the one to ship is not of seed 0.
+        UsageError: A checkpoint is not of a finished run of this member's config, or seeds are missing.
     """
-    runs = [_measure(name, path) for path in (run, *others)]
-    seeds = [seed for seed, _, _ in runs]
-    if seeds[0] != 0:
-        raise UsageError(f"{run} is of seed {seeds[0]}, but the network that ships is the one of seed 0.")
-    if len(set(seeds)) < len(seeds):
-        raise UsageError(f"The runs have the seeds {seeds}: each seed is reported once.")
-    _, model, errors = runs[0]
-    target = model_info(name).checkpoint
-    write_weights(model, dict(model.hparams), target)
-    content = target.read_bytes()
-    entry = {
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "bytes": len(content),
-        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "test_errors": errors,
-        "test_images": 10_000,
-        "seed": 0,
-        "runs": [{"seed": seed, "test_errors": found} for seed, _, found in sorted(runs, key=lambda r: r[0])],
-        "command": f"zoo fit --config configs/{name}.yaml --seed_everything 0",
-        "versions": {
-            "zoo": zoo.__version__,
-            "python": platform.python_version(),
-            **{package: version(package) for package in ("torch", "pytorch-lightning", "torchmetrics")},
-        },
-        "machine": {"processor": _processor(), "cores": os.cpu_count()},
-    }
-    index = {**read_index(), name: entry}
-    text = json.dumps(dict(sorted(index.items())), indent=2, ensure_ascii=False) + "\n"
-    write_bytes(root() / "checkpoints" / "index.json", text.encode())
+    info = model_info(name)
+    data = MNISTDataModule(val_size=_described_data(info).val_size)
+    data.prepare_data()
+    data.setup()
+    runs = sorted((_measure(info, path, data) for path in paths), key=lambda run: run.seed)
+    seeds = [run.seed for run in runs]
+    if seeds != list(range(len(runs))):
+        raise UsageError(
+            f"The runs have the seeds {seeds}, but those that are published are 0, 1, 2, … without a gap: "
+            "every run is reported and the one of seed 0 ships."
+        )
+    with atomic_path(info.checkpoint) as temporary:
+        write_weights(runs[0].model, dict(runs[0].model.hparams), temporary)
+        entry = _entry(info, runs, temporary.read_bytes(), data)
+        written = dataclasses.replace(info, checkpoint=temporary)
+        check_figures(written, entry, build(written, read_checkpoint(temporary)), data)
+    _write_entry(name, entry)
     return entry
 
 
-def count_errors(model: Classifier) -> int:
-    """Return the number of the official 10,000 test images that the network gets wrong."""
-    data = MNISTDataModule()
-    data.prepare_data()
-    data.setup("test")
-    model.eval()
-    with torch.inference_mode():
-        return sum(int((model(images).argmax(1) != labels).sum()) for images, labels in data.test_dataloader())
+def _entry(info: ModelInfo, runs: list[MeasuredRun], content: bytes, data: MNISTDataModule) -> Entry:
+    shipped = runs[0]
+    errors = [run.test.errors for run in runs]
+    return Entry(
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+        parameters=count_parameters(shipped.model),
+        seed=shipped.seed,
+        test_images=shipped.test.images,
+        test_errors=shipped.test.errors,
+        test_errors_ci95=[round(bound, 1) for bound in wilson_interval(shipped.test.errors, shipped.test.images)],
+        nll=shipped.test.nll,
+        calibration_error=shipped.test.calibration_error,
+        val_accuracy=_accuracy(shipped.validation),
+        runs=[
+            {
+                "seed": run.seed,
+                "test_errors": run.test.errors,
+                "val_accuracy": _accuracy(run.validation),
+                "seconds": round(run.record["seconds"], 1),
+            }
+            for run in runs
+        ],
+        errors_mean=round(statistics.fmean(errors), 2),
+        errors_sd=round(statistics.stdev(errors), 2) if len(errors) > 1 else None,
+        reproduction_interval=list(reproduction_interval(errors, shipped.test.images)),
+        images_per_second=round(images_per_second(shipped.model, data), -2),
+        command=f"zoo fit --config configs/{info.name}.yaml --seed_everything {shipped.seed}",
+        config=recipe(shipped.record["config"]),
+        versions=shipped.record["versions"],
+        machine=shipped.record["machine"],
+        data_md5={archive.name: archive.md5 for archive in ARCHIVES},
+        golden_rows=list(GOLDEN_ROWS),
+        golden_logits=[[float(f"{logit:.6g}") for logit in row] for row in golden_logits(shipped.model, data).tolist()],
+        licence=LICENCE,
+        papers=list(info.papers),
+    )
 
 
-def _measure(name: str, path: Path) -> tuple[int, Classifier, int]:
+def _measure(info: ModelInfo, path: str | Path, data: MNISTDataModule) -> MeasuredRun:
     checkpoint = read_checkpoint(path)
-    described = create_model(name)
-    _check_recipe(name, checkpoint, described)
-    load_into(described, checkpoint)
-    config = path.absolute().parent.parent / "config.yaml"
-    if not config.is_file():
-        raise UsageError(f"{config} is missing: a run's checkpoint is published from the folder that fit made.")
-    seed = yaml.safe_load(config.read_text(encoding="utf-8"))["seed_everything"]
-    return int(seed), described, count_errors(described)
+    record = recorded_run(checkpoint.content)
+    if record is None:
+        raise UsageError(f"{path} does not say which run it is from: publish a checkpoint that `zoo fit` wrote.")
+    seed = record["config"]["seed_everything"]
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise UsageError(f"{path} was trained with seed_everything {seed}, but a published run has a seed by number.")
+    _check_recipe(info, checkpoint, record)
+    model = build(info, checkpoint)
+    validation = data.val_dataloader()
+    return MeasuredRun(
+        seed=seed,
+        model=model,
+        record=record,
+        test=evaluate(model, data.test_dataloader()),
+        validation=None if isinstance(validation, list) else evaluate(model, validation),
+    )
 
 
-def _check_recipe(name: str, checkpoint: Checkpoint, described: Classifier) -> None:
-    if checkpoint.class_path != class_path_of(type(described)):
-        raise UsageError(f"{checkpoint.path} holds a {checkpoint.class_path}, not {name}'s class.")
-    for argument, value in dict(described.hparams).items():
-        if checkpoint.arguments.get(argument) != value:
-            raise UsageError(
-                f"{checkpoint.path} was trained with {argument} {checkpoint.arguments.get(argument)!r}, "
-                f"but {name}'s config says {value!r}."
-            )
-    config = yaml.safe_load(model_info(name).config.read_text(encoding="utf-8"))
-    epochs = config["trainer"]["max_epochs"]
-    if checkpoint.content.get("epoch") != epochs - 1:
-        raise UsageError(f"{checkpoint.path} is not of the last of {epochs} epochs: let the training end.")
+def _check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]) -> None:
+    trained, described = record["config"], yaml.safe_load(info.config.read_text(encoding="utf-8"))
+    _compare(checkpoint.path, "", dict(create_model(info.name).hparams), checkpoint.arguments)
+    _compare(checkpoint.path, "data.", dict(_described_data(info).hparams), trained["data"]["init_args"])
+    _compare(checkpoint.path, "trainer.", described.get("trainer", {}), trained["trainer"])
+    epochs = described["trainer"]["max_epochs"]
+    # Counted up when an epoch is over: a checkpoint from the middle of the last one has not got there.
+    if checkpoint.content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] != epochs:
+        raise UsageError(f"{checkpoint.path} is not of the end of {epochs} epochs: let the training end.")
+    if record["machine"]["processes"] != 1:
+        raise UsageError(f"{checkpoint.path} was trained by several processes: publish a run of a single one.")
 
 
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+def _compare(path: Path, prefix: str, described: dict[str, Any], trained: dict[str, Any]) -> None:
+    described, trained = recipe(described), recipe(trained)
+    for argument in sorted(described.keys() | trained.keys()):
+        ours, theirs = described.get(argument), trained.get(argument)
+        if ours != theirs:
+            raise UsageError(f"{path} was trained with {prefix}{argument} {theirs!r}, but the config says {ours!r}.")
+
+
+def _described_data(info: ModelInfo) -> MNISTDataModule:
+    config = yaml.safe_load(info.config.read_text(encoding="utf-8"))
+    return MNISTDataModule(**config.get("data", {}).get("init_args", {}))
+
+
+def _accuracy(evaluation: Evaluation | None) -> float | None:
+    return None if evaluation is None else round(evaluation.accuracy, 6)
+
+
+def _write_entry(name: str, entry: Entry) -> None:
+    index = dict(sorted({**read_index(), name: entry}.items()))
+    text = json.dumps(index, indent=1, ensure_ascii=False) + "\n"
+    # A row of numbers on a line of its own can be read, and compared in a diff.
+    text = re.sub(r"\[([-+.\de,\s]+)\]", lambda row: "[" + " ".join(row[1].split()) + "]", text)
+    write_bytes(index_path(), text.encode())
+    read_index.cache_clear()

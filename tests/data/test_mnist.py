@@ -64,9 +64,17 @@ def test_a_subset_is_balanced_and_seeded(size: int) -> None:
     assert not torch.equal(rows, labels(subset_seed=1)[1])
 
 
-def test_a_subset_that_a_class_cannot_fill_is_refused() -> None:
-    with pytest.raises(ValueError, match="class 1 has 2 examples, 3 are wanted"):
-        balanced_subset(torch.tensor([0] * 8 + [1] * 2), 6, seed=0)
+def test_a_class_that_is_too_small_gives_all_it_has() -> None:
+    labels = torch.tensor([0] * 8 + [1] * 2 + [2] * 8)
+    chosen = balanced_subset(labels, 12, seed=0)
+    assert labels[chosen].bincount().tolist() == [5, 2, 5]
+    assert torch.equal(balanced_subset(labels, 18, seed=0), torch.arange(18))
+    with pytest.raises(ValueError, match="19 examples are wanted, but there are 18"):
+        balanced_subset(labels, 19, seed=0)
+
+
+def test_every_training_image_can_be_asked_for() -> None:
+    assert len(make(num_train=55_000).train_dataloader().dataset) == 55_000  # type: ignore[arg-type]
 
 
 def test_the_order_changes_with_the_epoch_and_not_between_runs() -> None:

@@ -58,6 +58,8 @@ def test_a_position_within_the_epoch_is_restored() -> None:
     sampler = ExactSampler(100, shuffle=True, seed=5)
     sampler.set_epoch(4)
     whole = list(sampler)
-    sampler.set_epoch(4, start=30)
+    sampler.resume(4, 30)
     assert list(sampler) == whole[30:]
-    assert len(sampler) == 70
+    assert len(sampler) == 100  # of the whole epoch: Lightning counts the batches that were seen before
+    sampler.set_epoch(5)
+    assert len(list(sampler)) == 100

@@ -38,7 +38,9 @@ class PredictionReport(Callback):
     ) -> None:
         if not 1 <= count <= 100:
             raise UsageError(f"count is {count}, but a picture shows 1 to 100 images.")
-        self.output_dir = Path(output_dir)
+        if not 0 <= seed < 2**63:
+            raise UsageError(f"seed is {seed}, but a seed is 0 to {2**63 - 1}.")
+        self.output_dir = Path(output_dir).expanduser()
         self.seed = seed
         self.indices = indices
         self.count = count

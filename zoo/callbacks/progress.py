@@ -6,10 +6,13 @@ import sys
 import time
 from typing import Any
 
-import torch
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
+
+from zoo.checkpoint import Checkpoint
+from zoo.files import as_typed
+from zoo.machine import device_name
 
 
 class EpochLines(TQDMProgressBar):
@@ -42,6 +45,11 @@ class EpochLines(TQDMProgressBar):
         cost = getattr(pl_module, "running_cost", None)
         return {"cost": f"{cost():.4f}"} if cost is not None else {}
 
+    def on_train_start(self, *args: Any) -> None:
+        """Start the clock also for an epoch that is resumed in the middle, where nothing announces it."""
+        self._started = time.perf_counter()
+        super().on_train_start(*args)
+
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
         """Start the clock; the figures of the epoch before are complete only now."""
         self._print_line(trainer)
@@ -72,16 +80,29 @@ class EpochLines(TQDMProgressBar):
         Tqdm.write("   ".join([*parts, f"{seconds:.1f} s"]), file=sys.stdout)
 
 
-def describe_run(name: str, trainer: Trainer, model: LightningModule, seed: int | bool) -> str:
-    """Return one line: what is trained, how large it is, on what, from which seed."""
-    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    device = trainer.strategy.root_device
-    if device.type == "cuda":
-        where = torch.cuda.get_device_name(device)
-    elif device.type == "cpu":
-        threads = torch.get_num_threads()
-        where = f"CPU with {threads} thread{'s' * (threads > 1)}"
-    else:
-        where = device.type.upper()
-    count = f"{trainer.world_size} × " if trainer.world_size > 1 else ""
-    return f"{name}: {parameters:,} parameters, training on {count}{where}, seed {seed}"
+class Announcement(Callback):
+    """Say in a line what is about to be trained, how large it is, on what, from which seed, and where it goes on.
+
+    Args:
+        name: What the run is called.
+        seed: What `seed_everything` was given.
+        checkpoint: Where the training goes on; None when it begins.
+    """
+
+    def __init__(self, name: str, seed: int | bool, checkpoint: Checkpoint | None) -> None:
+        self.name = name
+        self.seed = seed
+        self.checkpoint = checkpoint
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Say it once the processes are there, and have divided the processor's cores among them."""
+        if stage != "fit" or not trainer.is_global_zero:
+            return
+        parameters = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
+        where = device_name(trainer.strategy.root_device)
+        if trainer.world_size > 1:
+            where = f"{trainer.world_size} × {where}"
+        print(f"{self.name}: {parameters:,} parameters, training on {where}, seed {self.seed}", flush=True)
+        if self.checkpoint is not None:
+            epoch, step = self.checkpoint.content["epoch"] + 1, self.checkpoint.content["global_step"]
+            print(f"Going on from {as_typed(self.checkpoint.path)} (epoch {epoch}, step {step:,})", flush=True)

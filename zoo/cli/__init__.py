@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
 import zoo
-from zoo.errors import UsageError, unknown_name
+from zoo.errors import Stopped, UsageError, unknown_name
 
 VERBS = {
     "fit": ("zoo.cli.trainer", "train a member, or a network of your own"),
@@ -15,13 +17,19 @@ VERBS = {
     "test": ("zoo.cli.trainer", "evaluate a checkpoint on the official 10,000 test images"),
     "predict": ("zoo.cli.trainer", "write a checkpoint's probabilities for the test images, and a picture"),
     "list": ("zoo.cli.listing", "list the members"),
+    "info": ("zoo.cli.card", "say everything that is known of a member"),
+    "verify": ("zoo.cli.verifying", "check that the trained networks are what they should be"),
+    "reproduce": ("zoo.cli.reproducing", "train a published recipe again and compare"),
     "publish": ("zoo.cli.publishing", "make the trained network that ships from a run"),
 }
 """Verb to (module with a ``run(verb, arguments)``, what it does); a module is imported when its verb is used."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, or 2 after a mistake of the user's.
+    """Run the command line and return its exit status.
+
+    0 when all went well, 1 when a check found something wrong, 2 after a mistake of the user's, and 128 plus the
+    signal's number (130 for Ctrl-C, 143 for SIGTERM) when a signal ended it.
 
     Args:
         arguments: The words after ``zoo``; None takes them from the process.
@@ -32,6 +40,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"zoo: {error}", file=sys.stderr)
         return 2
+    except Stopped as stopped:
+        return _report(stopped)
+    except (KeyboardInterrupt, SystemExit) as end:
+        # Lightning turns Ctrl-C into an exit with status 1.
+        if isinstance(end, SystemExit) and not isinstance(end.__context__, KeyboardInterrupt):
+            raise
+        print("zoo: interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader, `head` for example, has seen enough; Python must not try to flush what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _report(stopped: Stopped) -> int:
+    from zoo.console import tell
+
+    tell(f"zoo: {stopped}")
+    if stopped.checkpoint:
+        tell("zoo: the same command with --ckpt_path last goes on from there.")
+    return 128 + stopped.signal
 
 
 def _dispatch(words: list[str]) -> int:

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
+from zoo.callbacks.guard import Guard
 from zoo.callbacks.prediction import PredictionReport
-from zoo.callbacks.progress import EpochLines, describe_run
-from zoo.checkpoint import Checkpoint, check_fits, read_checkpoint
-from zoo.class_paths import class_path_of, import_class
-from zoo.cli.parser import ZooArgumentParser, find_usage_error, one_sentence
+from zoo.callbacks.progress import Announcement, EpochLines
+from zoo.callbacks.record import RunRecord
+from zoo.callbacks.resume import ExactResume
+from zoo.checkpoint import AtomicCheckpointIO, Checkpoint, check_fits, read_checkpoint
+from zoo.cli.parser import ZooArgumentParser
+from zoo.cli.restoring import check_same_network
+from zoo.cli.settings import check_trainer, set_default_length
 from zoo.data import MNISTDataModule
 from zoo.errors import UsageError
+from zoo.files import as_typed
 from zoo.models import Classifier
-
-# How a network was trained does not change what it computes, so these may differ between a config and a checkpoint
-# that is only evaluated.
-TRAINING_ARGUMENTS = ("optimizer", "lr", "momentum", "weight_decay", "l2", "lr_schedule")
+from zoo.runs import newest_checkpoint
+from zoo.sync_batchnorm import SyncBatchNormAnywhere
 
 
 class ZooCLI(LightningCLI):
@@ -65,6 +72,8 @@ class ZooCLI(LightningCLI):
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand in ("validate", "test"):
+            parser.set_defaults({"verbose": False})  # we say it in a line, and Lightning would draw a table
         if subcommand == "predict":
             parser.add_class_arguments(PredictionReport, fail_untyped=False)
         return parser
@@ -72,6 +81,10 @@ class ZooCLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse; unlike the parent, take no notice of the words that started the process."""
         self.config = parser.parse_args(args)  # type: ignore[arg-type]
+        self.subcommand = self.config.subcommand
+        trainer = self._get(self.config, "trainer")
+        set_default_length(trainer)
+        check_trainer(str(self.subcommand), trainer)
 
     def _set_seed(self) -> None:
         seed = self._get(self.config, "seed_everything")
@@ -97,45 +110,22 @@ class ZooCLI(LightningCLI):
                     "(`zoo fit` says where it wrote one)."
                 )
             return
-        self.checkpoint = read_checkpoint(path)
+        if path == "last":
+            self.checkpoint = newest_checkpoint(Path(self._log_folder) / self.name, self._resolved_config())
+        else:
+            self.checkpoint = read_checkpoint(path)
         # Anything but a file that was just read: a word like "best" would let Lightning look for one of its own.
         config["ckpt_path"] = str(self.checkpoint.path)
-        resuming = self.config.subcommand == "fit"
-        if resuming and "optimizer_states" not in self.checkpoint.content:
-            raise UsageError(f"{path} holds weights only, so a training cannot go on from it: name a run's checkpoint.")
-        self._check_same_network(config.model, self.checkpoint, ignore=() if resuming else TRAINING_ARGUMENTS)
-
-    def _check_same_network(self, model: Any, checkpoint: Checkpoint, ignore: tuple[str, ...]) -> None:
-        described = class_path_of(import_class(model.class_path))
-        if checkpoint.class_path not in (None, described, model.class_path):
-            raise UsageError(
-                f"{checkpoint.path} holds a {checkpoint.class_path}, but the config describes a {described}: "
-                "name the config that it was trained with."
-            )
-        for name, value in model.init_args.as_dict().items():
-            if name in ignore or name not in checkpoint.arguments:
-                continue
-            if _plain(checkpoint.arguments[name]) != _plain(value):
-                raise UsageError(
-                    f"{checkpoint.path} was trained with {name} {checkpoint.arguments[name]!r}, but the config says "
-                    f"{value!r}: name the config that it was trained with."
-                )
+        check_same_network(config.model, self.checkpoint, resuming=self.config.subcommand == "fit")
 
     def after_instantiate_classes(self) -> None:
-        """Refuse weights of other shapes before any work begins."""
+        """Refuse what cannot work before other processes are started, each of which would complain."""
         if self.checkpoint is not None:
             check_fits(self.model, self.checkpoint)
-
-    def instantiate_classes(self) -> None:
-        """Make data, network and Trainer; what a constructor says of a wrong argument is all the user need read."""
-        try:
-            super().instantiate_classes()
-        except (ValueError, TypeError) as error:
-            if usage := find_usage_error(error):
-                raise usage from error
-            if "Does not validate against" in str(error):
-                raise UsageError(one_sentence(str(error))) from error
-            raise
+        if self.trainer.world_size > 1 and self.trainer.local_rank == 0:
+            if self.subcommand == "fit" and isinstance(self.datamodule, MNISTDataModule):
+                self.datamodule.batch_size_of_each(self.trainer.world_size)
+            self.datamodule.prepare_data()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the Trainer with the zoo's loggers and callbacks."""
@@ -147,17 +137,35 @@ class ZooCLI(LightningCLI):
             self._parser(self.subcommand).callback_keys.clear()
             kwargs["enable_checkpointing"] = False
         if trainer.get("logger") in (None, True):
-            kwargs["logger"] = self._loggers(trainer) if self.subcommand == "fit" else False
+            kwargs["logger"] = self._loggers() if self.subcommand == "fit" else False
+        if trainer.get("logger") is False and self.subcommand == "fit":
+            # Without a logger Lightning would take the current folder for the run's.
+            kwargs["default_root_dir"] = TensorBoardLogger(self._log_folder, name=self.name).log_dir
+        kwargs["plugins"] = [*_as_list(trainer.get("plugins")), AtomicCheckpointIO()]
+        if trainer.get("sync_batchnorm"):
+            kwargs["plugins"].append(SyncBatchNormAnywhere())
         kwargs["callbacks"] = [*_as_list(trainer.get("callbacks")), *self._callbacks(trainer)]
         return super().instantiate_trainer(**kwargs)
 
-    def _loggers(self, trainer: Any) -> list[TensorBoardLogger | CSVLogger]:
-        folder = trainer.get("default_root_dir") or "logs"
+    @property
+    def _log_folder(self) -> str:
+        return self._get(self.config, "trainer").get("default_root_dir") or "logs"
+
+    def _loggers(self) -> list[TensorBoardLogger | CSVLogger]:
+        folder = self._log_folder
         tensorboard = TensorBoardLogger(folder, name=self.name)
         return [tensorboard, CSVLogger(folder, name=self.name, version=tensorboard.version)]
 
     def _callbacks(self, trainer: Any) -> list[Callback]:
         callbacks: list[Callback] = []
+        if self.subcommand == "fit":
+            seed = self._get(self.config, "seed_everything")
+            callbacks += [
+                RunRecord(self._resolved_config()),
+                Announcement(self.name, seed, self.checkpoint),
+                ExactResume(),
+                Guard(),
+            ]
         if trainer.get("enable_progress_bar") is not False:
             callbacks.append(EpochLines())
         if self.subcommand == "predict":
@@ -165,20 +173,55 @@ class ZooCLI(LightningCLI):
             callbacks.append(PredictionReport(**{name: self._get(self.config, name) for name in names}))
         return callbacks
 
+    def _resolved_config(self) -> dict[str, Any]:
+        """What is run: the seed, model and data with all arguments, and the Trainer's settings that were made."""
+        parser = self._parser(self.subcommand)
+        whole, chosen = (
+            yaml.safe_load(parser.dump(self.config[self.subcommand], skip_default=skip, skip_validation=True))
+            for skip in (False, True)
+        )
+        return {
+            "seed_everything": whole["seed_everything"],
+            "model": whole["model"],
+            "data": whole["data"],
+            "trainer": chosen.get("trainer", {}),
+        }
+
     @property
     def name(self) -> str:
         """What the run is called: its first config's name, or the network's class."""
         configs = self._get(self.config, "config") or []
         stem = Path(str(configs[0])).stem if configs else ""
-        return stem if stem not in ("", "config") else type(self.model).__name__
+        if stem not in ("", "config"):
+            return stem
+        return str(self._get(self.config, "model").class_path).rpartition(".")[2]
 
-    def before_fit(self) -> None:
-        """Say in one line what is about to happen, and where."""
-        print(describe_run(self.name, self.trainer, self.model, self._get(self.config, "seed_everything")))
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except Exception:
+            self._discard_empty_run()
+            raise
+
+    def _discard_empty_run(self) -> None:
+        """Remove the folder of a run that failed before its first step: it holds nothing."""
+        if self.subcommand != "fit" or not self.trainer.is_global_zero:
+            return
+        if self.trainer.global_step > (self.checkpoint.content["global_step"] if self.checkpoint else 0):
+            return
+        folders = [logger.log_dir for logger in self.trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        for folder in map(Path, folders or [self.trainer.default_root_dir]):
+            # Its name was not taken when this run began; all the same, nobody's checkpoint is ever removed.
+            if folder.parent.name == self.name and folder.is_dir() and not list(folder.rglob("*.ckpt")):
+                shutil.rmtree(folder, ignore_errors=True)
+                with contextlib.suppress(OSError):  # as long as they are empty
+                    folder.parent.rmdir()
+                    folder.parent.parent.rmdir()
 
     def after_fit(self) -> None:
         """Test the trained network on the official test set and say where it lies."""
-        if self._get(self.config, "trainer").fast_dev_run or self.trainer.interrupted:
+        trainer = self._get(self.config, "trainer")
+        if trainer.fast_dev_run or trainer.get("limit_test_batches") == 0 or self.trainer.interrupted:
             return
         kept = self.trainer.checkpoint_callback
         path = kept.best_model_path if isinstance(kept, ModelCheckpoint) else ""
@@ -188,34 +231,30 @@ class ZooCLI(LightningCLI):
         folder = Path(self.trainer.log_dir or ".")  # asked for on every process, because they agree on it together
         if not self.trainer.is_global_zero:
             return
-        print(self._test_line())
+        self.after_test()
         if path:
             last = Path(path).with_name("last.ckpt")
             # The link is the easier name, where it leads to the same network.
-            shown = _short(last if last.exists() and last.samefile(path) else Path(path))
-            config = _short(folder / "config.yaml")
-            print(f"Checkpoint: {shown}\nTest it:    zoo test --config {config} --ckpt_path {shown}")
+            shown = as_typed(last if last.exists() and last.samefile(path) else Path(path))
+            command = ["zoo", "test", "--config", str(as_typed(folder / "config.yaml")), "--ckpt_path", str(shown)]
+            print(f"Checkpoint: {shown}\nTest it:    {shlex.join(command)}")
+        elif self.checkpoint is not None:
+            print("Nothing was trained: the checkpoint is at the end already; raise --trainer.max_epochs to go on.")
 
     def after_test(self) -> None:
         """Say the test set's accuracy and number of errors."""
-        if self.trainer.is_global_zero:
-            print(self._test_line())
-
-    def _test_line(self) -> str:
         figures = self.trainer.callback_metrics
-        return f"Test set:   accuracy {figures['test_acc']:.4f}, {int(figures['test_errors']):,} errors"
+        if self.trainer.is_global_zero and "test_acc" in figures:
+            print(f"Test set:   accuracy {figures['test_acc']:.4f}, {int(figures['test_errors']):,} errors")
+
+    def after_validate(self) -> None:
+        """Say the validation set's accuracy and loss."""
+        figures = self.trainer.callback_metrics
+        if "val_acc" not in figures:
+            raise UsageError("val_size is 0, so there are no validation images: take another, or `zoo test`.")
+        if self.trainer.is_global_zero:
+            print(f"Validation: accuracy {figures['val_acc']:.4f}, loss {figures['val_loss']:.4f}")
 
 
 def _as_list(value: Any) -> list[Any]:
     return [] if value is None else list(value) if isinstance(value, list) else [value]
-
-
-def _plain(value: Any) -> Any:
-    """Tuples and lists mean the same in an argument."""
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _short(path: Path) -> Path:
-    """The path as a person would type it from here."""
-    path = path.absolute()
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -13,6 +13,8 @@ _DROPPED = (
     "HPU available",
     "`Trainer.fit` stopped",
     "Restor",
+    "\nDetected KeyboardInterrupt",
+    "Loading `train_dataloader`",
     "Loaded model",
     "Initializing distributed",
     "---",
@@ -30,8 +32,10 @@ def quieten_lightning() -> None:
     # Evaluation needs no checkpoint callback, and a training that goes on has a folder of its own.
     warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`, callbacks used")
     warnings.filterwarnings("ignore", message="The dirpath has changed from")
-    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
-        logging.getLogger(name).addFilter(_is_news)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        for handler in logging.getLogger(name).handlers:
+            # A handler sees the records of every module below it, and a logger only its own.
+            handler.addFilter(_is_news)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
+import torch
 import yaml
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+from zoo.cli.failures import as_usage_error
 from zoo.cli.lightning import ZooCLI
 from zoo.cli.parser import find_values, replace_value
 from zoo.cli.quiet import quieten_lightning
 from zoo.errors import UsageError, unknown_name
-from zoo.members import list_models, model_info
+from zoo.members import list_models, packaged_config
 
 
 def run(verb: str, arguments: list[str]) -> int:
     """Run a Trainer's verb and return the exit status."""
-    quieten_lightning()
-    _resolve_configs(arguments)
-    try:
-        ZooCLI([verb, *arguments])
-    except MisconfigurationException as error:
-        raise UsageError(" ".join(str(error).split())) from error
+    _run(verb, arguments)
     return 0
 
 
+def fit(arguments: list[str]) -> dict[str, float]:
+    """Run ``zoo fit`` with these words and return the figures that it ends with, ``test_errors`` among them."""
+    return {name: float(value) for name, value in _run("fit", arguments).trainer.callback_metrics.items()}
+
+
+def _run(verb: str, arguments: list[str]) -> ZooCLI:
+    quieten_lightning()
+    _resolve_configs(arguments)
+    if os.getcwd() not in sys.path:
+        # A config may name a class in a file beside it; last, so that no such file stands in for a package's.
+        sys.path.append(os.getcwd())
+    try:
+        return ZooCLI([verb, *arguments])
+    except Exception as error:
+        if usage := as_usage_error(error):
+            raise usage from error
+        raise
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            # Its threads would otherwise be running while the process ends, and sometimes abort it.
+            torch.distributed.destroy_process_group()
+
+
 def _resolve_configs(words: list[str]) -> None:
-    """Replace a member's name by its config's path, and refuse a config that cannot be read."""
+    """Replace a packaged config's name, ``dropout`` or ``trainer/gpu``, by its path; refuse one that is no config."""
     for position, value in find_values(words, "--config", "-c"):
-        if not Path(value).exists() and value in list_models():
-            value = str(model_info(value).config)
+        if not Path(value).is_file() and (packaged := packaged_config(value)):
+            value = str(packaged)
             replace_value(words, position, value)
         try:
             content = yaml.safe_load(Path(value).read_text(encoding="utf-8"))

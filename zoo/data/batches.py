@@ -69,11 +69,13 @@ class ImageBatches(Dataset[Batch]):
 
 
 def balanced_subset(labels: Tensor, size: int, seed: int) -> Tensor:
-    """Choose positions of ``size`` examples, every class as often as every other (or once more, if it must be).
+    """Choose positions of ``size`` examples, every class as often as every other, or once more if it must be.
+
+    A class that has fewer examples than its share gives all of them, and the others share the rest.
 
     Args:
         labels: int64 ``(N,)``.
-        size: How many examples to choose, at least 1.
+        size: How many examples to choose, 1 to N.
         seed: The same seed chooses the same examples, and a larger size contains each smaller one's
             examples as far as the classes' shares allow.
 
@@ -81,18 +83,19 @@ def balanced_subset(labels: Tensor, size: int, seed: int) -> Tensor:
         int64 ``(size,)``, ascending.
 
     Raises:
-        ValueError: A class has fewer examples than its share.
+        ValueError: There are fewer examples than ``size``.
     """
+    if size > len(labels):
+        raise ValueError(f"{size} examples are wanted, but there are {len(labels)}")
     generator = torch.Generator().manual_seed(seed)
     shuffled = torch.randperm(len(labels), generator=generator)
     classes = labels.unique()
-    share, extra = divmod(size, len(classes))
-    larger = torch.randperm(len(classes), generator=generator)[:extra].tolist()
-    chosen = []
-    for order, label in enumerate(classes):
-        of_class = shuffled[labels[shuffled] == label]
-        wanted = share + (order in larger)
-        if len(of_class) < wanted:
-            raise ValueError(f"class {int(label)} has {len(of_class)} examples, {wanted} are wanted")
-        chosen.append(of_class[:wanted])
-    return torch.cat(chosen).sort().values
+    of_class = [shuffled[labels[shuffled] == label] for label in classes]
+    order = torch.randperm(len(classes), generator=generator).tolist()
+    shares = [0] * len(classes)
+    while (left := size - sum(shares)) > 0:
+        unfilled = [index for index in order if shares[index] < len(of_class[index])]
+        share, extra = divmod(left, len(unfilled))
+        for position, index in enumerate(unfilled):
+            shares[index] = min(shares[index] + share + (position < extra), len(of_class[index]))
+    return torch.cat([rows[:share] for rows, share in zip(of_class, shares, strict=True)]).sort().values

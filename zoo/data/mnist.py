@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from pathlib import Path
-from typing import Any
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -13,15 +13,14 @@ from torch.utils.data import DataLoader
 
 from zoo.data.archives import default_data_dir, stage
 from zoo.data.batches import Batch, ImageBatches, balanced_subset
+from zoo.data.loader import make_loader
 from zoo.data.sampler import ExactSampler
 from zoo.errors import UsageError
 
 TRAINING_IMAGES = 60_000
 """Images in the official training archives; the test archives hold 10,000 more."""
 
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
+LARGEST_BATCH = 1_000_000
 
 
 class MNISTDataModule(LightningDataModule):
@@ -61,8 +60,8 @@ class MNISTDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         for name, size in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
-            if size < 1:
-                raise UsageError(f"{name} is {size}, but a batch holds at least 1 image.")
+            if not 1 <= size <= LARGEST_BATCH:
+                raise UsageError(f"{name} is {size}, but a batch holds at least 1 image and at most {LARGEST_BATCH}.")
         if not 0 <= val_size < TRAINING_IMAGES:
             raise UsageError(
                 f"val_size is {val_size}, but it must be 0 to {TRAINING_IMAGES - 1}: it is taken from the "
@@ -74,8 +73,10 @@ class MNISTDataModule(LightningDataModule):
                 f"the training images that val_size {val_size} leaves."
             )
         for name, value in {"seed": seed or 0, "subset_seed": subset_seed}.items():
-            if value < 0:
-                raise UsageError(f"{name} is {value}, but a seed is 0 or more.")
+            if not 0 <= value < 2**32:
+                raise UsageError(f"{name} is {value}, but a seed is 0 or more and at most {2**32 - 1}.")
+        if data_dir is not None and "\0" in data_dir:
+            raise UsageError("data_dir holds a NUL character, which no folder's name can.")
         self.save_hyperparameters()
         self.data_dir = Path(data_dir).expanduser() if data_dir else default_data_dir()
         self.batch_size = batch_size
@@ -103,16 +104,31 @@ class MNISTDataModule(LightningDataModule):
         if stage in ("test", "predict", None) and "test" not in self._splits:
             self._splits["test"] = self._read(train=False)
 
+    def digest(self) -> str:
+        """Return a SHA-256 of the images, labels and rows that are trained on: processes compare it."""
+        split = self._splits["train"]
+        found = hashlib.sha256()
+        for part in (split.images, split.labels, split.rows):
+            found.update(part.cpu().numpy().tobytes())
+        return found.hexdigest()
+
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the training set, in an order that is a function of (seed, epoch)."""
-        processes = self.trainer.world_size if self.trainer else 1
+        return self._loader("train", self.batch_size_of_each(_processes()[1]), training=True)
+
+    def batch_size_of_each(self, processes: int) -> int:
+        """Return how many images of a training step each process takes.
+
+        Raises:
+            UsageError: The batch cannot be shared equally.
+        """
         if self.batch_size % processes:
             lower = self.batch_size - self.batch_size % processes
             raise UsageError(
                 f"batch_size {self.batch_size} cannot be shared by {processes} devices equally: "
                 f"choose {lower or processes} or {lower + processes}."
             )
-        return self._loader("train", self.batch_size // processes, training=True)
+        return self.batch_size // processes
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Batches of the validation set; an empty list, which Lightning skips, when ``val_size`` is 0."""
@@ -143,20 +159,44 @@ class MNISTDataModule(LightningDataModule):
     def _loader(
         self, split: str, batch_size: int, *, training: bool = False, with_indices: bool = False
     ) -> DataLoader[Batch]:
+        rank, processes = _processes()
         if self.trainer:
             # On an accelerator the images live there, and no batch is ever copied.
             self._splits[split] = self._splits[split].to(self.trainer.strategy.root_device)
         dataset = self._splits[split]
+        if len(dataset) < processes:
+            raise UsageError(f"{len(dataset)} {split} images cannot be shared by {processes} processes.")
         if with_indices:
             dataset = ImageBatches(dataset.images, dataset.labels, dataset.rows, with_indices=True)
         sampler = ExactSampler(
             len(dataset),
             shuffle=training,
             seed=self.seed,
-            num_replicas=self.trainer.world_size if self.trainer else 1,
-            rank=self.trainer.global_rank if self.trainer else 0,
+            num_replicas=processes,
+            rank=rank,
             equal_shares=training,
         )
-        # A worker process would have to copy to us what already lies in our own memory.
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        return DataLoader(dataset, batch_size=batch_size, sampler=sampler, num_workers=0, collate_fn=_as_it_is)
+        if len(dataset) % processes and not training:
+            batch_size = _same_number_of_batches(batch_size, -(-len(dataset) // processes))
+        return make_loader(dataset, sampler, batch_size)
+
+
+def _processes() -> tuple[int, int]:
+    """This process's rank and how many there are.
+
+    Torch knows it in every process; a DataModule that Lightning has handed to a spawned one has lost its Trainer.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+def _same_number_of_batches(batch_size: int, share: int) -> int:
+    """Return the next batch size that cuts ``share`` and ``share - 1`` images into equally many batches.
+
+    Processes talk to each other in every batch when the network has batch norm: one that had a batch more than the
+    others would wait for ever.
+    """
+    while share > 1 and -(-share // batch_size) != -(-(share - 1) // batch_size):
+        batch_size += 1
+    return batch_size

@@ -45,7 +45,7 @@ class ExactSampler(DistributedSampler[int]):
         self.num_examples = num_examples
         self.total_size = usable
         self.num_samples = len(range(rank, usable, num_replicas))
-        self.start = 0
+        self._resumed = (0, 0)
 
     def order(self) -> Tensor:
         """The whole epoch's order over all processes, int64 ``(num_examples,)``."""
@@ -56,13 +56,16 @@ class ExactSampler(DistributedSampler[int]):
         return torch.randperm(self.num_examples, generator=torch.Generator().manual_seed(mixed & (2**63 - 1)))
 
     def __iter__(self) -> Iterator[int]:
+        epoch, seen = self._resumed
         own = self.order()[: self.total_size][self.rank :: self.num_replicas].tolist()
-        return iter(own[self.start :])
+        return iter(own[seen:] if epoch == self.epoch else own)
 
     def __len__(self) -> int:
-        return self.num_samples - self.start
+        return self.num_samples
 
-    def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """Choose the epoch, and how many of this process's examples of it have been seen already."""
-        super().set_epoch(epoch)
-        self.start = start
+    def resume(self, epoch: int, seen: int) -> None:
+        """Leave out, in this one epoch, the first ``seen`` of this process's examples.
+
+        The length stays the whole epoch's: who resumes has counted the others already.
+        """
+        self._resumed = (epoch, seen)

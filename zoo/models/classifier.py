@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -21,7 +23,7 @@ OPTIMISERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine")
 
 
-class Classifier(LightningModule):
+class Classifier(LightningModule, ABC):
     """A LightningModule that classifies images by cross-entropy; subclasses say what the network is.
 
     A subclass takes its architecture's arguments, passes the rest on as ``**training``, and defines
@@ -57,17 +59,21 @@ class Classifier(LightningModule):
             raise unknown_name("optimizer", optimizer, OPTIMISERS)
         if lr_schedule not in SCHEDULES:
             raise unknown_name("lr_schedule", lr_schedule, SCHEDULES)
-        if not lr > 0:
-            raise UsageError(f"lr is {lr}, but a learning rate is more than 0.")
+        if not 0 < lr < math.inf:
+            raise UsageError(f"lr is {lr}, but a learning rate is a number that is more than 0.")
         if not 0 <= momentum < 1:
             raise UsageError(f"momentum is {momentum}, but it must be 0 or more and less than 1.")
         for name, value in {"weight_decay": weight_decay, "l2": l2}.items():
-            if not value >= 0:
-                raise UsageError(f"{name} is {value}, but it must be 0 or more.")
+            if not 0 <= value < math.inf:
+                raise UsageError(f"{name} is {value}, but it must be a number that is 0 or more.")
         self.save_hyperparameters()
         self.train_totals = ClassificationTotals()
         self.val_totals = ClassificationTotals()
         self.test_totals = ClassificationTotals()
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Return the cost of a batch ``(images, labels, …)``, a scalar in nats."""

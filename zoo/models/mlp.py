@@ -13,6 +13,8 @@ from zoo.errors import UsageError
 from zoo.initialisers import initialise
 from zoo.models.classifier import Classifier
 
+LARGEST_LAYER = 1_000_000
+
 
 class MLP(Classifier):
     """A multilayer perceptron, 784-hidden-…-10, with optional batch normalisation and dropout.
@@ -46,8 +48,11 @@ class MLP(Classifier):
         **training: Any,
     ) -> None:
         super().__init__(**training)
-        if any(size < 1 for size in hidden_sizes):
-            raise UsageError(f"hidden_sizes is {list(hidden_sizes)}, but every layer needs at least 1 unit.")
+        if not all(1 <= size <= LARGEST_LAYER for size in hidden_sizes):
+            raise UsageError(
+                f"hidden_sizes is {list(hidden_sizes)}, but every layer has at least 1 unit and at most "
+                f"{LARGEST_LAYER}."
+            )
         if not 0 <= dropout < 1:
             raise UsageError(f"dropout is {dropout}, but it is the probability of dropping a unit: 0 ≤ p < 1.")
         sizes = [784, *hidden_sizes, 10]

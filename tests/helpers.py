@@ -1,0 +1,77 @@
+"""What several tests need: callbacks that do harm at a chosen step, processes, digests."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+
+class SignalAt(Callback):
+    """Send a signal to this process at the start of a step, as `kill` or Ctrl-C do."""
+
+    def __init__(self, step: int, signal: int) -> None:
+        self.step = step
+        self.signal = signal
+
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.global_step == self.step - 1 and self.signal:
+            os.kill(os.getpid(), self.signal)
+            self.signal = 0
+
+
+class BreakWeightsAt(Callback):
+    """Make the weights infinite at the start of a step, as too high a learning rate does."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        if trainer.global_step == self.step - 1:
+            with torch.no_grad():
+                next(pl_module.parameters()).fill_(float("inf"))
+
+
+def weights(path: str | Path) -> str:
+    """A digest of a checkpoint's weights."""
+    state = torch.load(path, weights_only=True)["state_dict"]
+    return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in state.values())).hexdigest()
+
+
+def errors(output: str) -> int:
+    """The number of errors that a command's output ends with."""
+    found = re.findall(r"([\d,]+) errors", output)
+    assert found
+    return int(found[-1].replace(",", ""))
+
+
+def start_zoo(*arguments: str, program: tuple[str, ...] = ("-m", "zoo"), **environment: str) -> subprocess.Popen[str]:
+    """Start the command line in a process of its own."""
+    # Lightning would take a port that the system may give to any connection between its look and its use.
+    port = str(random.SystemRandom().randrange(20_000, 30_000))
+    return subprocess.Popen(
+        [sys.executable, *program, *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MASTER_PORT": port, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run_zoo(*arguments: str, program: tuple[str, ...] = ("-m", "zoo")) -> str:
+    """Run the command line in a process of its own and return what it prints; it must go well."""
+    process = start_zoo(*arguments, program=program)
+    try:
+        output, complaint = process.communicate(timeout=220)
+    finally:
+        process.kill()
+    assert process.returncode == 0, complaint
+    return output

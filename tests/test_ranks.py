@@ -1,0 +1,157 @@
+"""The same config on several processes: the same network, every image counted once, no one left waiting."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import zoo
+from tests.helpers import errors, run_zoo, start_zoo
+from zoo.cli import main
+
+SOURCE = Path(__file__).parent.parent
+SHIPPED = zoo.list_models(pretrained=True)
+
+
+def ddp(processes: int) -> list[str]:
+    return ["--trainer.accelerator", "cpu", "--trainer.devices", str(processes), "--trainer.strategy", "ddp"]
+
+
+def torchrun(processes: int, *program: str) -> subprocess.Popen[str]:
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes))
+    return start_zoo(*program, program=launcher, PYTHONPATH=str(SOURCE))
+
+
+@pytest.mark.parametrize(
+    ("name", "processes"),
+    [
+        ("dropout_batchnorm", 3),
+        pytest.param("dropout_batchnorm", 2, marks=pytest.mark.slow),
+        pytest.param("deep_relu_xavier", 2, marks=pytest.mark.slow),
+        pytest.param("deep_relu_xavier", 3, marks=pytest.mark.slow),
+    ],
+)
+def test_processes_train_the_network_that_one_trains(
+    name: str, processes: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """100 steps with the same global batch: the weights agree to rounding, the counts exactly.
+
+    In double precision, because Adam makes whole steps of single precision's rounding wherever a gradient is nearly 0.
+    """
+    short = ["--data.num_train", "6000", "--data.batch_size", "60", "--trainer.max_epochs", "1"]
+    fit = ["fit", "--config", name, *short, "--model.dropout", "0", "--trainer.precision", "64-true"]
+    output = run_zoo(*fit, *ddp(processes), "--trainer.sync_batchnorm", "true")
+    assert output.count("training on") == 1
+    main([*fit, "--trainer.accelerator", "cpu"])
+    capsys.readouterr()
+    many, one = (f"logs/{name}/version_{n}/checkpoints/last.ckpt" for n in (0, 1))
+    states = [torch.load(path, weights_only=True)["state_dict"] for path in (many, one)]
+    for key, value in states[1].items():
+        print(key, float((states[0][key].double() - value.double()).abs().max()))
+    for key, value in states[1].items():
+        torch.testing.assert_close(states[0][key], value, rtol=1e-7, atol=1e-7)
+    main(
+        ["test", "--config", f"logs/{name}/version_0/config.yaml", "--ckpt_path", many, "--trainer.accelerator", "cpu"]
+    )
+    assert errors(output) == errors(capsys.readouterr().out)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("processes", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 7))])
+def test_every_image_is_counted_once_on_any_number_of_processes(
+    processes: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = torchrun(processes, str(SOURCE / "tests" / "ranks.py"))
+    _, complaint = program.communicate()
+    assert program.returncode == 0, complaint
+    for name in SHIPPED:
+        figures = zoo.model_info(name).figures
+        assert figures is not None
+        for verb in ("test", "predict"):
+            assert errors(Path(f"{name}-{processes}-{verb}.txt").read_text()) == figures["test_errors"]
+        with Path(f"{name}-{processes}/predictions.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert [int(row["index"]) for row in rows] == list(range(10_000))
+        assert sum(row["label"] != row["prediction"] for row in rows) == figures["test_errors"]
+
+
+def test_processes_drop_out_different_units() -> None:
+    fit = ["fit", "--config", "dropout", "--model.hidden_sizes", "[8]", "--data.num_train", "100"]
+    run_zoo(*fit, *ddp(2), "--trainer.max_epochs", "1")
+    content = torch.load("logs/dropout/version_0/checkpoints/last.ckpt", weights_only=True)
+    one, two = content["callbacks"]["ExactResume"]["processes"]
+    assert not torch.equal(one["torch"], two["torch"])
+
+
+def test_processes_that_disagree_are_told_so(tmp_path: Path) -> None:
+    program = tmp_path / "disagree.py"
+    program.write_text(
+        "import os, sys\nfrom zoo.cli import main\n"
+        "lr = '0.01' if os.environ['RANK'] == '1' else '0.001'\n"
+        "sys.exit(main(['fit', '--config', 'softmax', '--model.lr', lr, '--data.num_train', '500', *sys.argv[1:]]))\n"
+    )
+    process = torchrun(2, str(program), *ddp(2))
+    _, complaint = process.communicate(timeout=100)
+    assert process.returncode != 0
+    assert "Process 1 has model.init_args.lr 0.01 and process 0 has 0.001" in complaint
+    assert not list(Path().rglob("*.ckpt"))
+
+
+@pytest.mark.parametrize("victim", ["child", pytest.param("parent", marks=pytest.mark.slow)])
+def test_when_a_process_dies_the_others_end_and_the_last_checkpoint_is_good(victim: str) -> None:
+    fit = ["fit", "--config", "deep_relu_xavier", "--data.num_train", "5000"]
+    process = start_zoo(*fit, *ddp(2), "--trainer.max_epochs", "1000")
+    folder = Path("logs/deep_relu_xavier/version_0/checkpoints")
+    wait_for(lambda: len(list(folder.glob("epoch=*.ckpt"))) > 0, seconds=60)
+    (child,) = children_of(process.pid)
+    os.kill(child if victim == "child" else process.pid, signal.SIGKILL)
+    died = time.monotonic()
+    _, complaint = process.communicate(timeout=60)
+    wait_for(lambda: not Path(f"/proc/{child}").exists() or victim == "child", seconds=60)
+    assert time.monotonic() - died < 60
+    assert process.returncode != 0
+    assert complaint
+    newest = max(folder.glob("epoch=*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    trained = ["--config", "deep_relu_xavier", "--data.num_train", "5000", "--ckpt_path", str(newest)]
+    assert main(["test", *trained, "--trainer.accelerator", "cpu"]) == 0
+
+
+def test_a_signal_stops_all_processes_and_all_go_on_exactly() -> None:
+    fit = ["fit", "--config", "dropout", "--model.hidden_sizes", "[16]", "--data.num_train", "2000", *ddp(2)]
+    short = ["--trainer.max_epochs", "3"]
+    at = '{"class_path": "tests.helpers.SignalAt", "init_args": {"step": 25, "signal": 15}}'
+    run_zoo(*fit, *short)
+    process = start_zoo(*fit, *short, "--trainer.callbacks", at, PYTHONPATH=str(SOURCE))
+    _, complaint = process.communicate(timeout=100)
+    assert process.returncode == 143
+    assert complaint.count("Stopped in epoch 2 after step 30") == 1
+    run_zoo(*fit, *short, "--ckpt_path", "last")
+    whole, resumed = (
+        torch.load(f"logs/dropout/version_{n}/checkpoints/last.ckpt", weights_only=True)["state_dict"] for n in (0, 2)
+    )
+    assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
+
+
+def children_of(process: int) -> list[int]:
+    found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(child) for child in found]
+
+
+def wait_for(condition: object, seconds: float) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+if sys.platform != "linux":
+    pytest.skip("reads /proc", allow_module_level=True)

@@ -1,0 +1,89 @@
+"""What pip installs works by itself: another environment, another folder, no network."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+import zoo
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment that has the zoo from its wheel and everything else from this one."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = Path(zoo.__file__).parent.parent
+    build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder)]
+    subprocess.run([*build, str(source)], check=True)
+    (wheel,) = folder.glob("*.whl")
+    environment = folder / "environment"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
+    python = environment / "bin" / "python"
+    # The dependencies are gigabytes: a path file lends them, and does not lend the editable zoo.
+    here = sysconfig.get_path("purelib")
+    (there,) = environment.glob("lib/python*/site-packages")
+    (there / "dependencies.pth").write_text(here + "\n")
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps", "--no-index"]
+    subprocess.run([*install, "--force-reinstall", str(wheel)], check=True)
+    return environment
+
+
+def run(environment: Path, *words: str) -> str:
+    """Run a program of the environment where there is no network, if the system lets us do that."""
+    alone = ["unshare", "--net"] if shutil.which("unshare") and os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*alone, str(environment / "bin" / words[0]), *words[1:]],
+        env={"PATH": os.defpath, "HOME": os.getcwd(), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_wheel_s_members_load_and_verify(installed: Path) -> None:
+    program = "import zoo; print(zoo.__file__); print([zoo.load_pretrained(n).training for n in zoo.list_models()])"
+    place, loaded = run(installed, "python", "-c", program).splitlines()
+    assert place.startswith(str(installed))
+    assert loaded == str([False] * len(zoo.list_models()))
+    assert run(installed, "zoo", "verify", "--all").count("  ok: ") == len(zoo.list_models(pretrained=True))
+
+
+def test_the_wheel_trains_a_member_by_name(installed: Path) -> None:
+    short = ["--data.num_train", "1000", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
+    assert "Test set:" in run(installed, "zoo", "fit", "--config", "deep_relu_xavier", *short)
+    assert Path("logs/deep_relu_xavier/version_0/checkpoints/last.ckpt").is_file()
+
+
+OWN = """
+from torch import Tensor, nn
+
+from zoo.models import Classifier
+
+
+class Tiny(Classifier):
+    def __init__(self, units: int = 16, **training: object) -> None:
+        super().__init__(**training)
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(784, units), nn.Tanh(), nn.Linear(units, 10))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(images)
+"""
+
+
+def test_the_wheel_trains_a_network_of_one_s_own(installed: Path) -> None:
+    Path("my_net.py").write_text(OWN)
+    Path("tiny.yaml").write_text("model:\n  class_path: my_net.Tiny\n  init_args: {units: 8}\n")
+    short = ["--data.num_train", "1000", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
+    output = run(installed, "zoo", "fit", "--config", "tiny.yaml", *short)
+    assert output.startswith("tiny: 6,370 parameters")
+    command = output.splitlines()[-1].removeprefix("Test it:    ").split()
+    assert "Test set:" in run(installed, *command)

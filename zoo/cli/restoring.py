@@ -1,0 +1,63 @@
+"""Whether a checkpoint is of the network that a config describes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zoo.checkpoint import Checkpoint
+from zoo.class_paths import class_path_of, import_class
+from zoo.errors import UsageError
+
+# How a network was trained does not change what it computes, so these may differ between a config and a checkpoint
+# that is only evaluated.
+TRAINING_ARGUMENTS = ("optimizer", "lr", "momentum", "weight_decay", "l2", "lr_schedule")
+
+
+def check_same_network(model: Any, checkpoint: Checkpoint, *, resuming: bool) -> None:
+    """Refuse a checkpoint of another class or with other arguments than the config's.
+
+    What the file names is compared, never imported; a file that says nothing is taken at its weights' shapes.
+
+    Args:
+        model: The config's model: ``class_path`` and ``init_args``.
+        checkpoint: The checkpoint.
+        resuming: Whether training goes on from it, so that the arguments of training count too.
+
+    Raises:
+        UsageError: They differ.
+    """
+    described = class_path_of(import_class(model.class_path))
+    if checkpoint.class_path not in (None, described, model.class_path):
+        raise UsageError(
+            f"{checkpoint.path} holds a {checkpoint.class_path}, but the config describes a {described}: "
+            "name the config that it was trained with."
+        )
+    if resuming:
+        _check_resumable(checkpoint)
+    ignored = () if resuming else TRAINING_ARGUMENTS
+    for name, value in model.get("init_args", {}).items():
+        if name in ignored or name not in checkpoint.arguments:
+            continue
+        if _plain(checkpoint.arguments[name]) != _plain(value):
+            raise UsageError(
+                f"{checkpoint.path} was trained with {name} {checkpoint.arguments[name]!r}, but the config says "
+                f"{value!r}: name the config that it was trained with."
+            )
+
+
+def _check_resumable(checkpoint: Checkpoint) -> None:
+    content = checkpoint.content
+    kinds: dict[str, type] = {"optimizer_states": list, "lr_schedulers": list, "loops": dict}
+    if not kinds.keys() & content.keys():
+        raise UsageError(
+            f"{checkpoint.path} holds weights only, so a training cannot go on from it: name a run's checkpoint."
+        )
+    kinds |= {"callbacks": dict, "epoch": int, "global_step": int, "pytorch-lightning_version": str}
+    for name, kind in kinds.items():
+        if not isinstance(content.get(name), kind):
+            raise UsageError(f"{checkpoint.path} is damaged: its {name} is no {kind.__name__}, so take another copy.")
+
+
+def _plain(value: Any) -> Any:
+    """Tuples and lists mean the same in an argument."""
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

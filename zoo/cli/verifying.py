@@ -1,0 +1,47 @@
+"""``zoo verify``: check the networks that ship."""
+
+from __future__ import annotations
+
+import sys
+
+from zoo.cli.arguments import ShortErrorParser
+from zoo.errors import UsageError
+from zoo.members import list_models, model_info
+
+
+def run(verb: str, arguments: list[str]) -> int:
+    """Verify and return the exit status: 0, or 1 when a network is not as it was published."""
+    parser = ShortErrorParser(
+        prog="zoo verify",
+        description="Check trained networks that ship: the file's sha256, the logits of ten images, and on the 10,000 "
+        "test images the exact number of errors.",
+    )
+    parser.add_argument("names", nargs="*", help="members; none means all")
+    parser.add_argument("--all", action="store_true", help="every member that ships")
+    options = parser.parse_args(arguments)
+    if options.all and options.names:
+        parser.error("give names or --all, not both")
+    names = options.names or list_models(pretrained=True)
+    if not names:
+        raise UsageError("No member ships a trained network, so there is nothing to verify.")
+    for name in names:
+        model_info(name)  # a misspelt name is found before seconds are spent
+
+    from zoo.verification import load_test_data, verify
+
+    data = load_test_data()
+    width = max(map(len, names))
+    failures = 0
+    for name in names:
+        try:
+            measured = verify(name, data)
+        except UsageError as error:
+            failures += 1
+            print(f"{name:<{width}}  FAILED", flush=True)
+            print(f"zoo: {error}", file=sys.stderr, flush=True)
+        else:
+            print(
+                f"{name:<{width}}  ok: sha256, ten images' logits, {measured.errors:,} errors of {measured.images:,}",
+                flush=True,
+            )
+    return 1 if failures else 0

@@ -1,0 +1,84 @@
+"""Batch norm over the batch of all processes, on CPUs too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from pytorch_lightning.plugins.layer_sync import TorchSyncBatchNorm
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class CPUSyncBatchNorm(_BatchNorm):
+    """`torch.nn.SyncBatchNorm` for tensors on a CPU, which torch's own refuses, as `DistributedDataParallel` does.
+
+    Mean and variance are those of all processes' batches together, and gradients flow through them: with equal
+    batches, averaged gradients are those of a single process with the whole batch, up to rounding.
+    """
+
+    plain_class: type[_BatchNorm]
+    """What the layer was before it was made to synchronise."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise ``(B, C, …)`` over all dimensions but the second."""
+        if not self.training:
+            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        dims = [0, *range(2, input.dim())]
+        shape = [1, -1, *[1] * (input.dim() - 2)]
+        count = torch.full((1,), input.numel() / input.shape[1])
+        sums = all_reduce(torch.cat([input.sum(dims), count]))  # (C + 1,)
+        count = sums[-1].detach()
+        mean = (sums[:-1] / count).view(shape)
+        centred = input - mean
+        variance = all_reduce(centred.square().sum(dims)) / count  # (C,)
+        self._update_running_statistics(mean.flatten().detach(), variance.detach(), float(count))
+        output: Tensor = centred * (variance.view(shape) + self.eps).rsqrt()
+        if self.affine:
+            output = output * self.weight.view(shape) + self.bias.view(shape)
+        return output
+
+    @torch.no_grad()
+    def _update_running_statistics(self, mean: Tensor, variance: Tensor, count: float) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked += 1
+        weight = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean, weight)
+        # As torch has it: normalised by the biased variance, remembered as the unbiased one.
+        self.running_var.lerp_(variance * count / max(count - 1, 1), weight)
+
+
+class SyncBatchNormAnywhere(TorchSyncBatchNorm):
+    """What ``--trainer.sync_batchnorm true`` does: Lightning's conversion, with `CPUSyncBatchNorm` on a CPU."""
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Make every batch norm in ``model`` synchronise, and return it."""
+        if not _on_cpu(model):
+            return super().apply(model)
+        for layer in model.modules():
+            if isinstance(layer, _BatchNorm):
+                plain = type(layer)
+                _become(layer, CPUSyncBatchNorm).plain_class = plain
+        return model
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        """Make every batch norm in ``model`` what it was, and return it."""
+        if not _on_cpu(model):
+            return super().revert(model)
+        for layer in model.modules():
+            if isinstance(layer, CPUSyncBatchNorm):
+                _become(layer, layer.plain_class)
+        return model
+
+
+def _on_cpu(model: nn.Module) -> bool:
+    return all(parameter.device.type == "cpu" for parameter in model.parameters())
+
+
+def _become(layer: Any, cls: type[_BatchNorm]) -> Any:
+    """Give a layer another forward, leave it its state, and return it."""
+    layer.__class__ = cls
+    return layer
