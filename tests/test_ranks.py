@@ -58,9 +58,7 @@ def test_processes_train_the_network_that_one_trains(
         print(key, float((states[0][key].double() - value.double()).abs().max()))
     for key, value in states[1].items():
         torch.testing.assert_close(states[0][key], value, rtol=1e-7, atol=1e-7)
-    main(
-        ["test", "--config", f"logs/{name}/version_0/config.yaml", "--ckpt_path", many, "--trainer.accelerator", "cpu"]
-    )
+    main(["test", "--config", f"logs/{name}/version_1/config.yaml", "--ckpt_path", many])
     assert errors(output) == errors(capsys.readouterr().out)
 
 

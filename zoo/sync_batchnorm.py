@@ -8,8 +8,22 @@ import torch
 import torch.nn.functional as F
 from pytorch_lightning.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over all processes, through which gradients flow back to each of them."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        total = tensor.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        # Each process's loss depends on the sum, and so on every summand.
+        return _Sum.forward(ctx, gradients[0])
 
 
 class CPUSyncBatchNorm(_BatchNorm):
@@ -29,11 +43,11 @@ class CPUSyncBatchNorm(_BatchNorm):
         dims = [0, *range(2, input.dim())]
         shape = [1, -1, *[1] * (input.dim() - 2)]
         count = torch.full((1,), input.numel() / input.shape[1])
-        sums = all_reduce(torch.cat([input.sum(dims), count]))  # (C + 1,)
+        sums = _Sum.apply(torch.cat([input.sum(dims), count]))  # (C + 1,)
         count = sums[-1].detach()
         mean = (sums[:-1] / count).view(shape)
         centred = input - mean
-        variance = all_reduce(centred.square().sum(dims)) / count  # (C,)
+        variance = _Sum.apply(centred.square().sum(dims)) / count  # (C,)
         self._update_running_statistics(mean.flatten().detach(), variance.detach(), float(count))
         output: Tensor = centred * (variance.view(shape) + self.eps).rsqrt()
         if self.affine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from pathlib import Path
@@ -28,6 +29,13 @@ def fit(arguments: list[str]) -> dict[str, float]:
     return {name: float(value) for name, value in _run("fit", arguments).trainer.callback_metrics.items()}
 
 
+@atexit.register
+def _leave_process_group() -> None:
+    # Its threads would otherwise be running while the process ends, and sometimes abort it.
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def _run(verb: str, arguments: list[str]) -> ZooCLI:
     quieten_lightning()
     _resolve_configs(arguments)
@@ -40,10 +48,6 @@ def _run(verb: str, arguments: list[str]) -> ZooCLI:
         if usage := as_usage_error(error):
             raise usage from error
         raise
-    finally:
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            # Its threads would otherwise be running while the process ends, and sometimes abort it.
-            torch.distributed.destroy_process_group()
 
 
 def _resolve_configs(words: list[str]) -> None:
