@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,21 @@ class BreakWeightsAt(Callback):
                 next(pl_module.parameters()).fill_(float("inf"))
 
 
+class WriteWeights(Callback):
+    """Write a digest of this process's weights when the training is over."""
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        Path(f"weights-{trainer.global_rank}.txt").write_text(digest(dict(pl_module.named_parameters())))
+
+
+def digest(state: Mapping[str, torch.Tensor]) -> str:
+    """A digest of tensors."""
+    return hashlib.sha256(b"".join(tensor.detach().numpy().tobytes() for tensor in state.values())).hexdigest()
+
+
 def weights(path: str | Path) -> str:
     """A digest of a checkpoint's weights."""
-    state = torch.load(path, weights_only=True)["state_dict"]
-    return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in state.values())).hexdigest()
+    return digest(torch.load(path, weights_only=True)["state_dict"])
 
 
 def errors(output: str) -> int:

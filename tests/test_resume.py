@@ -84,8 +84,15 @@ def test_checkpoints_within_an_epoch_go_on_exactly(every: int) -> None:
     for path in sorted(last(1).parent.glob("epoch=*.ckpt")):
         version = len(list(Path(f"logs/{NAME}").iterdir()))
         assert main([*FIT, "--ckpt_path", str(path)]) == 0
-        if "step=20" not in path.name:
+        if "step=20" not in path.name:  # where nothing is left to train
             assert weights(last(version)) == weights(last(0))
+
+
+def test_the_network_that_a_training_ends_with_is_kept() -> None:
+    main([*FIT, "--checkpoint.every_n_train_steps", "7"])
+    assert last(0).resolve().name.endswith("-step=20.ckpt")
+    main(FIT)
+    assert weights(last(0)) == weights(last(1))
 
 
 def test_a_training_by_steps_goes_on_exactly() -> None:

@@ -91,11 +91,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> dict[str, Any]:
         """Read a checkpoint as `read_checkpoint` does, whatever is asked for.
 
-        The state of a `ModelCheckpoint` is left out: it is a list of files of another run's, which this one would
-        delete when it has better ones.
+        The state of Lightning's `ModelCheckpoint` and its kin is left out: it is a list of another run's files, which
+        this one would delete when it has better ones.
         """
         content = read_checkpoint(path).content
-        states = {name: state for name, state in content.get("callbacks", {}).items() if "ModelCheckpoint" not in name}
+        states = {name: state for name, state in content.get("callbacks", {}).items() if "Checkpoint" not in name}
         return {**content, "callbacks": states} if "callbacks" in content else content
 
 

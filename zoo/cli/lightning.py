@@ -16,6 +16,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from zoo.callbacks.guard import Guard
+from zoo.callbacks.last_step import LastStepCheckpoint
 from zoo.callbacks.prediction import PredictionReport
 from zoo.callbacks.progress import Announcement, EpochLines
 from zoo.callbacks.record import RunRecord
@@ -58,7 +59,7 @@ class ZooCLI(LightningCLI):
         """Add what every verb has: the data's default class and the checkpoints that ``fit`` keeps."""
         parser.set_defaults({"data": {"class_path": "zoo.data.MNISTDataModule"}})
         # Registered this way it is there whatever list of callbacks a config gives, and can still be configured.
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(LastStepCheckpoint, "checkpoint")
         parser.set_defaults(
             {
                 # The newest two: the trained network is the last epoch's, and the one before is there if it breaks.
@@ -225,9 +226,9 @@ class ZooCLI(LightningCLI):
             return
         kept = self.trainer.checkpoint_callback
         path = kept.best_model_path if isinstance(kept, ModelCheckpoint) else ""
-        self.trainer.test(
-            self.model, datamodule=self.datamodule, ckpt_path=path or None, verbose=False, weights_only=True
-        )
+        # The last step's network is the one in memory, and not every machine has the first one's disk.
+        best = path if path and isinstance(kept, ModelCheckpoint) and kept.monitor != "step" else None
+        self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
         folder = Path(self.trainer.log_dir or ".")  # asked for on every process, because they agree on it together
         if not self.trainer.is_global_zero:
             return

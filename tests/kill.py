@@ -1,0 +1,80 @@
+"""The kill test: kill a training at random moments, let it go on, and compare with one that was left alone.
+
+    python -m tests.kill dropout_batchnorm --trials 20
+
+Exits with 0 when every resumed training ended with the weights of the undisturbed one, bit for bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.helpers import start_zoo, weights
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", help="a member")
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0, help="chooses the moments")
+    parser.add_argument("--images", type=int, default=10_000, help="training images, to keep a run under a minute")
+    parser.add_argument("--epochs", type=int, default=4)
+    options = parser.parse_args()
+    fit = ["fit", "--config", options.name, "--trainer.accelerator", "cpu"]
+    fit += ["--data.num_train", str(options.images), "--trainer.max_epochs", str(options.epochs)]
+    fit += ["--checkpoint.every_n_train_steps", "37"]
+    moments, equal = random.Random(options.seed), 0
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.monotonic()
+        whole = train(fit, f"{folder}/whole")
+        wait_for_training(whole)
+        started = time.monotonic()
+        whole.communicate()
+        seconds = time.monotonic() - started
+        wanted = weights(last_checkpoint(f"{folder}/whole", options.name))
+        print(f"undisturbed: {time.monotonic() - began:.0f} s, {seconds:.1f} s of them training, weights {wanted[:16]}")
+        for trial in range(options.trials):
+            root, moment = f"{folder}/{trial}", moments.uniform(0, seconds)
+            victim = train(fit, root)
+            wait_for_training(victim)
+            time.sleep(moment)
+            victim.kill()
+            victim.communicate()
+            found = sorted(Path(root).rglob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+            heir = train([*fit, "--ckpt_path", "last"] if found else fit, root)
+            _, complaint = heir.communicate()
+            if heir.returncode:
+                print(complaint)
+                return 1
+            same = weights(last_checkpoint(root, options.name)) == wanted
+            equal += same
+            where = found[-1].name if found else "the beginning"
+            print(f"{trial + 1:>2}: killed after {moment:.1f} s, went on from {where}: {same}", flush=True)
+    print(f"{equal} of {options.trials} equal, bit for bit")
+    return 0 if equal == options.trials else 1
+
+
+def train(fit: list[str], root: str) -> subprocess.Popen[str]:
+    return start_zoo(*fit, "--trainer.default_root_dir", root)
+
+
+def wait_for_training(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    while "training on" not in process.stdout.readline():
+        if process.poll() is not None:
+            raise SystemExit(process.communicate()[1])
+
+
+def last_checkpoint(root: str, name: str) -> Path:
+    runs = sorted(Path(root, name).iterdir(), key=lambda run: int(run.name.removeprefix("version_")))
+    return runs[-1] / "checkpoints" / "last.ckpt"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
