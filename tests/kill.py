@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from tests.helpers import start_zoo, weights
+from zoo.runs import checkpoints_in
 
 
 def main() -> int:
@@ -46,7 +47,7 @@ def main() -> int:
             time.sleep(moment)
             victim.kill()
             victim.communicate()
-            found = sorted(Path(root).rglob("*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+            found = checkpoints_in(Path(root))
             heir = train([*fit, "--ckpt_path", "last"] if found else fit, root)
             _, complaint = heir.communicate()
             if heir.returncode:
@@ -54,7 +55,7 @@ def main() -> int:
                 return 1
             same = weights(last_checkpoint(root, options.name)) == wanted
             equal += same
-            where = found[-1].name if found else "the beginning"
+            where = found[0].name if found else "the beginning"
             print(f"{trial + 1:>2}: killed after {moment:.1f} s, went on from {where}: {same}", flush=True)
     print(f"{equal} of {options.trials} equal, bit for bit")
     return 0 if equal == options.trials else 1
@@ -72,8 +73,8 @@ def wait_for_training(process: subprocess.Popen[str]) -> None:
 
 
 def last_checkpoint(root: str, name: str) -> Path:
-    runs = sorted(Path(root, name).iterdir(), key=lambda run: int(run.name.removeprefix("version_")))
-    return runs[-1] / "checkpoints" / "last.ckpt"
+    """The newest checkpoint of the newest run: a run that found nothing left to train has none."""
+    return checkpoints_in(Path(root, name))[0]
 
 
 if __name__ == "__main__":

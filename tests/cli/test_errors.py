@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+import zoo
 from zoo.checkpoint import write_weights
 from zoo.cli import main
 from zoo.models import MLP
 
 FIT = ["fit", "--config", "deep_relu_xavier", "--trainer.accelerator", "cpu"]
+
+TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").checkpoint)]
 
 
 def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -48,6 +52,25 @@ def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ([*FIT, "--seed_everything", "-5"], "seed_everything is -5"),
         ([*FIT, "--trainer.max_epochs", "-5"], "max_epochs"),
         ([*FIT, "--trainer.devices", "0"], "devices"),
+        ([*FIT, "--trainer.max_epochs", "0"], "trainer.max_epochs is 0, which leaves nothing to train"),
+        ([*FIT, "--trainer.devices", "x"], "should be an int > 0"),
+        ([*FIT, "--trainer.accelerator", "foo"], "invalid accelerator name"),
+        ([*FIT, "--trainer.accelerator", "gpu"], "There is no GPU here"),
+        ([*FIT, "--trainer.strategy", "foo"], "invalid strategy name"),
+        ([*FIT, "--trainer.num_nodes", "2"], "started by torchrun or srun"),
+        ([*FIT, "--trainer.devices", "3", "--trainer.strategy", "ddp"], "choose 99 or 102"),
+        ([*FIT, "--trainer.precision", "16-true"], "choose 32-true, bf16-mixed or 16-mixed"),
+        ([*FIT, "--trainer.accumulate_grad_batches", "0"], "trainer.accumulate_grad_batches is 0"),
+        ([*FIT, "--trainer.val_check_interval", "100000"], "must be less than or equal to the number of the training"),
+        ([*FIT, "--trainer.default_root_dir", "file"], "Cannot use "),
+        ([*FIT, "--model.l2", ".inf"], "l2 is inf"),
+        ([*FIT, "--data.subset_seed", str(2**64)], "a seed is 0 or more and at most"),
+        (["fit", "--model.lr", "0.1"], "zoo.models.Classifier is abstract"),
+        (["fit", "--config", "linear.yaml"], "torch.nn.Linear does not correspond to a subclass of Classifier"),
+        (["validate", *TRAINED, "--data.val_size", "0"], "there are no validation images"),
+        (["test", *TRAINED, "--trainer.limit_test_batches", "0"], "leaves nothing to test"),
+        (["info", "sofmax"], "did you mean softmax"),
+        (["reproduce", "softmax", "--seeds", "0"], "at least 1 run is needed"),
         ([*FIT, "extra"], "extra"),
         (["fit", "--config"], "expected one argument"),
         (["fit", "--config", "."], "The config . cannot be read"),
@@ -62,6 +85,7 @@ def test_mistakes(arguments: list[str], sentence: str, capsys: pytest.CaptureFix
     Path("file").write_text("in the way of a folder")
     Path("broken.yaml").write_text("{{{: no\n - [yaml")
     Path("word.yaml").write_text("just a word")
+    Path("linear.yaml").write_text("model: {class_path: torch.nn.Linear, init_args: {in_features: 3, out_features: 2}}")
     assert sentence in complaint(arguments, capsys)
 
 
@@ -89,6 +113,13 @@ def write_hostile_files() -> None:
     torch.save(torch.zeros(3), "tensor.ckpt")
     state = {**content["state_dict"], "net.1.weight": torch.zeros(3, 3)}
     torch.save({**content, "state_dict": state}, "shapes.ckpt")
+    broken = {**content["state_dict"], "net.1.bias": torch.full((256,), float("nan"))}
+    torch.save({**content, "state_dict": broken}, "nan.ckpt")
+    kinds = {**content["state_dict"], "net.1.bias": torch.zeros(256, dtype=torch.int64)}
+    torch.save({**content, "state_dict": kinds}, "kinds.ckpt")
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    Path("flipped.ckpt").write_bytes(flipped)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +134,9 @@ def write_hostile_files() -> None:
         ("deep_relu_xavier", "strange.ckpt", "holds no network"),
         ("deep_relu_xavier", "tensor.ckpt", "holds no network"),
         ("deep_relu_xavier", "shapes.ckpt", "is of another architecture"),
+        ("deep_relu_xavier", "nan.ckpt", "numbers that are not finite (net.1.bias)"),
+        ("deep_relu_xavier", "kinds.ckpt", "net.1.bias is int64 (256,) in the file and real (256,) in the network"),
+        ("deep_relu_xavier", "flipped.ckpt", "flipped.ckpt is damaged"),
         ("deep_relu_xavier", "code.ckpt", "code.ckpt is refused"),
         ("deep_relu_xavier", "class_path.ckpt", "holds a evil_module.Network"),
         ("softmax", "good.ckpt", "holds a zoo.models.mlp.MLP"),
@@ -134,3 +168,59 @@ def test_an_index_of_no_image_is_refused(capsys: pytest.CaptureFixture[str]) -> 
     arguments = ["--config", "deep_relu_xavier", "--ckpt_path", "good.ckpt", "--trainer.accelerator", "cpu"]
     assert "images are numbered 0 to 9999" in complaint(["predict", *arguments, "--indices", "[10000]"], capsys)
     assert "count is 0" in complaint(["predict", *arguments, "--count", "0"], capsys)
+
+
+def a_run(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Train for a moment and return the checkpoint's content."""
+    short = ["--data.num_train", "500", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
+    assert main(["fit", "--config", "softmax", *short]) == 0
+    capsys.readouterr()
+    content: dict[str, Any] = torch.load("logs/softmax/version_0/checkpoints/last.ckpt", weights_only=True)
+    return content
+
+
+RESUME = ["fit", "--config", "softmax", "--data.num_train", "500", "--trainer.accelerator", "cpu"]
+
+
+def test_a_checkpoint_cannot_have_files_deleted(capsys: pytest.CaptureFixture[str]) -> None:
+    content = a_run(capsys)
+    Path("victim.txt").write_text("precious")
+    folder = Path("logs/softmax/version_1/checkpoints").absolute()
+    (key,) = (name for name in content["callbacks"] if "Checkpoint" in name)
+    state = content["callbacks"][key]
+    victims = {f"{folder}/../../../../victim.txt": torch.tensor(float(n)) for n in range(2)}
+    state |= {"dirpath": str(folder), "best_k_models": victims, "kth_best_model_path": next(iter(victims))}
+    state |= {"best_model_path": "victim.txt", "last_model_path": f"{folder}/../../../../victim.txt"}
+    torch.save(content, "hostile.ckpt")
+    assert main([*RESUME, "--trainer.max_epochs", "3", "--ckpt_path", "hostile.ckpt"]) == 0
+    assert Path("victim.txt").read_text() == "precious"
+
+
+def test_a_finished_run_says_that_there_is_nothing_left(capsys: pytest.CaptureFixture[str]) -> None:
+    a_run(capsys)
+    assert main([*RESUME, "--trainer.max_epochs", "1", "--ckpt_path", "last"]) == 0
+    assert "Nothing was trained" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"loops": 3}, "its loops is no dict"),
+        ({"callbacks": []}, "its callbacks is no dict"),
+        ({"pytorch-lightning_version": None}, "its pytorch-lightning_version is no str"),
+        ({"optimizer_states": "x"}, "its optimizer_states is no list"),
+    ],
+)
+def test_a_training_state_of_a_strange_form_is_refused(
+    change: dict[str, Any], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({**a_run(capsys), **change}, "strange.ckpt")
+    assert sentence in complaint([*RESUME, "--trainer.max_epochs", "3", "--ckpt_path", "strange.ckpt"], capsys)
+
+
+def test_an_optimiser_state_of_other_shapes_never_reaches_the_kernel(capsys: pytest.CaptureFixture[str]) -> None:
+    content = a_run(capsys)
+    content["optimizer_states"][0]["state"][0]["exp_avg"] = torch.zeros(3)
+    torch.save(content, "small.ckpt")
+    command = [*RESUME, "--trainer.max_epochs", "3", "--ckpt_path", "small.ckpt"]
+    assert "exp_avg is (3,) for a parameter of (10, 784)" in complaint(command, capsys)

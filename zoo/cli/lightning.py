@@ -133,8 +133,8 @@ class ZooCLI(LightningCLI):
         trainer = self._get(self.config_init, "trainer")
         if self.subcommand != "fit":
             self.save_config_callback = None
-        if self.subcommand != "fit" or trainer.get("fast_dev_run"):
-            # Nothing is to be kept, so nothing makes a folder.
+        if self.subcommand != "fit" or trainer.get("fast_dev_run") or trainer.get("enable_checkpointing") is False:
+            # Nothing is to be kept.
             self._parser(self.subcommand).callback_keys.clear()
             kwargs["enable_checkpointing"] = False
         if trainer.get("logger") in (None, True):

@@ -44,6 +44,10 @@ def check_trainer(verb: str, trainer: Any) -> None:
         value = trainer.get(name)
         if isinstance(value, int | float) and not smallest <= value < float("inf"):
             raise UsageError(f"trainer.{name} is {value}, but it must be {smallest} or more.")
+    if verb == "fit":
+        for name in ("max_epochs", "max_steps", "limit_train_batches"):
+            if trainer.get(name) == 0:
+                raise UsageError(f"trainer.{name} is 0, which leaves nothing to train.")
     interval = trainer.get("val_check_interval")
     if isinstance(interval, int | float) and not interval > 0:
         raise UsageError(f"trainer.val_check_interval is {interval}, but it must be more than 0.")
