@@ -81,6 +81,18 @@ def test_every_image_is_counted_once_on_any_number_of_processes(
         assert sum(row["label"] != row["prediction"] for row in rows) == figures["test_errors"]
 
 
+@pytest.mark.slow
+def test_spawned_processes_count_as_started_ones(tmp_path: Path) -> None:
+    """A DataModule that Lightning has handed to a spawned process has lost its Trainer."""
+    program = tmp_path / "spawn.py"
+    program.write_text("import sys\nfrom zoo.cli import main\nif __name__ == '__main__':\n    sys.exit(main())\n")
+    trained = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").checkpoint)]
+    spawn = [*ddp(2)[:-1], "ddp_spawn"]
+    figures = zoo.model_info("softmax").figures
+    assert figures is not None
+    assert errors(run_zoo("test", *trained, *spawn, program=(str(program),))) == figures["test_errors"]
+
+
 def test_processes_drop_out_different_units() -> None:
     fit = ["fit", "--config", "dropout", "--model.hidden_sizes", "[8]", "--data.num_train", "100"]
     run_zoo(*fit, *ddp(2), "--trainer.max_epochs", "1")

@@ -12,6 +12,8 @@ from pytorch_lightning import Callback, Trainer
 
 import zoo
 from zoo import MNISTDataModule
+from zoo.callbacks.guard import Guard
+from zoo.callbacks.resume import ExactResume
 
 ROUNDS = 5
 
@@ -48,7 +50,7 @@ def epoch_by_lightning(data: MNISTDataModule) -> float:
     trainer = Trainer(
         max_epochs=1,
         accelerator="cpu",
-        callbacks=[clock],
+        callbacks=[clock, ExactResume(), Guard()],  # as `zoo fit` has them
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

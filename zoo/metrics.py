@@ -28,9 +28,10 @@ class ClassificationTotals(Metric):
 
     def update(self, mean_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Add a batch: its mean loss ``()``, logits ``(B, C)`` and labels ``(B,)``."""
-        self.loss_sum += mean_loss.detach() * len(labels)
-        self.errors += (logits.detach().argmax(dim=1) != labels).sum()
-        self.examples += len(labels)
+        # Not in place: a spawned process shares the memory of the tensors that it was handed.
+        self.loss_sum = self.loss_sum + mean_loss.detach() * len(labels)
+        self.errors = self.errors + (logits.detach().argmax(dim=1) != labels).sum()
+        self.examples = self.examples + len(labels)
 
     def compute(self) -> dict[str, Tensor]:
         """Return the mean ``loss`` in nats, ``acc`` in [0, 1] and ``errors``, a whole number."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,18 @@ def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UsageError, match=r"Cannot (read|write)"):
         stage(tmp_path / "file")
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, hard))
+    try:
+        with pytest.raises(UsageError, match=r"Cannot write .*train-images-idx3-ubyte\.gz: File too large"):
+            stage(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "MNIST" / "raw").iterdir()) == []
+    stage(tmp_path)
 
 
 def test_the_environment_chooses_the_default_folder(monkeypatch: pytest.MonkeyPatch) -> None:

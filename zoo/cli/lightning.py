@@ -38,6 +38,7 @@ class ZooCLI(LightningCLI):
 
     def __init__(self, arguments: list[str]) -> None:
         self.checkpoint: Checkpoint | None = None
+        self._new_folder: Path | None = None
         super().__init__(
             Classifier,
             MNISTDataModule,
@@ -137,11 +138,10 @@ class ZooCLI(LightningCLI):
             # Nothing is to be kept.
             self._parser(self.subcommand).callback_keys.clear()
             kwargs["enable_checkpointing"] = False
-        if trainer.get("logger") in (None, True):
-            kwargs["logger"] = self._loggers() if self.subcommand == "fit" else False
-        if trainer.get("logger") is False and self.subcommand == "fit":
-            # Without a logger Lightning would take the current folder for the run's.
-            kwargs["default_root_dir"] = TensorBoardLogger(self._log_folder, name=self.name).log_dir
+        if self.subcommand == "fit":
+            kwargs |= self._place_of_the_run(trainer.get("logger"))
+        elif trainer.get("logger") in (None, True):
+            kwargs["logger"] = False
         kwargs["plugins"] = [*_as_list(trainer.get("plugins")), AtomicCheckpointIO()]
         if trainer.get("sync_batchnorm"):
             kwargs["plugins"].append(SyncBatchNormAnywhere())
@@ -152,10 +152,16 @@ class ZooCLI(LightningCLI):
     def _log_folder(self) -> str:
         return self._get(self.config, "trainer").get("default_root_dir") or "logs"
 
-    def _loggers(self) -> list[TensorBoardLogger | CSVLogger]:
-        folder = self._log_folder
-        tensorboard = TensorBoardLogger(folder, name=self.name)
-        return [tensorboard, CSVLogger(folder, name=self.name, version=tensorboard.version)]
+    def _place_of_the_run(self, logger: Any) -> dict[str, Any]:
+        """The Trainer's arguments for a new folder, ``logs/NAME/version_N``; none when loggers are configured."""
+        if logger not in (None, True, False):
+            return {}
+        tensorboard = TensorBoardLogger(self._log_folder, name=self.name)
+        self._new_folder = Path(tensorboard.log_dir)
+        if logger is False:
+            # Without a logger Lightning would take the current folder for the run's.
+            return {"default_root_dir": tensorboard.log_dir}
+        return {"logger": [tensorboard, CSVLogger(self._log_folder, name=self.name, version=tensorboard.version)]}
 
     def _callbacks(self, trainer: Any) -> list[Callback]:
         callbacks: list[Callback] = []
@@ -205,19 +211,17 @@ class ZooCLI(LightningCLI):
             raise
 
     def _discard_empty_run(self) -> None:
-        """Remove the folder of a run that failed before its first step: it holds nothing."""
-        if self.subcommand != "fit" or not self.trainer.is_global_zero:
+        """Remove the folder of a run that failed before its first step: it is new and holds nothing."""
+        folder = self._new_folder
+        if folder is None or not self.trainer.is_global_zero:
             return
         if self.trainer.global_step > (self.checkpoint.content["global_step"] if self.checkpoint else 0):
             return
-        folders = [logger.log_dir for logger in self.trainer.loggers if isinstance(logger, TensorBoardLogger)]
-        for folder in map(Path, folders or [self.trainer.default_root_dir]):
-            # Its name was not taken when this run began; all the same, nobody's checkpoint is ever removed.
-            if folder.parent.name == self.name and folder.is_dir() and not list(folder.rglob("*.ckpt")):
-                shutil.rmtree(folder, ignore_errors=True)
-                with contextlib.suppress(OSError):  # as long as they are empty
-                    folder.parent.rmdir()
-                    folder.parent.parent.rmdir()
+        if folder.is_dir() and not list(folder.rglob("*.ckpt")):
+            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # as long as they are empty
+                folder.parent.rmdir()
+                folder.parent.parent.rmdir()
 
     def after_fit(self) -> None:
         """Test the trained network on the official test set and say where it lies."""
