@@ -9,6 +9,7 @@ from torchvision.datasets import MNIST
 
 from zoo import MNISTDataModule
 from zoo.data.batches import balanced_subset
+from zoo.data.mnist import _same_number_of_batches
 from zoo.errors import UsageError
 
 
@@ -34,6 +35,15 @@ def test_the_first_5000_are_for_validation_and_the_other_55000_for_training() ->
     validation = data.val_dataloader()
     assert not isinstance(validation, list)
     assert torch.equal(torch.cat([batch[2] for batch in validation]), torch.arange(5000))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 833, 1000])
+def test_unequal_shares_make_equally_many_batches(batch_size: int) -> None:
+    """Processes whose network has batch norm wait for each other in every batch."""
+    for share in [2, 3, 4, 5, 8, 9, 715, 1667, 3334]:
+        size = _same_number_of_batches(batch_size, share)
+        assert batch_size <= size
+        assert -(-share // size) == -(-(share - 1) // size)
 
 
 def test_indices_are_rows_of_the_archive(data_dir: Path) -> None:
