@@ -1,0 +1,1 @@
+"""Building blocks that are no networks by themselves."""
