@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from zoo import MNISTDataModule
+
 
 class SignalAt(Callback):
     """Send a signal to this process at the start of a step, as `kill` or Ctrl-C do."""
@@ -39,6 +41,10 @@ class BreakWeightsAt(Callback):
         if trainer.global_step == self.step - 1:
             with torch.no_grad():
                 next(pl_module.parameters()).fill_(float("inf"))
+
+
+class OtherData(MNISTDataModule):
+    """A DataModule of one's own, with the shared one's arguments."""
 
 
 class WriteWeights(Callback):

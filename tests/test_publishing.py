@@ -74,6 +74,14 @@ def test_a_recipe_becomes_a_member_that_ships(tiny: Path, capsys: pytest.Capture
     assert "tiny is reproduced" in output[-1]
 
 
+def test_a_run_that_was_reported_stays(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zero, one = fit(), fit("--seed_everything", "1")
+    assert main(["publish", "tiny", zero, one]) == 0
+    assert main(["publish", "tiny", zero]) == 2
+    assert "give at least the seeds 0 to 1" in capsys.readouterr().err
+    assert len(members.read_index()["tiny"]["runs"]) == 2
+
+
 def test_publishing_twice_changes_no_byte(tiny: Path) -> None:
     run = fit()
     assert main(["publish", "tiny", run]) == 0
@@ -99,10 +107,13 @@ def test_a_recipe_that_does_not_give_its_figures_is_not_reproduced(
     ("arguments", "sentence"),
     [
         (["--seed_everything", "1"], "have the seeds [1]"),
-        (["--model.lr", "0.01"], "was trained with lr 0.01, but the config says 0.001"),
-        (["--data.num_train", "400"], "was trained with data.num_train 400, but the config says 500"),
+        (["--model.lr", "0.01"], "was trained with model.lr 0.01, but the config says 0.001"),
+        (["--data.num_train", "400"], "was trained with data.init_args.num_train 400, but the config says 500"),
         (["--trainer.max_epochs", "1"], "was trained with trainer.max_epochs 1"),
         (["--trainer.gradient_clip_val", "0.5"], "was trained with trainer.gradient_clip_val 0.5"),
+        (["--trainer.precision", "bf16-mixed"], "was trained with trainer.precision 'bf16-mixed'"),
+        (["--data", "tests.helpers.OtherData", "--data.num_train", "500"], "was trained with data.class_path 'tests."),
+        (["--seed_everything", "false"], "was trained with seed_everything False"),
         (["--trainer.limit_train_batches", "3"], "was trained with trainer.limit_train_batches 3"),
     ],
 )

@@ -55,8 +55,6 @@ def test_processes_train_the_network_that_one_trains(
     many, one = (f"logs/{name}/version_{n}/checkpoints/last.ckpt" for n in (0, 1))
     states = [torch.load(path, weights_only=True)["state_dict"] for path in (many, one)]
     for key, value in states[1].items():
-        print(key, float((states[0][key].double() - value.double()).abs().max()))
-    for key, value in states[1].items():
         torch.testing.assert_close(states[0][key], value, rtol=1e-7, atol=1e-7)
     main(["test", "--config", f"logs/{name}/version_1/config.yaml", "--ckpt_path", many])
     assert errors(output) == errors(capsys.readouterr().out)

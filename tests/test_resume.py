@@ -57,7 +57,7 @@ def test_a_signal_stops_after_the_step_and_the_training_goes_on_exactly(
 
 def test_ctrl_c_is_a_signal_like_the_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*FIT, *signal_at(3, signal.SIGINT)]) == 130
-    assert "press Ctrl-C again" in capsys.readouterr().err
+    assert "Ctrl-C from now on" in capsys.readouterr().err
     with pytest.raises(KeyboardInterrupt):  # the signal's own handler is back
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -117,7 +117,7 @@ def test_last_is_of_this_config_and_seed(capsys: pytest.CaptureFixture[str]) -> 
     main(FIT)
     main([*FIT, "--seed_everything", "1"])
     main([*FIT, "--model.lr", "0.01"])
-    assert main([*FIT, "--ckpt_path", "last", "--trainer.max_epochs", "3"]) == 0
+    assert main([*FIT, "--ckpt_path", "last"]) == 0
     assert "Going on from logs/dropout_batchnorm/version_0/" in capsys.readouterr().out
     assert main([*FIT, "--ckpt_path", "last", "--seed_everything", "2"]) == 2
     assert main(["test", *FIT[1:-6], "--ckpt_path", "last"]) == 2  # the whole training set is another training
@@ -127,23 +127,24 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(capsys: pytest.
     main(FIT)
     newest = last(0).resolve()
     assert newest.name == "epoch=1-step=20.ckpt"
+    whole = weights(newest)
     newest.write_bytes(newest.read_bytes()[:1000])
-    whole = weights(last(0).with_name("epoch=0-step=10.ckpt"))
     assert main([*FIT, "--ckpt_path", "last"]) == 0
     written = capsys.readouterr()
     assert "epoch=1-step=20.ckpt is damaged" in written.err
     assert "Going on from logs/dropout_batchnorm/version_0/checkpoints/epoch=0-step=10.ckpt" in written.out
-    assert weights(last(1)) != whole
+    assert weights(last(1)) == whole
 
 
 def test_a_checkpoint_that_does_not_fit_on_the_disk_harms_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    main([*FIT, "--trainer.max_epochs", "1"])
+    fit = [*FIT, "--model.lr_schedule", "constant"]
+    main([*fit, "--trainer.max_epochs", "1"])
     before = weights(last(0))
     size = last(0).stat().st_size
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
     try:
-        assert main([*FIT, "--ckpt_path", "last"]) == 2
+        assert main([*fit, "--ckpt_path", "last"]) == 2
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     complaint = capsys.readouterr().err
@@ -151,7 +152,7 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk_harms_nothing(capsys: pytest
     assert complaint.count("\n") == 1
     assert weights(last(0)) == before
     assert not list(Path().rglob("*.tmp"))
-    assert main([*FIT, "--ckpt_path", "last"]) == 0
+    assert main([*fit, "--ckpt_path", "last"]) == 0
 
 
 def test_a_loss_that_is_no_number_stops_the_training(capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,9 +165,41 @@ def test_a_loss_that_is_no_number_stops_the_training(capsys: pytest.CaptureFixtu
     assert main([*FIT, "--ckpt_path", good]) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--data.batch_size", "50"], "was trained with data.init_args.batch_size 100, but the config says 50"),
+        (["--seed_everything", "1"], "was trained with seed_everything 0, but the config says 1"),
+        (["--trainer.precision", "64-true"], "was trained with trainer.precision None, but the config says '64-true'"),
+        (["--trainer.max_epochs", "3"], "cosine was made to end at 0 after 20 steps and cannot be prolonged"),
+    ],
+)
+def test_a_training_goes_on_as_it_began(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(FIT)
+    assert main([*FIT, "--ckpt_path", str(last(0)), *arguments]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_the_best_network_is_remembered() -> None:
+    best = ["--checkpoint.monitor", "val_acc", "--checkpoint.mode", "min", "--checkpoint.save_top_k", "1"]
+    main([*FIT, *best, "--trainer.max_epochs", "4"])  # the worst network, which is the first epoch's
+    assert main([*FIT, *best, "--trainer.max_epochs", "4", *signal_at(25)]) == 143
+    assert main([*FIT, *best, "--trainer.max_epochs", "4", "--ckpt_path", "last"]) == 0
+    kept = [path.name for path in last(1).parent.glob("epoch=*.ckpt")]
+    assert kept == [path.name for path in last(0).parent.glob("epoch=*.ckpt")] == ["epoch=0-step=10.ckpt"]
+    assert not list(last(2).parent.glob("epoch=*.ckpt"))
+    assert logged(2)[-1]["test_errors"] == logged(0)[-1]["test_errors"]
+
+
+def test_a_training_by_time_ends() -> None:
+    by_time = ["--trainer.max_epochs", "-1", "--trainer.max_time", "00:00:00:01", "--model.lr_schedule", "constant"]
+    assert main([*FIT, *by_time]) == 0
+
+
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("share", [0.3, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.6, 0.9))])
 def test_a_killed_process_goes_on_exactly(share: float) -> None:
     """The kill test in small; `python -m tests.kill` is the whole one."""
     arguments = [*FIT, "--trainer.max_epochs", "30", "--checkpoint.every_n_train_steps", "7"]

@@ -13,6 +13,7 @@ from pytorch_lightning import Callback, Trainer
 import zoo
 from zoo import MNISTDataModule
 from zoo.callbacks.guard import Guard
+from zoo.callbacks.record import RunRecord
 from zoo.callbacks.resume import ExactResume
 
 ROUNDS = 5
@@ -50,7 +51,7 @@ def epoch_by_lightning(data: MNISTDataModule) -> float:
     trainer = Trainer(
         max_epochs=1,
         accelerator="cpu",
-        callbacks=[clock, ExactResume(), Guard()],  # as `zoo fit` has them
+        callbacks=[clock, RunRecord({}), ExactResume(), Guard()],  # those of `zoo fit` that do something in a step
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -58,13 +58,15 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise UsageError(
             f"{path} is refused: it is no checkpoint, or it holds code or objects beyond weights and plain values."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except Exception as error:  # whatever else a malformed pickle makes of torch's reader
         raise UsageError(f"{path} is damaged, truncated or no checkpoint: take another copy of it.") from error
     state_dict = content.get("state_dict") if isinstance(content, dict) else None
     arguments = content.get("hyper_parameters", {}) if isinstance(content, dict) else None
     if not _is_state_dict(state_dict) or not isinstance(arguments, Mapping):
         raise UsageError(f"{path} holds no network that this zoo could load: it needs a Lightning checkpoint.")
     arguments = {name: value for name, value in arguments.items() if name != "_instantiator"}
+    if not _is_plain(arguments):
+        raise UsageError(f"{path} is refused: a network's arguments are plain values, and some of these are not.")
     class_path = arguments.pop(CLASS_PATH, None)
     if class_path is not None and not isinstance(class_path, str):
         raise UsageError(f"{path} is refused: its {CLASS_PATH} is no name of a class.")
@@ -91,12 +93,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> dict[str, Any]:
         """Read a checkpoint as `read_checkpoint` does, whatever is asked for.
 
-        The state of Lightning's `ModelCheckpoint` and its kin is left out: it is a list of another run's files, which
-        this one would delete when it has better ones.
+        The state of Lightning's own `ModelCheckpoint` is left out: it is a list of another run's files, which this one
+        would delete when it has better ones.
         """
         content = read_checkpoint(path).content
-        states = {name: state for name, state in content.get("callbacks", {}).items() if "Checkpoint" not in name}
-        return {**content, "callbacks": states} if "callbacks" in content else content
+        states = content.get("callbacks", {})
+        kept = {name: state for name, state in states.items() if not name.startswith("ModelCheckpoint")}
+        return {**content, "callbacks": kept} if "callbacks" in content else content
 
 
 def load_into(model: nn.Module, checkpoint: Checkpoint) -> None:
@@ -164,6 +167,14 @@ def _serialised(content: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(name, str) and _is_plain(item) for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int | float | bool)
 
 
 def _is_state_dict(candidate: object) -> bool:

@@ -11,7 +11,7 @@ class UsageError(ValueError):
 
 
 class Stopped(Exception):
-    """A training ended because a signal asked for it, and its state is saved."""
+    """A training ended because a signal asked for it; its state is saved in ``checkpoint``, unless that is None."""
 
     def __init__(self, signal: int, epoch: int, step: int, checkpoint: Path | None) -> None:
         kept = f"its state is saved in {checkpoint}" if checkpoint else "nothing is saved, as checkpoints are off"

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from zoo.callbacks.record import recipe, recorded_run
+from zoo.callbacks.record import recorded_run
 from zoo.checkpoint import Checkpoint, read_checkpoint, write_weights
 from zoo.data import MNISTDataModule
 from zoo.data.archives import ARCHIVES
@@ -25,6 +25,7 @@ from zoo.intervals import reproduction_interval, wilson_interval
 from zoo.members import Entry, ModelInfo, index_path, model_info, read_index
 from zoo.models import Classifier
 from zoo.pretrained import build, create_model
+from zoo.recipe import first_difference, recipe
 from zoo.verification import check_figures, count_parameters
 
 LICENCE = "MIT; trained on MNIST, which is CC BY-SA 3.0"
@@ -68,12 +69,19 @@ def publish(name: str, paths: Sequence[str | Path]) -> Entry:
             f"The runs have the seeds {seeds}, but those that are published are 0, 1, 2, … without a gap: "
             "every run is reported and the one of seed 0 ships."
         )
+    before = info.figures["runs"] if info.figures else []
+    if len(runs) < len(before):
+        raise UsageError(
+            f"The index reports {len(before)} runs of {name}, and these are {len(runs)}: a run that was reported stays, "
+            f"so give at least the seeds 0 to {len(before) - 1}."
+        )
+    # The index is written while the checkpoint still has another name: a failure leaves both as they were.
     with atomic_path(info.checkpoint) as temporary:
         write_weights(runs[0].model, dict(runs[0].model.hparams), temporary)
         entry = _entry(info, runs, temporary.read_bytes(), data)
         written = dataclasses.replace(info, checkpoint=temporary)
         check_figures(written, entry, build(written, read_checkpoint(temporary)), data)
-    _write_entry(name, entry)
+        _write_entry(name, entry)
     return entry
 
 
@@ -138,23 +146,34 @@ def _measure(info: ModelInfo, path: str | Path, data: MNISTDataModule) -> Measur
 
 def _check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]) -> None:
     trained, described = record["config"], yaml.safe_load(info.config.read_text(encoding="utf-8"))
-    _compare(checkpoint.path, "", dict(create_model(info.name).hparams), checkpoint.arguments)
-    _compare(checkpoint.path, "data.", dict(_described_data(info).hparams), trained["data"]["init_args"])
-    _compare(checkpoint.path, "trainer.", described.get("trainer", {}), trained["trainer"])
-    epochs = described["trainer"]["max_epochs"]
+    data = described.get("data", {"class_path": "zoo.data.MNISTDataModule"})
+    whole = {
+        "model": dict(create_model(info.name).hparams),
+        "data": {**data, "init_args": dict(_described_data(info).hparams)},
+        "trainer": described.get("trainer", {}),
+    }
+    found = {"model": checkpoint.arguments, "data": trained["data"], "trainer": trained["trainer"]}
+    if difference := first_difference(recipe(whole), recipe(found)):
+        setting, ours, theirs = difference
+        raise UsageError(
+            f"{checkpoint.path} was trained with {setting} {theirs!r}, but the config says {ours!r}: publish runs of "
+            "the config as it is."
+        )
+    epochs = whole["trainer"].get("max_epochs")
+    if epochs is None:
+        raise UsageError(f"{info.config} has no trainer.max_epochs, by which a finished run would be known.")
     # Counted up when an epoch is over: a checkpoint from the middle of the last one has not got there.
-    if checkpoint.content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] != epochs:
+    if _epochs_done(checkpoint) != epochs:
         raise UsageError(f"{checkpoint.path} is not of the end of {epochs} epochs: let the training end.")
     if record["machine"]["processes"] != 1:
         raise UsageError(f"{checkpoint.path} was trained by several processes: publish a run of a single one.")
 
 
-def _compare(path: Path, prefix: str, described: dict[str, Any], trained: dict[str, Any]) -> None:
-    described, trained = recipe(described), recipe(trained)
-    for argument in sorted(described.keys() | trained.keys()):
-        ours, theirs = described.get(argument), trained.get(argument)
-        if ours != theirs:
-            raise UsageError(f"{path} was trained with {prefix}{argument} {theirs!r}, but the config says {ours!r}.")
+def _epochs_done(checkpoint: Checkpoint) -> int | None:
+    progress: Any = checkpoint.content.get("loops")
+    for part in ("fit_loop", "epoch_progress", "current", "processed"):
+        progress = progress.get(part) if isinstance(progress, dict) else None
+    return progress if isinstance(progress, int) else None
 
 
 def _described_data(info: ModelInfo) -> MNISTDataModule:

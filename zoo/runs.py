@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from zoo.callbacks.record import recorded_run, same_training
+from zoo.callbacks.record import recorded_run
 from zoo.checkpoint import Checkpoint, read_checkpoint
 from zoo.console import tell
 from zoo.errors import UsageError
+from zoo.recipe import first_difference, settings_of_steps
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
@@ -31,15 +32,15 @@ def newest_checkpoint(folder: Path, config: dict[str, Any]) -> Checkpoint:
 
     Args:
         folder: Where the runs of this name lie: ``version_0``, ``version_1``, …
-        config: The resolved config, as `zoo.callbacks.record.RunRecord` keeps it; a run with another seed, network or
-            data is passed over.
+        config: The resolved config, as `zoo.callbacks.record.RunRecord` keeps it; a run with another seed, network,
+            data or another way of making steps is passed over.
 
     Raises:
         UsageError: There is none.
     """
     for checkpoint in _sound(folder):
         record = recorded_run(checkpoint.content)
-        if record is not None and same_training(record["config"], config):
+        if record and not first_difference(settings_of_steps(record["config"]), settings_of_steps(config)):
             return checkpoint
     raise UsageError(
         f"There is no checkpoint of this config and seed in {folder}, so nothing can go on from the last one: "

@@ -19,10 +19,10 @@ FIGURE_TOLERANCE = 1e-4
 
 
 def load_test_data() -> MNISTDataModule:
-    """Return the shared data with the official test images in memory."""
+    """Return the shared data with the official test images and the validation images in memory."""
     data = MNISTDataModule()
     data.prepare_data()
-    data.setup("test")
+    data.setup()
     return data
 
 
@@ -30,8 +30,8 @@ def verify(name: str, data: MNISTDataModule) -> Evaluation:
     """Check a member's shipped network from its file to its test errors.
 
     The SHA-256 and size of the file, the class and number of parameters, the logits of ten images (to 1e-4 of the
-    largest), the data's MD5, and on the 10,000 test images the exact number of errors, the negative log-likelihood and
-    the calibration error (to 1e-4).
+    largest), the data's MD5, the validation accuracy, and on the 10,000 test images the exact number of errors, the
+    negative log-likelihood and the calibration error (to 1e-4).
 
     Args:
         name: A member that ships.
@@ -61,7 +61,10 @@ def check_figures(info: ModelInfo, entry: Entry, model: Classifier, data: MNISTD
     _expect(info, "trained parameters", count_parameters(model), entry["parameters"])
     _expect(info, "data MD5 sums", {archive.name: archive.md5 for archive in ARCHIVES}, entry["data_md5"])
     _expect(info, "golden rows", list(GOLDEN_ROWS), entry["golden_rows"])
-    golden = torch.tensor(entry["golden_logits"])
+    try:
+        golden = torch.tensor(entry["golden_logits"])
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{info.name}: the published logits of ten images are no table of numbers.") from error
     found = golden_logits(model, data)
     distance = float((found - golden).abs().max()) if found.shape == golden.shape else float("inf")
     if not distance <= LOGIT_TOLERANCE * max(1.0, float(golden.abs().max())):
@@ -69,6 +72,10 @@ def check_figures(info: ModelInfo, entry: Entry, model: Classifier, data: MNISTD
     measured = evaluate(model, data.test_dataloader())
     _expect(info, "test images", measured.images, entry["test_images"])
     _expect(info, "test errors", measured.errors, entry["test_errors"])
+    validation = data.val_dataloader()
+    if entry["val_accuracy"] is not None and entry["config"]["data"]["init_args"].get("val_size") == data.val_size:
+        accuracy = None if isinstance(validation, list) else round(evaluate(model, validation).accuracy, 6)
+        _expect(info, "validation accuracies", accuracy, entry["val_accuracy"])
     for figure in ("nll", "calibration_error"):
         value, published = getattr(measured, figure), entry[figure]
         if not abs(value - published) <= FIGURE_TOLERANCE * max(1.0, published):

@@ -218,9 +218,42 @@ def test_a_training_state_of_a_strange_form_is_refused(
     assert sentence in complaint([*RESUME, "--trainer.max_epochs", "3", "--ckpt_path", "strange.ckpt"], capsys)
 
 
-def test_an_optimiser_state_of_other_shapes_never_reaches_the_kernel(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("exp_avg", torch.zeros(3)),
+        ("exp_avg", torch.zeros(1).expand(10, 784)),  # the right shape over four bytes of memory
+        ("step", torch.zeros(2)),
+    ],
+)
+@pytest.mark.parametrize("record", [True, False])
+def test_an_optimiser_state_of_another_form_never_reaches_the_kernel(
+    name: str, value: torch.Tensor, record: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     content = a_run(capsys)
-    content["optimizer_states"][0]["state"][0]["exp_avg"] = torch.zeros(3)
+    content["optimizer_states"][0]["state"][0][name] = value
+    if not record:
+        del content["callbacks"]["ExactResume"]
     torch.save(content, "small.ckpt")
     command = [*RESUME, "--trainer.max_epochs", "3", "--ckpt_path", "small.ckpt"]
-    assert "exp_avg is (3,) for a parameter of (10, 784)" in complaint(command, capsys)
+    assert f"{name} is {tuple(value.shape)} for a parameter of (10, 784)" in complaint(command, capsys)
+
+
+def test_a_checkpoint_without_generators_says_what_that_means(capsys: pytest.CaptureFixture[str]) -> None:
+    content = a_run(capsys)
+    state = content["callbacks"].pop("ExactResume")
+    torch.save(content, "bare.ckpt")
+    assert main([*RESUME, "--trainer.max_epochs", "2", "--ckpt_path", "bare.ckpt"]) == 0
+    assert "The checkpoint holds no generators" in capsys.readouterr().err
+    state["processes"][0]["torch"] = 3
+    content["callbacks"]["ExactResume"] = state
+    torch.save(content, "odd.ckpt")
+    command = [*RESUME, "--trainer.max_epochs", "2", "--ckpt_path", "odd.ckpt"]
+    assert "generators are damaged" in complaint(command, capsys)
+
+
+def test_arguments_that_are_no_plain_values_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    content = a_run(capsys)
+    content["hyper_parameters"]["lr"] = torch.zeros(2)
+    torch.save(content, "tensor.ckpt")
+    assert "arguments are plain values" in complaint(["test", *TRAINED[:2], "--ckpt_path", "tensor.ckpt"], capsys)

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 import zoo
+from tests.helpers import errors, weights
 from zoo.cli import main
 from zoo.models import MLP
 
 SHORT = ["--trainer.accelerator", "cpu", "--data.num_train", "1000", "--trainer.max_epochs", "2"]
-
-
-def weights(path: str | Path) -> str:
-    """A digest of a checkpoint's weights."""
-    state = torch.load(path, weights_only=True)["state_dict"]
-    return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in state.values())).hexdigest()
-
-
-def errors(output: str) -> int:
-    found = re.search(r"([\d,]+) errors", output)
-    assert found is not None
-    return int(found[1].replace(",", ""))
 
 
 def test_fit_says_what_a_person_wants_to_know(capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,30 +114,8 @@ def test_predict_writes_all_probabilities_in_order_and_a_picture(
     assert Path("predictions/predictions.png").read_bytes().startswith(b"\x89PNG")
 
 
-def zoo_process(*arguments: str, **environment: str) -> str:
-    import os
-
-    run = subprocess.run(
-        [sys.executable, "-m", "zoo", *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout
-
-
-def test_two_processes_train_and_count_as_one_does(capsys: pytest.CaptureFixture[str]) -> None:
-    """Same global batch: the weights agree to rounding, and the counts exactly."""
-    short = [*SHORT, "--model.bias_init", "zeros"]
-    ddp = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
-    output = zoo_process("fit", "--config", "deep_relu_xavier", *short, *ddp)
-    main(["fit", "--config", "deep_relu_xavier", *short])
-    capsys.readouterr()
-    two, one = (f"logs/deep_relu_xavier/version_{n}/checkpoints/last.ckpt" for n in (0, 1))
-    states = [torch.load(path, weights_only=True)["state_dict"] for path in (two, one)]
-    for name, value in states[1].items():
-        torch.testing.assert_close(states[0][name], value, rtol=1e-3, atol=1e-5)
-    main(["test", "--config", "logs/deep_relu_xavier/version_1/config.yaml", "--ckpt_path", two])
-    assert errors(output) == errors(capsys.readouterr().out.splitlines()[-1])
+def test_a_member_s_name_is_its_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["test", "--config", "softmax", "--ckpt_path", "softmax", "--trainer.accelerator", "cpu"]) == 0
+    figures = zoo.model_info("softmax").figures
+    assert figures is not None
+    assert errors(capsys.readouterr().out) == figures["test_errors"]

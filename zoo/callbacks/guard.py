@@ -25,8 +25,8 @@ class Guard(Callback):
     """Stop after a step, never within one, with a checkpoint of exactly that step.
 
     On Ctrl-C (SIGINT) or SIGTERM the step is finished, the state is saved beside the run's other checkpoints, and
-    `Stopped` is raised on all processes; a second signal interrupts at once. When the loss is infinite or no number,
-    `UsageError` names the step and the newest checkpoint whose weights are finite.
+    `Stopped` is raised on all processes; a Ctrl-C after that interrupts at once. When the loss is infinite or no
+    number, `UsageError` names the step and the newest checkpoint whose weights are finite.
     """
 
     def __init__(self) -> None:
@@ -77,10 +77,11 @@ class Guard(Callback):
         self.teardown(trainer, pl_module, "fit")
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._signal:
+        if self._signal and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._signal = number
-        tell("Stopping after this step; press Ctrl-C again to stop at once, without saving.")
+        if not self._signal:
+            self._signal = number
+            tell("Stopping after this step; Ctrl-C from now on stops at once, without saving.")
 
     def _agree(self, trainer: Trainer, received: int, broken: bool) -> tuple[int, bool]:
         """What any process knows, all know."""

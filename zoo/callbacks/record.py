@@ -2,75 +2,88 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Timer
 from torch.distributed import all_gather_object
 
 from zoo.errors import UsageError
 from zoo.machine import device_name, machine, versions
-
-# Settings of the Trainer and the data that say where a run happened or what it printed, and not what was trained.
-NO_PART_OF_A_RECIPE = frozenset(
-    {"accelerator", "devices", "num_nodes", "logger", "default_root_dir", "enable_progress_bar", "log_every_n_steps"}
-    | {"data_dir", "eval_batch_size"}
-)
+from zoo.recipe import first_difference, recipe
 
 
-class RunRecord(Timer):
+class RunRecord(Callback):
     """Put into every checkpoint what the run was: its resolved config, versions, machine and seconds of training.
 
-    A checkpoint so describes itself, wherever it is copied; `recorded_run` reads it back. The clock is Lightning's
-    `Timer`, which goes on counting when a training is resumed.
+    A checkpoint so describes itself, wherever it is copied; `recorded_run` reads it back. The seconds go on counting
+    when a training is resumed.
 
     Args:
         config: The resolved config: ``seed_everything``, ``model``, ``data`` and the Trainer's settings that are
             not its defaults, as plain values.
+        checkpoint: Where the training goes on; None when it begins.
     """
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        super().__init__()
+    def __init__(self, config: dict[str, Any], checkpoint: Path | None = None) -> None:
         self.config = config
+        self.checkpoint = checkpoint
+        # Lightning's clock, held and not registered: a Trainer that finds one ignores its own max_time.
+        self._timer = Timer()
         self._machine: dict[str, Any] = {}
 
-    def setup(self, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Note what the run runs on, and see that all processes are of one mind.
 
         Raises:
-            UsageError: Another process was started with another config, on other data or with other versions.
+            UsageError: Another process was started with another config, other data, another checkpoint or other
+                versions.
         """
         device = device_name(trainer.strategy.root_device)
         self._machine = {**machine(), "device": device, "processes": trainer.world_size}
         if trainer.world_size > 1:
-            digest = getattr(trainer.datamodule, "digest", lambda: None)()  # type: ignore[attr-defined]
-            own = {**_flat(recipe(self.config)), "data": digest, **versions()}
             minds: list[dict[str, Any]] = [{}] * trainer.world_size
-            all_gather_object(minds, own)
-            _check_agreement(minds)
+            all_gather_object(minds, self._mind(trainer))
+            for rank, mind in enumerate(minds):
+                if difference := first_difference(minds[0], mind):
+                    name, first, here = difference
+                    raise UsageError(
+                        f"Process {rank} has {name} {here!r} and process 0 has {first!r}: start all of them with the "
+                        "same command, the same files and the same versions."
+                    )
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._timer.on_train_start(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop the clock."""
+        self._timer.on_train_end(trainer, pl_module)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what goes into a checkpoint."""
         return {
-            **super().state_dict(),
+            **self._timer.state_dict(),
             "config": self.config,
             "versions": versions(),
             "machine": self._machine,
         }
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting the seconds."""
+        self._timer.load_state_dict(state_dict)
 
-def recipe(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the config less what is no part of a recipe, at every depth."""
-    return {
-        name: recipe(value) if isinstance(value, dict) else value
-        for name, value in config.items()
-        if name not in NO_PART_OF_A_RECIPE
-    }
-
-
-def same_training(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two resolved configs train the same network on the same data from the same seed, for however long."""
-    return all(recipe(one)[part] == recipe(other)[part] for part in ("seed_everything", "model", "data"))
+    def _mind(self, trainer: Trainer) -> dict[str, Any]:
+        digest = getattr(trainer.datamodule, "digest", None)  # type: ignore[attr-defined]
+        resumed = hashlib.sha256(self.checkpoint.read_bytes()).hexdigest() if self.checkpoint else None
+        return {
+            **recipe(self.config),
+            "versions": versions(),
+            "digest of the training images": digest() if digest else None,
+            "digest of the checkpoint": resumed,
+        }
 
 
 def recorded_run(content: dict[str, Any]) -> dict[str, Any] | None:
@@ -84,29 +97,11 @@ def recorded_run(content: dict[str, Any]) -> dict[str, Any] | None:
     """
     callbacks = content.get("callbacks")
     state = callbacks.get(RunRecord.__name__) if isinstance(callbacks, dict) else None
-    if not isinstance(state, dict) or not isinstance(state.get("config"), dict):
+    if not isinstance(state, dict):
         return None
-    return {
-        "config": state["config"],
-        "versions": state["versions"],
-        "machine": state["machine"],
-        "seconds": state["time_elapsed"]["train"],
-    }
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
-
-
-def _check_agreement(minds: list[dict[str, Any]]) -> None:
-    for rank, mind in enumerate(minds):
-        for name in sorted(minds[0].keys() | mind.keys()):
-            first, here = minds[0].get(name), mind.get(name)
-            if first != here:
-                raise UsageError(
-                    f"Process {rank} has {name} {here!r} and process 0 has {first!r}: start all of them with the "
-                    "same command, the same data and the same versions."
-                )
+    record = {name: state.get(name) for name in ("config", "versions", "machine")}
+    elapsed = state.get("time_elapsed")
+    seconds = elapsed.get("train") if isinstance(elapsed, dict) else None
+    if not all(isinstance(part, dict) for part in record.values()) or not isinstance(seconds, int | float):
+        return None
+    return {**record, "seconds": seconds}

@@ -49,8 +49,20 @@ class ExactResume(Callback):
         return {"processes": states}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Keep the state until the training is about to go on: what happens before would use up random numbers."""
-        self._to_restore = state_dict["processes"]
+        """Keep the state until the training is about to go on: what happens before would use up random numbers.
+
+        Raises:
+            UsageError: The state is not of the form that `state_dict` gives it.
+        """
+        states = state_dict.get("processes")
+        parts = {"torch": Tensor, "python": list | tuple, "numpy": list, "metrics": dict}
+        whole = isinstance(states, list) and all(
+            isinstance(state, dict) and all(isinstance(state.get(part), kind) for part, kind in parts.items())
+            for state in states
+        )
+        if not states or not whole:
+            raise UsageError("The checkpoint's generators are damaged: take another copy of it, or the one before.")
+        self._to_restore = states
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the loader where it was, and the metrics.
@@ -58,13 +70,18 @@ class ExactResume(Callback):
         Lightning does the first too, but not when the loader was made before the state was read, as it is when a
         schedule asks for the number of steps.
         """
-        states = self._to_restore
-        if states is None:
+        if trainer.ckpt_path is None:
             return
         for optimizer in trainer.optimizers:
             _check_optimizer(optimizer)
+        states = self._to_restore
+        if states is None:
+            tell(
+                "The checkpoint holds no generators, so this training goes on with other noise than it would have had."
+            )
+            return
         loader: Any = trainer.train_dataloader
-        position = states[0]["loader"]
+        position = states[0].get("loader")
         if position is not None and hasattr(loader, "load_state_dict"):
             loader.load_state_dict(position)
         if len(states) == trainer.world_size:
@@ -94,6 +111,8 @@ class ExactResume(Callback):
         }
         if self._module.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(self._module.device)
+        if self._module.device.type == "mps":
+            state["mps"] = torch.mps.get_rng_state()
         return state
 
     def _restore(self, trainer: Trainer) -> None:
@@ -103,7 +122,8 @@ class ExactResume(Callback):
         if len(states) != trainer.world_size:
             tell(
                 f"The checkpoint is of {len(states)} processes and this run has {trainer.world_size}: it goes on with "
-                "the same images in the same order, but with other dropout noise than an uninterrupted run."
+                "the same images in the same order, but with other dropout noise than an uninterrupted run, and the "
+                "cost of the epoch under way counts only what follows."
             )
             return
         state = states[trainer.global_rank]
@@ -113,6 +133,8 @@ class ExactResume(Callback):
         assert self._module is not None
         if "cuda" in state and self._module.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda"], self._module.device)
+        if "mps" in state and self._module.device.type == "mps":
+            torch.mps.set_rng_state(state["mps"])
 
 
 def _metrics(module: LightningModule) -> list[tuple[str, Metric]]:
@@ -124,10 +146,13 @@ def _metric_state(metric: Metric) -> dict[str, Tensor]:
 
 
 def _check_optimizer(optimizer: Optimizer) -> None:
-    """Refuse a state of other shapes than the parameters': the fused kernels would write where they must not."""
+    """Refuse a state of another form than the parameters': the fused kernels would write where they must not."""
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
-            if isinstance(value, Tensor) and name != "step" and value.shape != parameter.shape:
+            if not isinstance(value, Tensor):
+                continue
+            wanted = torch.Size() if name == "step" else parameter.shape
+            if value.shape != wanted or value.layout != torch.strided or not value.is_contiguous():
                 raise UsageError(
                     f"The checkpoint's optimiser state does not fit its network: {name} is {tuple(value.shape)} for a "
                     f"parameter of {tuple(parameter.shape)}, so take another copy of the file."
@@ -135,8 +160,11 @@ def _check_optimizer(optimizer: Optimizer) -> None:
 
 
 def _restore_metric(metric: Metric, state: dict[str, Tensor]) -> None:
-    for name, value in state.items():
-        setattr(metric, name, value.to(metric.device))
+    for name, now in metric.metric_state.items():
+        value = state.get(name)
+        if not isinstance(value, Tensor) or not isinstance(now, Tensor) or value.shape != now.shape:
+            continue
+        setattr(metric, name, value.to(now.device, now.dtype))
         if value.any():
             # An epoch that is resumed after its last batch is computed without another update.
             metric._update_count = max(1, metric._update_count)

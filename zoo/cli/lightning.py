@@ -23,11 +23,12 @@ from zoo.callbacks.record import RunRecord
 from zoo.callbacks.resume import ExactResume
 from zoo.checkpoint import AtomicCheckpointIO, Checkpoint, check_fits, read_checkpoint
 from zoo.cli.parser import ZooArgumentParser
-from zoo.cli.restoring import check_same_network
-from zoo.cli.settings import check_trainer, set_default_length
+from zoo.cli.restoring import check_same_network, check_same_steps
+from zoo.cli.settings import check_trainer, set_default_length, set_devices
 from zoo.data import MNISTDataModule
 from zoo.errors import UsageError
 from zoo.files import as_typed
+from zoo.members import list_models, model_info
 from zoo.models import Classifier
 from zoo.runs import newest_checkpoint
 from zoo.sync_batchnorm import SyncBatchNormAnywhere
@@ -86,6 +87,7 @@ class ZooCLI(LightningCLI):
         self.subcommand = self.config.subcommand
         trainer = self._get(self.config, "trainer")
         set_default_length(trainer)
+        set_devices(trainer)
         check_trainer(str(self.subcommand), trainer)
 
     def _set_seed(self) -> None:
@@ -115,10 +117,13 @@ class ZooCLI(LightningCLI):
         if path == "last":
             self.checkpoint = newest_checkpoint(Path(self._log_folder) / self.name, self._resolved_config())
         else:
-            self.checkpoint = read_checkpoint(path)
+            named = not Path(path).exists() and path in list_models(pretrained=True)
+            self.checkpoint = read_checkpoint(model_info(path).checkpoint if named else path)
         # Anything but a file that was just read: a word like "best" would let Lightning look for one of its own.
         config["ckpt_path"] = str(self.checkpoint.path)
-        check_same_network(config.model, self.checkpoint, resuming=self.config.subcommand == "fit")
+        check_same_network(config.model, self.checkpoint, resuming=self.subcommand == "fit")
+        if self.subcommand == "fit":
+            check_same_steps(self._resolved_config(), self.checkpoint)
 
     def after_instantiate_classes(self) -> None:
         """Refuse what cannot work before other processes are started, each of which would complain."""
@@ -168,13 +173,14 @@ class ZooCLI(LightningCLI):
         if self.subcommand == "fit":
             seed = self._get(self.config, "seed_everything")
             callbacks += [
-                RunRecord(self._resolved_config()),
+                RunRecord(self._resolved_config(), self.checkpoint.path if self.checkpoint else None),
                 Announcement(self.name, seed, self.checkpoint),
                 ExactResume(),
-                Guard(),
             ]
         if trainer.get("enable_progress_bar") is not False:
             callbacks.append(EpochLines())
+        if self.subcommand == "fit":
+            callbacks.append(Guard())  # after the line of the epoch that it may be the last to see
         if self.subcommand == "predict":
             names = inspect.signature(PredictionReport).parameters
             callbacks.append(PredictionReport(**{name: self._get(self.config, name) for name in names}))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from zoo.cli.arguments import ShortErrorParser
+from zoo.files import as_typed
+from zoo.members import index_path, model_info
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -20,4 +22,6 @@ def run(verb: str, arguments: list[str]) -> int:
     entry = publish(options.name, options.runs)
     errors = ", ".join(f"seed {run['seed']}: {run['test_errors']}" for run in entry["runs"])
     print(f"{options.name}: {entry['bytes']:,} bytes, sha256 {entry['sha256'][:16]}…, test errors {errors}")
+    print(f"Wrote {as_typed(model_info(options.name).checkpoint)} and {as_typed(index_path())}.")
+    print("The README's table is what `zoo list --pretrained --sort accuracy --markdown` prints.")
     return 0

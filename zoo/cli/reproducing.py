@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 
 import yaml
 
 from zoo.cli.arguments import ShortErrorParser
-from zoo.errors import UsageError
+from zoo.errors import Stopped, UsageError
 from zoo.members import model_info
 
 
@@ -37,7 +38,11 @@ def run(verb: str, arguments: list[str]) -> int:
         config = Path(folder) / f"{info.name}.yaml"
         config.write_text(yaml.safe_dump(entry["config"], sort_keys=False), encoding="utf-8")
         for seed in range(options.seeds):
-            figures = fit(["--config", str(config), "--seed_everything", str(seed)])
+            try:
+                figures = fit(["--config", str(config), "--seed_everything", str(seed)])
+            except Stopped as stopped:
+                print("zoo: interrupted, so nothing is compared.", file=sys.stderr)
+                return 128 + stopped.signal
             found.append(int(figures["test_errors"]))
     print()
     for seed, errors in enumerate(found):

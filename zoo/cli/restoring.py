@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoo.callbacks.record import recorded_run
 from zoo.checkpoint import Checkpoint
 from zoo.class_paths import class_path_of, import_class
 from zoo.errors import UsageError
+from zoo.recipe import first_difference, settings_of_steps
 
 # How a network was trained does not change what it computes, so these may differ between a config and a checkpoint
 # that is only evaluated.
@@ -43,6 +45,25 @@ def check_same_network(model: Any, checkpoint: Checkpoint, *, resuming: bool) ->
                 f"{checkpoint.path} was trained with {name} {checkpoint.arguments[name]!r}, but the config says "
                 f"{value!r}: name the config that it was trained with."
             )
+
+
+def check_same_steps(config: dict[str, Any], checkpoint: Checkpoint) -> None:
+    """Refuse to go on with other data, another seed or steps of another kind than the training began with.
+
+    Args:
+        config: The resolved config.
+        checkpoint: Where the training goes on; one that was not written by ``zoo fit`` is taken as it is.
+
+    Raises:
+        UsageError: They differ; only the length of a training may.
+    """
+    record = recorded_run(checkpoint.content)
+    if record and (difference := first_difference(settings_of_steps(record["config"]), settings_of_steps(config))):
+        name, before, now = difference
+        raise UsageError(
+            f"{checkpoint.path} was trained with {name} {before!r}, but the config says {now!r}: a training goes on as "
+            "it began, so name the same config or start anew."
+        )
 
 
 def _check_resumable(checkpoint: Checkpoint) -> None:

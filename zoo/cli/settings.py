@@ -24,10 +24,21 @@ _SMALLEST = {
 }
 
 
+# What torchrun, SLURM, LSF and MPI leave in the environment.
+_LAUNCHERS = {"MASTER_ADDR", "SLURM_JOB_ID", "SLURM_NTASKS", "LSB_JOBID", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}
+
+
 def set_default_length(trainer: Any) -> None:
     """Train for `DEFAULT_MAX_EPOCHS` where nothing says how long."""
     if trainer.max_epochs is None and trainer.max_steps == -1 and trainer.max_time is None:
         trainer.max_epochs = DEFAULT_MAX_EPOCHS
+
+
+def set_devices(trainer: Any) -> None:
+    """Take as many devices as torchrun has started processes, where nothing says how many."""
+    started = os.environ.get("LOCAL_WORLD_SIZE", "")
+    if trainer.devices == "auto" and started.isdigit():
+        trainer.devices = int(started)
 
 
 def check_trainer(verb: str, trainer: Any) -> None:
@@ -59,7 +70,7 @@ def check_trainer(verb: str, trainer: Any) -> None:
             f"precision {trainer.get('precision')} keeps the weights themselves in 16 bits or less, too coarse for the "
             "small steps of training: choose 32-true, bf16-mixed or 16-mixed."
         )
-    if trainer.get("num_nodes", 1) > 1 and not {"MASTER_ADDR", "SLURM_JOB_ID"} & os.environ.keys():
+    if trainer.get("num_nodes", 1) > 1 and not _LAUNCHERS & os.environ.keys():
         raise UsageError(
             f"trainer.num_nodes is {trainer.get('num_nodes')}, so the processes are started by torchrun or srun on "
             "each machine: see configs/trainer/multi_node.yaml and slurm.yaml."

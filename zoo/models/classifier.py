@@ -13,6 +13,7 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from zoo.checkpoint import CLASS_PATH, load_into, read_checkpoint
 from zoo.class_paths import class_path_of
@@ -96,6 +97,16 @@ class Classifier(LightningModule, ABC):
         images, *_ = batch
         return torch.softmax(self(images), dim=1)
 
+    def on_train_start(self) -> None:
+        """Refuse to prolong a cosine that was to end elsewhere: its next half would climb."""
+        schedulers = self.lr_schedulers()
+        cosine = schedulers[0] if isinstance(schedulers, list) and schedulers else schedulers
+        if isinstance(cosine, CosineAnnealingLR) and cosine.T_max != self.trainer.estimated_stepping_batches:
+            raise UsageError(
+                f"lr_schedule cosine was made to end at 0 after {cosine.T_max} steps and cannot be prolonged: set "
+                "trainer.max_epochs as it was, or train anew."
+            )
+
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means once: logging each step would cost as much as Lightning's whole loop."""
         self._log_totals("train", self.train_totals)
@@ -126,7 +137,7 @@ class Classifier(LightningModule, ABC):
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise UsageError("lr_schedule cosine needs to know the end: set trainer.max_epochs or max_steps.")
-        cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=int(steps))
+        cosine = CosineAnnealingLR(optimizer, T_max=int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
