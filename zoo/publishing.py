@@ -72,8 +72,8 @@ def publish(name: str, paths: Sequence[str | Path]) -> Entry:
     before = info.figures["runs"] if info.figures else []
     if len(runs) < len(before):
         raise UsageError(
-            f"The index reports {len(before)} runs of {name}, and these are {len(runs)}: a run that was reported stays, "
-            f"so give at least the seeds 0 to {len(before) - 1}."
+            f"The index reports {len(before)} runs of {name}, and these are {len(runs)}: a run that was reported "
+            f"stays, so give at least the seeds 0 to {len(before) - 1}."
         )
     # The index is written while the checkpoint still has another name: a failure leaves both as they were.
     with atomic_path(info.checkpoint) as temporary:
