@@ -68,6 +68,13 @@ def test_fit_goes_on_from_a_checkpoint() -> None:
     assert whole == resumed
 
 
+def test_fit_without_a_test_still_says_where_the_network_lies(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--config", "softmax", *SHORT, "--trainer.limit_test_batches", "0"]) == 0
+    output = capsys.readouterr().out
+    assert "Test set:" not in output
+    assert "Checkpoint: logs/softmax/version_0/checkpoints/last.ckpt" in output
+
+
 def test_fit_without_a_config() -> None:
     assert main(["fit", "--model", "MLP", "--model.hidden_sizes", "[16, 8]", "--model.activation", "tanh", *SHORT]) == 0
     model = MLP.load_from_checkpoint("logs/MLP/version_0/checkpoints/last.ckpt")

@@ -232,13 +232,14 @@ class ZooCLI(LightningCLI):
     def after_fit(self) -> None:
         """Test the trained network on the official test set and say where it lies."""
         trainer = self._get(self.config, "trainer")
-        if trainer.fast_dev_run or trainer.get("limit_test_batches") == 0 or self.trainer.interrupted:
+        if trainer.fast_dev_run or self.trainer.interrupted:
             return
         kept = self.trainer.checkpoint_callback
         path = kept.best_model_path if isinstance(kept, ModelCheckpoint) else ""
         # The last step's network is the one in memory, and not every machine has the first one's disk.
         best = path if path and isinstance(kept, ModelCheckpoint) and kept.monitor != "step" else None
-        self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
+        if trainer.get("limit_test_batches") != 0:
+            self.trainer.test(self.model, datamodule=self.datamodule, ckpt_path=best, verbose=False, weights_only=True)
         folder = Path(self.trainer.log_dir or ".")  # asked for on every process, because they agree on it together
         if not self.trainer.is_global_zero:
             return
