@@ -13,8 +13,8 @@ def run(verb: str, arguments: list[str]) -> int:
     """Verify and return the exit status: 0, or 1 when a network is not as it was published."""
     parser = ShortErrorParser(
         prog="zoo verify",
-        description="Check trained networks that ship: the file's sha256, the logits of ten images, and on the 10,000 "
-        "test images the exact number of errors.",
+        description="Check trained networks that ship: the file's sha256, the logits of ten images, the validation "
+        "accuracy, and on the 10,000 test images the exact number of errors, the likelihood and the calibration.",
     )
     parser.add_argument("names", nargs="*", help="members; none means all")
     parser.add_argument("--all", action="store_true", help="every member that ships")
