@@ -17,6 +17,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from zoo import MNISTDataModule
 
+SOURCE = str(Path(__file__).parent.parent)
+
 
 class SignalAt(Callback):
     """Send a signal to this process at the start of a step, as `kill` or Ctrl-C do."""
@@ -54,6 +56,14 @@ class WriteWeights(Callback):
         Path(f"weights-{trainer.global_rank}.txt").write_text(digest(dict(pl_module.named_parameters())))
 
 
+class WriteWeightsEachEpoch(Callback):
+    """Write a digest of this process's weights at the end of every epoch."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        name = f"weights-{trainer.current_epoch}-{trainer.global_rank}.txt"
+        Path(name).write_text(digest(dict(pl_module.named_parameters())))
+
+
 def digest(state: Mapping[str, torch.Tensor]) -> str:
     """A digest of tensors."""
     return hashlib.sha256(b"".join(tensor.detach().numpy().tobytes() for tensor in state.values())).hexdigest()
@@ -77,7 +87,8 @@ def start_zoo(*arguments: str, program: tuple[str, ...] = ("-m", "zoo"), **envir
     port = str(random.SystemRandom().randrange(20_000, 30_000))
     return subprocess.Popen(
         [sys.executable, *program, *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "MASTER_PORT": port, **environment},
+        # The folder of these tests is on the path, so that a config can name a callback of this file.
+        env={**os.environ, "PYTHONPATH": SOURCE, "OMP_NUM_THREADS": "1", "MASTER_PORT": port, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

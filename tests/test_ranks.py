@@ -27,7 +27,7 @@ def ddp(processes: int) -> list[str]:
 
 def torchrun(processes: int, *program: str) -> subprocess.Popen[str]:
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes))
-    return start_zoo(*program, program=launcher, PYTHONPATH=str(SOURCE))
+    return start_zoo(*program, program=launcher)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_signal_stops_all_processes_and_all_go_on_exactly() -> None:
     short = ["--trainer.max_epochs", "3"]
     at = '{"class_path": "tests.helpers.SignalAt", "init_args": {"step": 25, "signal": 15}}'
     run_zoo(*fit, *short)
-    process = start_zoo(*fit, *short, "--trainer.callbacks", at, PYTHONPATH=str(SOURCE))
+    process = start_zoo(*fit, *short, "--trainer.callbacks", at)
     _, complaint = process.communicate(timeout=100)
     assert process.returncode == 143
     assert complaint.count("Stopped in epoch 2 after step 30") == 1

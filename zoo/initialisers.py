@@ -44,12 +44,21 @@ def initialise(layer: nn.Module, weight_init: str, bias_init: str) -> None:
     Raises:
         UsageError: A name is unknown, or ``bias_init`` needs a fan, which a bias does not have.
     """
-    if weight_init not in INITIALISERS:
-        raise unknown_name("weight_init", weight_init, INITIALISERS)
     if bias_init not in WITHOUT_FANS:
         if bias_init in INITIALISERS:
             raise UsageError(f"bias_init {bias_init!r} suits weights only: choose {', '.join(WITHOUT_FANS)}.")
         raise unknown_name("bias_init", bias_init, WITHOUT_FANS)
-    INITIALISERS[weight_init](layer.get_parameter("weight"))
+    initialise_tensor(layer.get_parameter("weight"), weight_init)
     if layer.bias is not None:
         INITIALISERS[bias_init](layer.get_parameter("bias"))
+
+
+def initialise_tensor(weight: Tensor, weight_init: str) -> None:
+    """Fill weights ``(fan_out, fan_in, …)`` in place.
+
+    Raises:
+        UsageError: The name is unknown.
+    """
+    if weight_init not in INITIALISERS:
+        raise unknown_name("weight_init", weight_init, INITIALISERS)
+    INITIALISERS[weight_init](weight)

@@ -43,7 +43,7 @@ def test_list_filters_sorts_and_speaks_json(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == "No member matches 'nothing'.\n"
 
 
-@pytest.mark.parametrize("name", zoo.list_models())
+@pytest.mark.parametrize("name", zoo.list_models(pretrained=True))
 def test_info_says_what_is_known(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", name]) == 0
     text = capsys.readouterr().out

@@ -47,7 +47,7 @@ def test_l2_leaves_batch_norm_alone() -> None:
     ],
 )
 def test_optimisers_by_name(arguments: dict[str, Any], kind: type) -> None:
-    optimizer = SoftmaxRegression(lr=0.25, **arguments).configure_optimizers()
+    optimizer = SoftmaxRegression(lr=0.25, **arguments).make_optimizer()
     assert type(optimizer) is kind
     assert isinstance(optimizer, torch.optim.Optimizer)
     settings = optimizer.param_groups[0]

@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 from zoo.checkpoint import Checkpoint
 from zoo.files import as_typed
 from zoo.machine import device_name
+from zoo.models.module import ZooModule
 
 
 class EpochLines(TQDMProgressBar):
@@ -42,8 +43,8 @@ class EpochLines(TQDMProgressBar):
         self, trainer: Trainer, pl_module: LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
         """Return what stands behind the bar: the cost so far in this epoch."""
-        cost = getattr(pl_module, "running_cost", None)
-        return {"cost": f"{cost():.4f}"} if cost is not None else {}
+        cost = pl_module.running_cost() if isinstance(pl_module, ZooModule) else None
+        return {} if cost is None else {"cost": f"{cost:.4f}"}
 
     def on_train_start(self, *args: Any) -> None:
         """Start the clock also for an epoch that is resumed in the middle, where nothing announces it."""
@@ -55,6 +56,8 @@ class EpochLines(TQDMProgressBar):
         self._print_line(trainer)
         self._started = time.perf_counter()
         super().on_train_epoch_start(trainer, *_)
+        if stage := _stage(trainer, trainer.current_epoch):
+            self.train_progress_bar.set_description(f"{self.train_progress_bar.desc.rstrip(': ')}, {stage}")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""
@@ -74,10 +77,19 @@ class EpochLines(TQDMProgressBar):
         figures = trainer.callback_metrics
         of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
         parts = [f"Epoch {epoch:>{len(of) - 1 if of else 3}}{of}"]
-        for name, label in {"train_loss": "cost", "val_loss": "val_loss", "val_acc": "val_acc"}.items():
+        module = trainer.lightning_module
+        if stage := _stage(trainer, epoch - 1):
+            parts.append(stage)
+        named = module.epoch_figures(epoch - 1) if isinstance(module, ZooModule) else {}
+        for name, label in named.items():
             if name in figures:
                 parts.append(f"{label} {figures[name]:.4f}")
         Tqdm.write("   ".join([*parts, f"{seconds:.1f} s"]), file=sys.stdout)
+
+
+def _stage(trainer: Trainer, epoch: int) -> str:
+    module = trainer.lightning_module
+    return module.stage_name(epoch) if isinstance(module, ZooModule) else ""
 
 
 class Announcement(Callback):

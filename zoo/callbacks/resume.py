@@ -15,10 +15,11 @@ from torchmetrics import Metric
 
 from zoo.console import tell
 from zoo.errors import UsageError
+from zoo.models.module import ZooModule
 
 
 class ExactResume(Callback):
-    """Keep every process's generators and half-counted metrics in the checkpoint, and put them back.
+    """Keep every process's generators, half-counted metrics and own tensors in the checkpoint, and put them back.
 
     With the loader's position (`zoo.data.loader`) and what Lightning keeps itself, a training that is resumed from any
     checkpoint ends with the weights of one that was not interrupted: bit for bit on one CPU, as far as the hardware is
@@ -84,6 +85,8 @@ class ExactResume(Callback):
         position = states[0].get("loader")
         if position is not None and hasattr(loader, "load_state_dict"):
             loader.load_state_dict(position)
+        if isinstance(pl_module, ZooModule):
+            pl_module.load_process_states([state.get("module", {}) for state in states])
         if len(states) == trainer.world_size:
             for name, metric in _metrics(pl_module):
                 _restore_metric(metric, states[trainer.global_rank]["metrics"].get(name, {}))
@@ -109,6 +112,8 @@ class ExactResume(Callback):
             "loader": loader.state_dict() if hasattr(loader, "state_dict") else None,
             "metrics": {name: _metric_state(metric) for name, metric in _metrics(self._module)},
         }
+        if isinstance(self._module, ZooModule):
+            state["module"] = {name: value.cpu() for name, value in self._module.process_state().items()}
         if self._module.device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(self._module.device)
         if self._module.device.type == "mps":

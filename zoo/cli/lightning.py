@@ -22,6 +22,7 @@ from zoo.callbacks.progress import Announcement, EpochLines
 from zoo.callbacks.record import RunRecord
 from zoo.callbacks.resume import ExactResume
 from zoo.checkpoint import AtomicCheckpointIO, Checkpoint, check_fits, read_checkpoint
+from zoo.class_paths import import_class
 from zoo.cli.parser import ZooArgumentParser
 from zoo.cli.restoring import check_same_network, check_same_steps
 from zoo.cli.settings import check_trainer, set_default_length, set_devices
@@ -29,19 +30,19 @@ from zoo.data import MNISTDataModule
 from zoo.errors import UsageError
 from zoo.files import as_typed
 from zoo.members import list_models, model_info
-from zoo.models import Classifier
+from zoo.models import Classifier, ZooModule
 from zoo.runs import newest_checkpoint
 from zoo.sync_batchnorm import SyncBatchNormAnywhere
 
 
 class ZooCLI(LightningCLI):
-    """LightningCLI over `Classifier` and the shared data, reading checkpoints as `zoo.checkpoint` does."""
+    """LightningCLI over `ZooModule` and the shared data, reading checkpoints as `zoo.checkpoint` does."""
 
     def __init__(self, arguments: list[str]) -> None:
         self.checkpoint: Checkpoint | None = None
         self._new_folder: Path | None = None
         super().__init__(
-            Classifier,
+            ZooModule,
             MNISTDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
@@ -89,6 +90,9 @@ class ZooCLI(LightningCLI):
         set_default_length(trainer)
         set_devices(trainer)
         check_trainer(str(self.subcommand), trainer)
+        described = import_class(self._get(self.config, "model").class_path)
+        if self.subcommand == "predict" and not issubclass(described, Classifier):
+            raise UsageError(f"An {described.__name__} tells no classes apart, so it predicts none: see `zoo test`.")
 
     def _set_seed(self) -> None:
         seed = self._get(self.config, "seed_everything")
@@ -254,18 +258,17 @@ class ZooCLI(LightningCLI):
             print("Nothing was trained: the checkpoint is at the end already; raise --trainer.max_epochs to go on.")
 
     def after_test(self) -> None:
-        """Say the test set's accuracy and number of errors."""
-        figures = self.trainer.callback_metrics
-        if self.trainer.is_global_zero and "test_acc" in figures:
-            print(f"Test set:   accuracy {figures['test_acc']:.4f}, {int(figures['test_errors']):,} errors")
+        """Say what was measured on the test set."""
+        if (summary := self.model.test_summary(self.trainer.callback_metrics)) and self.trainer.is_global_zero:
+            print(f"Test set:   {summary}")
 
     def after_validate(self) -> None:
-        """Say the validation set's accuracy and loss."""
-        figures = self.trainer.callback_metrics
-        if "val_acc" not in figures:
+        """Say what was measured on the validation set."""
+        summary = self.model.validation_summary(self.trainer.callback_metrics)
+        if summary is None:
             raise UsageError("val_size is 0, so there are no validation images: take another, or `zoo test`.")
         if self.trainer.is_global_zero:
-            print(f"Validation: accuracy {figures['val_acc']:.4f}, loss {figures['val_loss']:.4f}")
+            print(f"Validation: {summary}")
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -32,6 +32,8 @@ class ZooArgumentParser(LightningArgumentParser):
     def _explain(self, message: str) -> str:
         if "arguments are required" in message and "model" in message:
             return "Say what to run: --config configs/NAME.yaml, or --model CLASS with its arguments."
+        if "is abstract" in message:
+            return "Name the network: --config configs/NAME.yaml, or --model with a class such as MLP, and no base class."
         if unknown := re.search(r"unrecognized arguments: (--[\w.]+)", message):
             known = {flag for action in self._actions for flag in action.option_strings}
             return f"Unknown flag {unknown[1]}{_hint(unknown[1], known)}; `zoo COMMAND --help` lists them all."

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,6 +59,11 @@ class ImageBatches(Dataset[Batch]):
             with_indices=self.with_indices,
         )
 
+    def without_labels(self) -> ImageBatches:
+        """Return the same images, every label −1."""
+        unknown = torch.full_like(self.labels, -1)
+        return ImageBatches(self.images, unknown, self.rows, with_indices=self.with_indices)
+
     def to(self, device: torch.device) -> ImageBatches:
         """Return the same data on ``device``."""
         return ImageBatches(
@@ -66,6 +72,22 @@ class ImageBatches(Dataset[Batch]):
             self.rows.to(device),
             with_indices=self.with_indices,
         )
+
+
+def images_of(dataset: Any, limit: int | None = None, chunk: int = 1000) -> Iterator[Tensor]:
+    """Yield a data set's images in its own order, flattened, ``(B, 784)`` with at most ``chunk`` rows.
+
+    Args:
+        dataset: Examples ``(image, label, …)``, by ``__getitems__`` as `ImageBatches` has it, or one by one.
+        limit: Stop after so many images; None means all.
+        chunk: Images at a time.
+    """
+    for positions in torch.arange(min(len(dataset), limit or len(dataset))).split(chunk):
+        if isinstance(dataset, ImageBatches):
+            images = dataset.__getitems__(positions.tolist())[0]
+        else:
+            images = torch.stack([dataset[int(position)][0] for position in positions])
+        yield images.flatten(start_dim=1)
 
 
 def balanced_subset(labels: Tensor, size: int, seed: int) -> Tensor:

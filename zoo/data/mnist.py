@@ -38,6 +38,8 @@ class MNISTDataModule(LightningDataModule):
         eval_batch_size: Images in a batch of validation, test and prediction; changes no result.
         val_size: Images for validation, 0 to 59,999. With 0 all 60,000 are trained on and nothing is validated.
         num_train: Train on this many images only, every class equally often; None means all.
+        unlabelled_epochs: For so many epochs at the beginning the training batches are of all training images, whatever
+            ``num_train`` says, and their labels are −1: for networks that pre-train without labels.
         seed: Chooses the order of the training images in each epoch; None means the seed given to
             ``seed_everything``, or 0.
         subset_seed: Chooses the ``num_train`` images.
@@ -54,6 +56,7 @@ class MNISTDataModule(LightningDataModule):
         eval_batch_size: int = 1000,
         val_size: int = 5000,
         num_train: int | None = None,
+        unlabelled_epochs: int = 0,
         seed: int | None = None,
         subset_seed: int = 0,
         with_indices: bool = False,
@@ -72,6 +75,8 @@ class MNISTDataModule(LightningDataModule):
                 f"num_train is {num_train}, but it must be 1 to {TRAINING_IMAGES - val_size}, "
                 f"the training images that val_size {val_size} leaves."
             )
+        if not 0 <= unlabelled_epochs <= LARGEST_BATCH:
+            raise UsageError(f"unlabelled_epochs is {unlabelled_epochs}, but it must be 0 to {LARGEST_BATCH}.")
         for name, value in {"seed": seed or 0, "subset_seed": subset_seed}.items():
             if not 0 <= value < 2**32:
                 raise UsageError(f"{name} is {value}, but a seed is 0 or more and at most {2**32 - 1}.")
@@ -83,6 +88,7 @@ class MNISTDataModule(LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.val_size = val_size
         self.num_train = num_train
+        self.unlabelled_epochs = unlabelled_epochs
         self.seed = seed if seed is not None else int(os.environ.get("PL_GLOBAL_SEED", 0))
         self.subset_seed = subset_seed
         self.with_indices = with_indices
@@ -98,6 +104,11 @@ class MNISTDataModule(LightningDataModule):
             archive = self._read(train=True)
             self._splits["validation"] = archive.select(torch.arange(self.val_size))
             training = torch.arange(self.val_size, len(archive))
+            if self.unlabelled_epochs:
+                self._splits["unlabelled"] = archive.select(training).without_labels()
+                if self.trainer:
+                    # Asked once, the Trainer would keep the batches that it has.
+                    self.trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
             if self.num_train is not None:
                 training = training[balanced_subset(archive.labels[training], self.num_train, self.subset_seed)]
             self._splits["train"] = archive.select(training)
@@ -114,7 +125,8 @@ class MNISTDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the training set, in an order that is a function of (seed, epoch)."""
-        return self._loader("train", self.batch_size_of_each(_processes()[1]), training=True)
+        split = "unlabelled" if self.trainer and self.trainer.current_epoch < self.unlabelled_epochs else "train"
+        return self._loader(split, self.batch_size_of_each(_processes()[1]), training=True)
 
     def batch_size_of_each(self, processes: int) -> int:
         """Return how many images of a training step each process takes.

@@ -29,21 +29,32 @@ class BernoulliRBM(nn.Module):
         self.visible_bias = nn.Parameter(torch.zeros(num_visible))
         self.hidden_bias = nn.Parameter(torch.zeros(num_hidden))
 
+    def hidden_inputs(self, visible: Tensor) -> Tensor:
+        """Return b + vW, the log-odds of the hidden units, ``(B, H)``, for ``visible`` ``(B, V)`` in [0, 1]."""
+        return F.linear(visible, self.weight.T, self.hidden_bias)
+
     def hidden_probabilities(self, visible: Tensor) -> Tensor:
         """Return P(h = 1 | v), ``(B, H)``, for ``visible`` ``(B, V)`` in [0, 1]."""
-        return torch.sigmoid(F.linear(visible, self.weight.T, self.hidden_bias))
+        return torch.sigmoid(self.hidden_inputs(visible))
 
     def visible_probabilities(self, hidden: Tensor) -> Tensor:
         """Return P(v = 1 | h), ``(B, V)``, for ``hidden`` ``(B, H)`` in [0, 1]."""
         return torch.sigmoid(F.linear(hidden, self.weight, self.visible_bias))
 
-    def free_energy(self, visible: Tensor) -> Tensor:
-        """Return F(v) in nats, ``(B,)``; real pixels in [0, 1] are taken as their probabilities."""
-        hidden = F.softplus(F.linear(visible, self.weight.T, self.hidden_bias)).sum(dim=1)
-        return -(visible @ self.visible_bias) - hidden
+    def free_energy(self, visible: Tensor, hidden_inputs: Tensor | None = None) -> Tensor:
+        """Return F(v) in nats, ``(B,)``; real pixels in [0, 1] are taken as their probabilities.
+
+        Args:
+            visible: ``(B, V)`` in [0, 1].
+            hidden_inputs: What `hidden_inputs` gives for them, where it is known already.
+        """
+        inputs = self.hidden_inputs(visible) if hidden_inputs is None else hidden_inputs
+        return -(visible @ self.visible_bias) - F.softplus(inputs).sum(dim=1)
 
     @torch.no_grad()
-    def gibbs(self, visible: Tensor, steps: int, *, sample_visible: bool = True) -> Tensor:
+    def gibbs(
+        self, visible: Tensor, steps: int, *, sample_visible: bool = True, hidden_inputs: Tensor | None = None
+    ) -> Tensor:
         """Run block Gibbs sampling v → h → v and return the last visible states, ``(B, V)``.
 
         Args:
@@ -52,13 +63,17 @@ class BernoulliRBM(nn.Module):
             sample_visible: Whether the visible units are sampled or stand at their probabilities. The guide's
                 section 3.2 lets contrastive divergence use probabilities; persistent chains must be sampled. Hidden
                 units are always sampled.
+            hidden_inputs: What `hidden_inputs` gives for the beginning, where it is known already.
         """
+        inputs = hidden_inputs
         for _ in range(steps):
-            probabilities = self.visible_probabilities(torch.bernoulli(self.hidden_probabilities(visible)))
+            inputs = self.hidden_inputs(visible) if inputs is None else inputs
+            probabilities = self.visible_probabilities(torch.bernoulli(torch.sigmoid(inputs)))
             visible = torch.bernoulli(probabilities) if sample_visible else probabilities
+            inputs = None
         return visible
 
-    def contrastive_loss(self, data: Tensor, model: Tensor) -> Tensor:
+    def contrastive_loss(self, data: Tensor, model: Tensor, hidden_inputs: Tensor | None = None) -> Tensor:
         """Return mean F(data) − mean F(model), a scalar whose gradient is that of contrastive divergence.
 
         Its derivative by W is −(⟨v E[h|v]⟩ of the data − ⟨v E[h|v]⟩ of the model's samples): hidden units enter by
@@ -67,5 +82,11 @@ class BernoulliRBM(nn.Module):
         Args:
             data: ``(B, V)`` in [0, 1].
             model: The chains' visible states, ``(C, V)``.
+            hidden_inputs: What `hidden_inputs` gives for the data, where it is known already.
         """
-        return self.free_energy(data).mean() - self.free_energy(model.detach()).mean()
+        return self.free_energy(data, hidden_inputs).mean() - self.free_energy(model.detach()).mean()
+
+    @torch.no_grad()
+    def reconstruct(self, visible: Tensor) -> Tensor:
+        """Return E[v | E[h | v]], ``(B, V)``: what one step up and down, without noise, makes of ``visible``."""
+        return self.visible_probabilities(self.hidden_probabilities(visible))

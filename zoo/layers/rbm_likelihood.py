@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.layers.bernoulli_rbm import BernoulliRBM
+
+Track = Callable[[list[tuple[float, float]]], Iterable[tuple[float, float]]]
 
 LARGEST_ENUMERATION = 20
 """Units whose states are enumerated: a million of them."""
@@ -64,7 +67,9 @@ def base_rate_bias(pixel_means: Tensor, clip: float = 1e-4) -> Tensor:
 
 
 @torch.no_grad()
-def annealed_log_partition(rbm: BernoulliRBM, base_bias: Tensor, *, betas: Tensor, chains: int) -> LogPartition:
+def annealed_log_partition(
+    rbm: BernoulliRBM, base_bias: Tensor, *, betas: Tensor, chains: int, track: Track = iter
+) -> LogPartition:
     """Estimate log Z from the base-rate model upwards; on average Z itself is right, and log Z is too low.
 
     All chains are one batched computation. The base has no weights and the visible biases ``base_bias``, so
@@ -75,18 +80,20 @@ def annealed_log_partition(rbm: BernoulliRBM, base_bias: Tensor, *, betas: Tenso
         base_bias: ``(V,)``, for example `base_rate_bias` of the training images.
         betas: Inverse temperatures from 0 to 1, ascending, ``(K,)``; thousands for a model of MNIST.
         chains: How many, at least 2.
+        track: Given the list of steps, yields them one by one and may show how far it is; ``tqdm.tqdm`` does.
     """
     visible = torch.bernoulli(torch.sigmoid(base_bias).expand(chains, -1))
+    inputs = rbm.hidden_inputs(visible)
     log_weights = torch.zeros(chains, dtype=torch.float64, device=base_bias.device)
-    for lower, upper in itertools.pairwise(betas.tolist()):
-        log_weights += _free_energy(rbm, base_bias, visible, lower) - _free_energy(rbm, base_bias, visible, upper)
-        visible = _gibbs(rbm, base_bias, visible, upper)
+    for lower, upper in track(list(itertools.pairwise(betas.tolist()))):
+        log_weights += _energy_difference(rbm, base_bias, visible, inputs, lower, upper)
+        visible, inputs = _gibbs(rbm, base_bias, inputs, upper)
     return _estimate(_base_log_partition(rbm, base_bias), log_weights, sign=1)
 
 
 @torch.no_grad()
 def reverse_annealed_log_partition(
-    rbm: BernoulliRBM, base_bias: Tensor, *, betas: Tensor, samples: Tensor
+    rbm: BernoulliRBM, base_bias: Tensor, *, betas: Tensor, samples: Tensor, track: Track = iter
 ) -> LogPartition:
     """Estimate log Z from samples of the model downwards: too high on average, as the other one is too low.
 
@@ -97,12 +104,13 @@ def reverse_annealed_log_partition(
         base_bias: As for `annealed_log_partition`.
         betas: The same inverse temperatures, ascending.
         samples: Visible states drawn from the model, ``(C, V)``, for example by long Gibbs chains.
+        track: As for `annealed_log_partition`.
     """
-    visible = samples
+    inputs = rbm.hidden_inputs(samples)
     log_weights = torch.zeros(len(samples), dtype=torch.float64, device=base_bias.device)
-    for upper, lower in itertools.pairwise(betas.flip(0).tolist()):
-        visible = _gibbs(rbm, base_bias, visible, upper)
-        log_weights += _free_energy(rbm, base_bias, visible, upper) - _free_energy(rbm, base_bias, visible, lower)
+    for upper, lower in track(list(itertools.pairwise(betas.flip(0).tolist()))):
+        visible, inputs = _gibbs(rbm, base_bias, inputs, upper)
+        log_weights -= _energy_difference(rbm, base_bias, visible, inputs, lower, upper)
     return _estimate(_base_log_partition(rbm, base_bias), log_weights, sign=-1)
 
 
@@ -140,18 +148,23 @@ def _log_conditional(rbm: BernoulliRBM, visible: Tensor, pixel: Tensor) -> Tenso
     return F.logsigmoid(rbm.free_energy(flipped) - rbm.free_energy(visible))
 
 
-def _free_energy(rbm: BernoulliRBM, base_bias: Tensor, visible: Tensor, beta: float) -> Tensor:
-    """The free energy at an inverse temperature: 0 is the base, 1 the model; ``(C,)`` in double precision."""
-    hidden = F.softplus(beta * F.linear(visible, rbm.weight.T, rbm.hidden_bias)).double().sum(dim=1)
-    bias = (1 - beta) * base_bias + beta * rbm.visible_bias
-    return -(visible.double() @ bias.double()) - hidden
+def _energy_difference(
+    rbm: BernoulliRBM, base_bias: Tensor, visible: Tensor, inputs: Tensor, lower: float, upper: float
+) -> Tensor:
+    """F at the lower inverse temperature less F at the upper one, 0 the base and 1 the model; double ``(C,)``."""
+    hidden = (F.softplus(upper * inputs) - F.softplus(lower * inputs)).double().sum(dim=1)
+    return hidden + (upper - lower) * (visible.double() @ (rbm.visible_bias - base_bias).double())
 
 
-def _gibbs(rbm: BernoulliRBM, base_bias: Tensor, visible: Tensor, beta: float) -> Tensor:
-    """A step of Gibbs sampling that leaves the distribution at ``beta`` as it is, forwards and backwards alike."""
-    hidden = torch.bernoulli(torch.sigmoid(beta * F.linear(visible, rbm.weight.T, rbm.hidden_bias)))
+def _gibbs(rbm: BernoulliRBM, base_bias: Tensor, inputs: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    """A step of Gibbs sampling that leaves the distribution at ``beta`` as it is, forwards and backwards alike.
+
+    From the hidden units' inputs to the next visible states and the hidden units' inputs from them.
+    """
+    hidden = torch.bernoulli(torch.sigmoid(beta * inputs))
     bias = (1 - beta) * base_bias + beta * rbm.visible_bias
-    return torch.bernoulli(torch.sigmoid(beta * F.linear(hidden, rbm.weight) + bias))
+    visible = torch.bernoulli(torch.sigmoid(beta * F.linear(hidden, rbm.weight) + bias))
+    return visible, rbm.hidden_inputs(visible)
 
 
 def _base_log_partition(rbm: BernoulliRBM, base_bias: Tensor) -> float:

@@ -1,7 +1,10 @@
 """The LightningModules, one file per family."""
 
 from zoo.models.classifier import Classifier
+from zoo.models.dbn import DBN
 from zoo.models.mlp import MLP
+from zoo.models.module import ZooModule
+from zoo.models.rbm import RBM
 from zoo.models.softmax import SoftmaxRegression
 
-__all__ = ["MLP", "Classifier", "SoftmaxRegression"]
+__all__ = ["DBN", "MLP", "RBM", "Classifier", "SoftmaxRegression", "ZooModule"]

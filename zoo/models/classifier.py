@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from pathlib import Path
-from typing import IO, Any, Self
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from zoo.checkpoint import CLASS_PATH, load_into, read_checkpoint
-from zoo.class_paths import class_path_of
 from zoo.errors import UsageError, unknown_name
 from zoo.metrics import ClassificationTotals
+from zoo.models.module import ZooModule
+from zoo.schedules import check_schedule, with_schedule
 
 OPTIMISERS = ("adam", "adamw", "sgd")
-SCHEDULES = ("constant", "cosine")
 
 
-class Classifier(LightningModule, ABC):
+class Classifier(ZooModule, ABC):
     """A LightningModule that classifies images by cross-entropy; subclasses say what the network is.
 
     A subclass takes its architecture's arguments, passes the rest on as ``**training``, and defines
@@ -58,8 +55,7 @@ class Classifier(LightningModule, ABC):
         super().__init__()
         if optimizer not in OPTIMISERS:
             raise unknown_name("optimizer", optimizer, OPTIMISERS)
-        if lr_schedule not in SCHEDULES:
-            raise unknown_name("lr_schedule", lr_schedule, SCHEDULES)
+        check_schedule(lr_schedule)
         if not 0 < lr < math.inf:
             raise UsageError(f"lr is {lr}, but a learning rate is a number that is more than 0.")
         if not 0 <= momentum < 1:
@@ -97,16 +93,6 @@ class Classifier(LightningModule, ABC):
         images, *_ = batch
         return torch.softmax(self(images), dim=1)
 
-    def on_train_start(self) -> None:
-        """Refuse to prolong a cosine that was to end elsewhere: its next half would climb."""
-        schedulers = self.lr_schedulers()
-        cosine = schedulers[0] if isinstance(schedulers, list) and schedulers else schedulers
-        if isinstance(cosine, CosineAnnealingLR) and cosine.T_max != self.trainer.estimated_stepping_batches:
-            raise UsageError(
-                f"lr_schedule cosine was made to end at 0 after {cosine.T_max} steps and cannot be prolonged: set "
-                "trainer.max_epochs as it was, or train anew."
-            )
-
     def on_train_epoch_end(self) -> None:
         """Log the epoch's means once: logging each step would cost as much as Lightning's whole loop."""
         self._log_totals("train", self.train_totals)
@@ -119,9 +105,23 @@ class Classifier(LightningModule, ABC):
         """Log the test set's figures."""
         self._log_totals("test", self.test_totals)
 
-    def running_cost(self) -> float:
+    def epoch_figures(self, epoch: int) -> Mapping[str, str]:
+        """What the line of an epoch says."""
+        return {"train_loss": "cost", "val_loss": "val_loss", "val_acc": "val_acc"}
+
+    def running_cost(self) -> float | None:
         """The mean cross-entropy so far in this epoch on this device, for the progress bar."""
         return float(self.train_totals.loss_sum / self.train_totals.examples.clamp(min=1))
+
+    def test_summary(self, figures: Mapping[str, Tensor]) -> str | None:
+        """Say the accuracy and the number of errors."""
+        if "test_acc" not in figures:
+            return None
+        return f"accuracy {figures['test_acc']:.4f}, {int(figures['test_errors']):,} errors"
+
+    def validation_summary(self, figures: Mapping[str, Tensor]) -> str | None:
+        """Say the accuracy and the loss."""
+        return f"accuracy {figures['val_acc']:.4f}, loss {figures['val_loss']:.4f}" if "val_acc" in figures else None
 
     def l2_penalty(self) -> Tensor:
         """Return λ·Σw² over every trainable tensor of two dimensions or more: the weights, not the biases."""
@@ -131,61 +131,19 @@ class Classifier(LightningModule, ABC):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimiser and, for ``cosine``, its schedule over all steps of the training."""
-        optimizer = self._make_optimizer()
-        if self.hparams["lr_schedule"] == "constant":
-            return optimizer
-        steps = self.trainer.estimated_stepping_batches
-        if steps == float("inf"):
-            raise UsageError("lr_schedule cosine needs to know the end: set trainer.max_epochs or max_steps.")
-        cosine = CosineAnnealingLR(optimizer, T_max=int(steps))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
+        return with_schedule(self.make_optimizer(), self.hparams["lr_schedule"], self.schedule_length)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note which class the arguments belong to, so that no other one is ever made from them."""
-        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY][CLASS_PATH] = class_path_of(type(self))
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the parameters that the cost trains, in groups that may have a learning rate ``lr`` of their own."""
+        return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
 
-    @classmethod
-    def load_from_checkpoint(  # type: ignore[override]
-        cls,
-        checkpoint_path: str | Path | IO[bytes],
-        map_location: Any = "cpu",
-        hparams_file: None = None,
-        strict: bool = True,
-        weights_only: bool = True,
-        **arguments: Any,
-    ) -> Self:
-        """Return the network in a checkpoint of this class.
-
-        Lightning's method, made safe: whatever its arguments, it reads local files only, never runs anything in
-        them, loads every weight, and refuses a checkpoint of another class.
-
-        Args:
-            checkpoint_path: The file.
-            map_location: The device for the network.
-            hparams_file: Not used: the arguments are in the checkpoint.
-            strict: Only True is accepted.
-            weights_only: Only True is accepted.
-            **arguments: Arguments that replace the checkpoint's.
-
-        Raises:
-            UsageError: The file is missing, damaged, unsafe or of another class or architecture.
-        """
-        if not (strict and weights_only and hparams_file is None and isinstance(checkpoint_path, str | Path)):
-            raise UsageError("A checkpoint is loaded from a file, whole and without code: strict, weights_only.")
-        checkpoint = read_checkpoint(checkpoint_path)
-        if checkpoint.class_path not in (None, class_path_of(cls)):
-            raise UsageError(f"{checkpoint.path} holds a {checkpoint.class_path}, not a {class_path_of(cls)}.")
-        model = cls(**{**checkpoint.arguments, **arguments})
-        load_into(model, checkpoint)
-        return model.to(map_location)
-
-    def _make_optimizer(self) -> Optimizer:
+    def make_optimizer(self) -> Optimizer:
+        """Make the optimiser that the arguments name, over `parameter_groups`."""
         h = self.hparams
-        parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         settings: dict[str, Any] = {"lr": h["lr"], "weight_decay": h["weight_decay"], "fused": True}
         if h["optimizer"] == "sgd":
-            return SGD(parameters, momentum=h["momentum"], **settings)
-        return (Adam if h["optimizer"] == "adam" else AdamW)(parameters, **settings)
+            return SGD(self.parameter_groups(), momentum=h["momentum"], **settings)
+        return (Adam if h["optimizer"] == "adam" else AdamW)(self.parameter_groups(), **settings)
 
     def _count(self, totals: ClassificationTotals, batch: tuple[Tensor, ...]) -> None:
         images, labels, *_ = batch

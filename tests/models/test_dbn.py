@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import csv
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.helpers import run_zoo, start_zoo, weights
+from zoo import MNISTDataModule
+from zoo.cli import main
+from zoo.errors import UsageError
+from zoo.models import DBN
+
+# Two layers, two epochs of ten steps for each and two of fine-tuning.
+SHORT = ["--trainer.accelerator", "cpu", "--data.num_train", "1000", "--trainer.max_epochs", "6"]
+SMALL = ["--model.hidden_sizes", "[12, 9]", "--model.pretrain_epochs", "2", "--model.initial_epochs", "1"]
+FIT = ["fit", "--config", "dbn", *SMALL, *SHORT]
+DDP = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
+
+
+def every_epoch(*more: str) -> list[dict[str, Any]]:
+    """The checkpoints of the end of each epoch of a training."""
+    assert main([*FIT, "--checkpoint.save_top_k", "-1", *more]) == 0
+    paths = sorted(Path("logs/dbn/version_0/checkpoints").glob("epoch=*"), key=lambda path: path.stat().st_mtime_ns)
+    return [torch.load(path, weights_only=True) for path in paths]
+
+
+def moved(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    return {name for name, value in before["state_dict"].items() if not torch.equal(value, after["state_dict"][name])}
+
+
+def test_a_layer_of_the_net_is_the_rbm_s_expectation() -> None:
+    model = DBN([7, 6]).eval()
+    with torch.no_grad():
+        for rbm in model.rbms:
+            rbm.weight.normal_()
+            rbm.hidden_bias.normal_()
+    images = torch.rand(3, 1, 28, 28)
+    first, second = model.rbms
+    below = 1 / (1 + (-(images.reshape(3, 784) @ first.weight + first.hidden_bias)).exp())
+    torch.testing.assert_close(model.input_of(1, images), below.detach())
+    above = second.hidden_probabilities(below)
+    torch.testing.assert_close(model(images), above @ model.output.weight.T + model.output.bias)
+
+
+def test_each_stage_moves_its_own_parameters_and_no_others() -> None:
+    ends = every_epoch()
+    layer = "layers.{}.{}"
+    parts = ("weight", "visible_bias", "hidden_bias")
+    for first, second, stage in ((0, 1, 0), (1, 2, 1), (2, 3, 1)):
+        assert moved(ends[first], ends[second]) == {layer.format(stage, part) for part in parts}
+    output = {"output.weight", "output.bias"}
+    trained = {layer.format(stage, part) for stage in (0, 1) for part in ("weight", "hidden_bias")} | output
+    assert moved(ends[3], ends[4]) == trained
+    assert moved(ends[4], ends[5]) == trained
+    stages = [epoch["optimizer_states"][0]["param_groups"][0]["momentum"] for epoch in ends]
+    assert stages == [0.5, 0.9, 0.5, 0.9, 0.9, 0.9]
+
+
+def test_the_stage_is_said_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    main(FIT)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch")]
+    assert ["RBM 1 of 2, 784-12" in line for line in lines] == [True, True, False, False, False, False]
+    assert ["RBM 2 of 2, 12-9" in line for line in lines] == [False, False, True, True, False, False]
+    assert ["fine-tuning   cost" in line for line in lines] == [False] * 4 + [True] * 2
+    with Path("logs/dbn/version_0/metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file)]
+    assert [row["stage"] for row in rows if row["stage"]] == ["1.0", "1.0", "2.0", "2.0", "3.0", "3.0"]
+    assert sum(bool(row["val_reconstruction_error"]) for row in rows) == 4
+    assert sum(bool(row["train_loss"]) for row in rows) == 2
+    assert sum(bool(row["val_acc"]) for row in rows) == 6
+
+
+@pytest.mark.parametrize("step", [4, 10, 25, 40, 47])
+def test_an_interrupted_training_goes_on_exactly_in_every_stage(step: int) -> None:
+    assert main(FIT) == 0
+    at = f'{{"class_path": "tests.helpers.SignalAt", "init_args": {{"step": {step}, "signal": {int(signal.SIGTERM)}}}}}'
+    assert main([*FIT, "--trainer.callbacks", at]) == 143
+    torch.manual_seed(12345)
+    assert main([*FIT, "--ckpt_path", "last"]) == 0
+    last = "logs/dbn/version_{}/checkpoints/last.ckpt"
+    assert weights(last.format(2)) == weights(last.format(0))
+
+
+def test_two_processes_have_the_same_parameters_after_each_stage() -> None:
+    run_zoo(*FIT, *DDP, "--trainer.callbacks", "tests.helpers.WriteWeightsEachEpoch")
+    for epoch in range(6):
+        one, two = (Path(f"weights-{epoch}-{rank}.txt").read_text() for rank in (0, 1))
+        assert one == two
+
+
+def test_two_processes_fine_tune_the_net_that_one_does() -> None:
+    """Without pre-training, whose noise is each process's own: the gradients' mean is the whole batch's gradient."""
+    same = ["--model.pretrain_epochs", "0", "--model.weight_init", "xavier_uniform", "--trainer.precision", "64-true"]
+    same += ["--model.dropout", "0", "--model.input_dropout", "0"]
+    run_zoo(*FIT, *same, *DDP)
+    assert main([*FIT, *same]) == 0
+    two, one = (
+        torch.load(f"logs/dbn/version_{n}/checkpoints/last.ckpt", weights_only=True)["state_dict"] for n in (0, 1)
+    )
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-7, atol=1e-7)
+
+
+def test_two_processes_go_on_exactly_while_they_pre_train() -> None:
+    at = '{"class_path": "tests.helpers.SignalAt", "init_args": {"step": 25, "signal": 15}}'
+    run_zoo(*FIT, *DDP)
+    process = start_zoo(*FIT, *DDP, "--trainer.callbacks", at)
+    _, complaint = process.communicate(timeout=100)
+    assert process.returncode == 143, complaint
+    run_zoo(*FIT, *DDP, "--ckpt_path", "last")
+    last = "logs/dbn/version_{}/checkpoints/last.ckpt"
+    assert weights(last.format(2)) == weights(last.format(0))
+
+
+def test_pre_training_sees_all_images_and_fine_tuning_the_labelled_ones() -> None:
+    ends = every_epoch("--data.num_train", "50", "--data.unlabelled_epochs", "4", "--trainer.limit_train_batches", "55")
+    steps = [epoch["global_step"] for epoch in ends]
+    assert steps == [55, 110, 165, 220, 221, 222]
+
+
+def test_unlabelled_batches_hold_no_labels() -> None:
+    data = MNISTDataModule(num_train=100, unlabelled_epochs=1)
+    data.setup("fit")
+    labelled, unlabelled = data._splits["train"], data._splits["unlabelled"]
+    assert len(labelled) == 100
+    assert len(unlabelled) == 55_000
+    assert set(unlabelled.labels.tolist()) == {-1}
+    assert labelled.labels.min() == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--trainer.max_epochs", "3"], "max_epochs is 3, but pre-training alone takes 4"),
+        (["--data.unlabelled_epochs", "3"], "set data.unlabelled_epochs to that"),
+        (["--model.hidden_sizes", "[]"], "there is at least one layer"),
+        (["--model.pretrain_epochs", "-1"], "pretrain_epochs is -1"),
+        (["--model.dropout", "1"], "dropout is 1"),
+        (["--model.hidden_lr_factor", "0"], "hidden_lr_factor is 0"),
+        (["--model.weight_init", "xavier"], "Unknown weight_init 'xavier'"),
+        (["--trainer.gradient_clip_val", "1"], "gradient clipping is not supported"),
+    ],
+)
+def test_a_mistake_is_one_sentence(words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*FIT, *words]) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+    assert not list(Path().rglob("*.ckpt"))
+
+
+def test_labels_are_withheld_from_no_one_who_needs_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--config", "softmax", *SHORT, "--data.unlabelled_epochs", "2"]) == 2
+    assert "SoftmaxRegression needs none for 0" in capsys.readouterr().err
+
+
+def test_hidden_layers_have_their_own_learning_rate_and_the_cosine_ends_at_0() -> None:
+    hidden, output = DBN([5], lr=0.01, hidden_lr_factor=0.1).parameter_groups()
+    assert hidden["lr"] == pytest.approx(0.001)
+    assert "lr" not in output
+    ends = every_epoch("--model.lr", "0.01", "--model.hidden_lr_factor", "0.1")
+    rates = [[group["lr"] for group in epoch["optimizer_states"][1]["param_groups"]] for epoch in ends[3:]]
+    assert rates[0] == pytest.approx([0.001, 0.01])
+    assert rates[1] == pytest.approx([0.0005, 0.005])
+    assert rates[2] == pytest.approx([0, 0])
+
+
+def test_without_pre_training_it_is_an_ordinary_sigmoid_net() -> None:
+    model = DBN([7], pretrain_epochs=0, weight_init="xavier_uniform")
+    bound = (6 / (784 + 7)) ** 0.5
+    assert bound * 0.9 < float(model.rbms[0].weight.detach().abs().max()) <= bound
+    assert model.unlabelled_epochs() == 0
+    with pytest.raises(UsageError, match="there is at least one layer"):
+        DBN([])

@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import csv
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.helpers import run_zoo, weights
+from zoo import MNISTDataModule
+from zoo.cli import main
+from zoo.data.binarisation import sampled_pixels
+from zoo.errors import UsageError
+from zoo.layers.bernoulli_rbm import BernoulliRBM
+from zoo.layers.contrastive_divergence import (
+    begin_at_base_rates,
+    centre_gradients,
+    make_optimizer,
+    set_momentum,
+    sparsity_loss,
+)
+from zoo.layers.rbm_likelihood import exact_log_partition
+from zoo.likelihood import Likelihood, measure_likelihood
+from zoo.models import RBM
+
+SHORT = ["--trainer.accelerator", "cpu", "--data.num_train", "1000", "--trainer.max_epochs", "2"]
+FIT = ["fit", "--config", "demos/rbm", "--model.num_hidden", "8", *SHORT]
+LAST = "logs/rbm/version_0/checkpoints/last.ckpt"
+TRAINED = ["--config", "logs/rbm/version_0/config.yaml", "--ckpt_path", LAST]
+
+
+def checkpoint(version: int = 0, name: str = "last") -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(f"logs/rbm/version_{version}/checkpoints/{name}.ckpt", weights_only=True)
+    return content
+
+
+def gradients(rbm: BernoulliRBM, data: torch.Tensor, model: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    rbm.zero_grad()
+    rbm.contrastive_loss(data, model).backward()
+    found = (rbm.weight.grad, rbm.visible_bias.grad, rbm.hidden_bias.grad)
+    return tuple(gradient.clone() for gradient in found if gradient is not None)
+
+
+def test_the_visible_bias_begins_at_the_base_rates_and_a_pixel_that_is_never_on_gives_no_infinity() -> None:
+    rbm = BernoulliRBM(3, 2)
+    begin_at_base_rates(rbm, torch.tensor([0.0, 0.5, 1.0]))
+    assert rbm.visible_bias.isfinite().all()
+    assert rbm.visible_bias[1] == 0
+    torch.testing.assert_close(rbm.visible_bias[0], torch.tensor(1e-4).logit())
+
+
+def test_the_update_is_the_guide_s_with_momentum_and_a_weight_cost_on_the_weights_alone() -> None:
+    """One well-known program multiplies the old step by the learning rate again; here 0.9 means 0.9."""
+    rbm = BernoulliRBM(5, 4, weight_std=1.0)
+    weight, bias = rbm.weight.detach().clone(), rbm.hidden_bias.detach().clone()
+    optimizer = make_optimizer([rbm], lr=0.1, weight_cost=0.01)
+    set_momentum(optimizer, 0.9)
+    step_w, step_b = torch.zeros_like(weight), torch.zeros_like(bias)
+    for _ in range(3):
+        data, model = torch.rand(6, 5), torch.rand(6, 5).round()
+        by_weight, _, by_bias = gradients(rbm, data, model)
+        optimizer.step()
+        step_w = 0.9 * step_w - 0.1 * (by_weight + 0.01 * weight)
+        step_b = 0.9 * step_b - 0.1 * by_bias
+        weight, bias = weight + step_w, bias + step_b
+        torch.testing.assert_close(rbm.weight.detach(), weight)
+        torch.testing.assert_close(rbm.hidden_bias.detach(), bias)
+
+
+def test_sparsity_pulls_each_unit_s_input_by_its_mean_activity_less_the_target() -> None:
+    """A mean over the batch, whatever its size, and of the data's activities: q − t, times the cost."""
+    rbm = BernoulliRBM(5, 4, weight_std=1.0)
+    data, activity = torch.rand(10, 5), torch.tensor([0.0, 0.1, 0.5, 1.0])
+    sparsity_loss(rbm.hidden_inputs(data), activity, target=0.1, cost=2.0).backward()
+    pull = 2.0 * (activity - 0.1)
+    torch.testing.assert_close(rbm.hidden_bias.grad, pull)
+    torch.testing.assert_close(rbm.weight.grad, torch.outer(data.mean(dim=0), pull))
+    assert rbm.visible_bias.grad is None
+
+
+def test_centred_gradients_are_those_of_the_centred_model() -> None:
+    rbm = BernoulliRBM(5, 4, weight_std=1.0)
+    data, model = torch.rand(6, 5), torch.rand(6, 5).round()
+    mu, lam = torch.rand(5), torch.rand(4)
+    gradients(rbm, data, model)
+    centre_gradients(rbm, mu, lam)
+    h_data, h_model = (rbm.hidden_probabilities(states).detach() for states in (data, model))
+    weight = -((data - mu).T @ (h_data - lam) - (model - mu).T @ (h_model - lam)) / 6
+    torch.testing.assert_close(rbm.weight.grad, weight)
+    torch.testing.assert_close(rbm.visible_bias.grad, -(data - model).mean(dim=0) - weight @ lam)
+    torch.testing.assert_close(rbm.hidden_bias.grad, -(h_data - h_model).mean(dim=0) - mu @ weight)
+
+
+def test_sampled_pixels_depend_on_the_image_alone() -> None:
+    images = torch.rand(50, 784)
+    pixels = sampled_pixels(images)
+    assert set(pixels.unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(sampled_pixels(images.flip(0)[:7]), pixels.flip(0)[:7])
+    assert not torch.equal(sampled_pixels(images, seed=1), pixels)
+    assert abs(float((pixels - images).mean())) < 0.01
+    black = torch.zeros(1, 784)
+    assert torch.equal(sampled_pixels(black), black)
+    assert torch.equal(sampled_pixels(1 - black), 1 - black)
+
+
+def test_a_training_logs_what_is_watched_and_learns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(FIT) == 0
+    output = capsys.readouterr().out
+    assert "reconstruction error" in output
+    assert "free-energy gap" in output
+    with Path("logs/rbm/version_0/metrics.csv").open() as file:
+        first, *_, last = (row for row in csv.DictReader(file) if row["val_pseudo_log_likelihood"])
+    assert float(last["val_pseudo_log_likelihood"]) > float(first["val_pseudo_log_likelihood"])
+    assert float(last["val_reconstruction_error"]) < float(first["val_reconstruction_error"])
+    assert abs(float(last["free_energy_gap"])) < 20
+    assert "Test set:   log-likelihood -" in output
+    main(
+        [
+            "validate",
+            "--config",
+            "logs/rbm/version_0/config.yaml",
+            "--ckpt_path",
+            "logs/rbm/version_0/checkpoints/last.ckpt",
+        ]
+    )
+    assert f"pseudo-log-likelihood {float(last['val_pseudo_log_likelihood']):.2f} nats" in capsys.readouterr().out
+
+
+def test_the_measured_partition_function_is_the_exact_one() -> None:
+    """Eight hidden units can be enumerated: both directions of annealing find the sum."""
+    main([*FIT, "--trainer.limit_test_batches", "0"])
+    model = RBM.load_from_checkpoint("logs/rbm/version_0/checkpoints/last.ckpt")
+    data = MNISTDataModule()
+    data.setup("test")
+    images = data.test_dataloader().dataset.__getitems__(range(100))[0].flatten(1)  # type: ignore[attr-defined]
+    energies = model.rbm.free_energy(sampled_pixels(images)).detach()
+    found = measure_likelihood(model.rbm, model.visible_mean, energies, images, chains=100, temperatures=500)
+    exact = exact_log_partition(model.rbm)
+    assert found.doubt is None
+    assert abs(found.log_partition - exact) < 0.2
+    assert abs(found.log_partition_reverse - exact) < 0.2
+    mean = -float(energies.mean()) - exact
+    assert found.log_likelihood_low < mean < found.log_likelihood_high
+    again = measure_likelihood(model.rbm, model.visible_mean, energies, images, chains=100, temperatures=500)
+    assert again == found
+
+
+@pytest.mark.parametrize(
+    ("changed", "doubt"),
+    [
+        ({"log_partition_reverse": 104.0}, "forward and reverse annealing differ by 4.0 nats"),
+        ({"log_partition": float("nan")}, "differ by nan nats"),
+        ({"effective_chains": 3.0}, "worth 3.0 independent ones only"),
+        ({"log_likelihood_high": float("inf")}, "no end"),
+    ],
+)
+def test_a_likelihood_that_cannot_be_trusted_says_so(changed: dict[str, float], doubt: str) -> None:
+    good = Likelihood(-90.0, -91.0, -89.0, 100.0, 100.5, 150.0)
+    assert "trust" not in str(good)
+    doubtful = Likelihood(**{**good.figures(), **changed})
+    assert f"Do not trust it: {doubtful.doubt}" in str(doubtful)
+    assert doubt in str(doubtful)
+
+
+@pytest.mark.parametrize("form", ["persistent", "cd", "centred"])
+def test_an_interrupted_training_goes_on_exactly(form: str) -> None:
+    extra = {
+        "persistent": [],
+        "cd": ["--model.persistent", "false", "--model.gibbs_steps", "2"],
+        "centred": ["--model.centred", "true", "--model.sparsity_target", "0.1"],
+    }[form]
+    fit = [*FIT, "--trainer.limit_test_batches", "0", "--model.initial_epochs", "1", *extra]
+    assert main(fit) == 0
+    at = f'{{"class_path": "tests.helpers.SignalAt", "init_args": {{"step": 14, "signal": {int(signal.SIGTERM)}}}}}'
+    assert main([*fit, "--trainer.callbacks", at]) == 143
+    (interrupted,) = Path("logs/rbm/version_1/checkpoints").glob("interrupted*")
+    content = torch.load(interrupted, weights_only=True)
+    assert content["optimizer_states"][0]["param_groups"][0]["momentum"] == 0.9
+    assert content["optimizer_states"][0]["state"][0]["momentum_buffer"].any()
+    (process,) = content["callbacks"]["ExactResume"]["processes"]
+    assert set(process["module"]) == (set() if form == "cd" else {"chains"})
+    torch.manual_seed(12345)
+    assert main([*fit, "--ckpt_path", "last"]) == 0
+    last = "logs/rbm/version_{}/checkpoints/last.ckpt"
+    assert weights(last.format(2)) == weights(last.format(0))
+
+
+def test_two_processes_train_one_machine_with_chains_of_their_own() -> None:
+    ddp = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.limit_test_batches", "0"]
+    run_zoo(*FIT, *ddp, "--trainer.callbacks", "tests.helpers.WriteWeights")
+    one, two = (Path(f"weights-{rank}.txt").read_text() for rank in (0, 1))
+    assert one == two
+    first, second = (process["module"]["chains"] for process in checkpoint()["callbacks"]["ExactResume"]["processes"])
+    assert first.shape == second.shape == (50, 784)
+    assert not torch.equal(first, second)
+
+
+def test_chains_are_shared_among_the_processes_that_there_are() -> None:
+    class Of:
+        world_size, global_rank = 2, 1
+
+    model = RBM(num_hidden=4)
+    model._trainer = Of()  # type: ignore[assignment]
+    chains = torch.rand(6, 784).round()
+    model.load_process_states([{"chains": chains[:2]}, {"chains": chains[2:4]}, {"chains": chains[4:]}])
+    assert torch.equal(model.process_state()["chains"], chains[3:])
+    with pytest.raises(UsageError, match="chains are damaged"):
+        model.load_process_states([{"chains": torch.zeros(3)}])
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "complaint"),
+    [
+        ("num_hidden", 0, "num_hidden is 0"),
+        ("gibbs_steps", 0, "gibbs_steps is 0"),
+        ("lr", -1.0, "lr is -1.0"),
+        ("momentum", 1.0, "momentum is 1.0"),
+        ("weight_cost", -0.1, "weight_cost is -0.1"),
+        ("sparsity_target", 1.5, "sparsity_target is 1.5"),
+        ("lr_schedule", "cosin", "did you mean cosine"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_a_sentence(argument: str, value: Any, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        RBM(**{argument: value})
+
+
+def test_no_classes_no_predictions(capsys: pytest.CaptureFixture[str]) -> None:
+    main([*FIT, "--trainer.limit_test_batches", "0"])
+    capsys.readouterr()
+    assert main(["predict", *TRAINED]) == 2
+    assert "An RBM tells no classes apart" in capsys.readouterr().err

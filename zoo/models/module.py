@@ -1,0 +1,106 @@
+"""What every LightningModule of the zoo has: checkpoints that are safe, and a say in how its figures are told."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Self
+
+from pytorch_lightning import LightningModule
+from torch import Tensor
+
+from zoo.checkpoint import CLASS_PATH, load_into, read_checkpoint
+from zoo.class_paths import class_path_of
+from zoo.errors import UsageError
+from zoo.schedules import check_not_prolonged
+
+
+class ZooModule(LightningModule, ABC):
+    """A LightningModule whose arguments are primitives and whose checkpoints say which class they belong to."""
+
+    def epoch_figures(self, epoch: int) -> Mapping[str, str]:
+        """What the line of an epoch, from 0, says: logged names to what they are called, in this order."""
+        return {}
+
+    def stage_name(self, epoch: int) -> str:
+        """What is trained in an epoch, from 0, where that changes in the course of a training; empty otherwise."""
+        return ""
+
+    def running_cost(self) -> float | None:
+        """The cost so far in this epoch on this device, for the progress bar; None when there is none to tell."""
+        return None
+
+    def unlabelled_epochs(self) -> int:
+        """How many epochs at the beginning need no labels."""
+        return 0
+
+    def schedule_length(self) -> float:
+        """How often a schedule of the learning rate moves until the end of the training; infinite if that is open."""
+        return self.trainer.estimated_stepping_batches
+
+    def process_state(self) -> dict[str, Tensor]:
+        """What this process alone has and a training needs to go on exactly."""
+        return {}
+
+    def load_process_states(self, states: list[dict[str, Tensor]]) -> None:
+        """Take up what all processes had, of which there may have been another number than now."""
+
+    @abstractmethod
+    def test_summary(self, figures: Mapping[str, Tensor]) -> str | None:
+        """Say in a line what was measured on the test images; None when nothing was."""
+
+    @abstractmethod
+    def validation_summary(self, figures: Mapping[str, Tensor]) -> str | None:
+        """Say in a line what was measured on the validation images; None when nothing was."""
+
+    def on_train_start(self) -> None:
+        """Refuse what would train something else than was asked for."""
+        schedulers = self.lr_schedulers()
+        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+            check_not_prolonged(scheduler, self.schedule_length)
+        withheld = getattr(getattr(self.trainer, "datamodule", None), "unlabelled_epochs", 0)
+        if withheld not in (0, self.unlabelled_epochs()):
+            raise UsageError(
+                f"The data withholds the labels for {withheld} epochs, but this {type(self).__name__} needs none for "
+                f"{self.unlabelled_epochs()}: set data.unlabelled_epochs to that."
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note which class the arguments belong to, so that no other one is ever made from them."""
+        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY][CLASS_PATH] = class_path_of(type(self))
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls,
+        checkpoint_path: str | Path | IO[bytes],
+        map_location: Any = "cpu",
+        hparams_file: None = None,
+        strict: bool = True,
+        weights_only: bool = True,
+        **arguments: Any,
+    ) -> Self:
+        """Return the network in a checkpoint of this class.
+
+        Lightning's method, made safe: whatever its arguments, it reads local files only, never runs anything in
+        them, loads every weight, and refuses a checkpoint of another class.
+
+        Args:
+            checkpoint_path: The file.
+            map_location: The device for the network.
+            hparams_file: Not used: the arguments are in the checkpoint.
+            strict: Only True is accepted.
+            weights_only: Only True is accepted.
+            **arguments: Arguments that replace the checkpoint's.
+
+        Raises:
+            UsageError: The file is missing, damaged, unsafe or of another class or architecture.
+        """
+        if not (strict and weights_only and hparams_file is None and isinstance(checkpoint_path, str | Path)):
+            raise UsageError("A checkpoint is loaded from a file, whole and without code: strict, weights_only.")
+        checkpoint = read_checkpoint(checkpoint_path)
+        if checkpoint.class_path not in (None, class_path_of(cls)):
+            raise UsageError(f"{checkpoint.path} holds a {checkpoint.class_path}, not a {class_path_of(cls)}.")
+        model = cls(**{**checkpoint.arguments, **arguments})
+        load_into(model, checkpoint)
+        return model.to(map_location)
