@@ -50,7 +50,8 @@ def run(environment: Path, *words: str) -> str:
 
 
 def test_the_wheel_s_members_load_and_verify(installed: Path) -> None:
-    program = "import zoo; print(zoo.__file__); print([zoo.load_pretrained(n).training for n in zoo.list_models(pretrained=True)])"
+    program = "import zoo; print(zoo.__file__); names = zoo.list_models(pretrained=True); "
+    program += "print([zoo.load_pretrained(name).training for name in names])"
     place, loaded = run(installed, "python", "-c", program).splitlines()
     assert place.startswith(str(installed))
     assert loaded == str([False] * len(zoo.list_models(pretrained=True)))

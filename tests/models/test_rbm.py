@@ -15,7 +15,7 @@ from zoo.data.binarisation import sampled_pixels
 from zoo.errors import UsageError
 from zoo.layers.bernoulli_rbm import BernoulliRBM
 from zoo.layers.contrastive_divergence import (
-    begin_at_base_rates,
+    ContrastiveDivergence,
     centre_gradients,
     make_optimizer,
     set_momentum,
@@ -45,7 +45,7 @@ def gradients(rbm: BernoulliRBM, data: torch.Tensor, model: torch.Tensor) -> tup
 
 def test_the_visible_bias_begins_at_the_base_rates_and_a_pixel_that_is_never_on_gives_no_infinity() -> None:
     rbm = BernoulliRBM(3, 2)
-    begin_at_base_rates(rbm, torch.tensor([0.0, 0.5, 1.0]))
+    ContrastiveDivergence(3, 2).begin(rbm, torch.tensor([0.0, 0.5, 1.0]))
     assert rbm.visible_bias.isfinite().all()
     assert rbm.visible_bias[1] == 0
     torch.testing.assert_close(rbm.visible_bias[0], torch.tensor(1e-4).logit())
@@ -136,14 +136,14 @@ def test_the_measured_partition_function_is_the_exact_one() -> None:
     data.setup("test")
     images = data.test_dataloader().dataset.__getitems__(range(100))[0].flatten(1)  # type: ignore[attr-defined]
     energies = model.rbm.free_energy(sampled_pixels(images)).detach()
-    found = measure_likelihood(model.rbm, model.visible_mean, energies, images, chains=100, temperatures=500)
+    found = measure_likelihood(model.rbm, model.divergence.visible_mean, energies, images, chains=100, temperatures=500)
     exact = exact_log_partition(model.rbm)
     assert found.doubt is None
     assert abs(found.log_partition - exact) < 0.2
     assert abs(found.log_partition_reverse - exact) < 0.2
     mean = -float(energies.mean()) - exact
     assert found.log_likelihood_low < mean < found.log_likelihood_high
-    again = measure_likelihood(model.rbm, model.visible_mean, energies, images, chains=100, temperatures=500)
+    again = measure_likelihood(model.rbm, model.divergence.visible_mean, energies, images, chains=100, temperatures=500)
     assert again == found
 
 

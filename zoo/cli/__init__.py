@@ -20,6 +20,7 @@ VERBS = {
     "info": ("zoo.cli.card", "say everything that is known of a member"),
     "verify": ("zoo.cli.verifying", "check that the trained networks are what they should be"),
     "reproduce": ("zoo.cli.reproducing", "train a published recipe again and compare"),
+    "figures": ("zoo.cli.figures", "draw pictures from real runs"),
     "publish": ("zoo.cli.publishing", "make the trained network that ships from a run"),
 }
 """Verb to (module with a ``run(verb, arguments)``, what it does); a module is imported when its verb is used."""

@@ -33,7 +33,7 @@ class ZooArgumentParser(LightningArgumentParser):
         if "arguments are required" in message and "model" in message:
             return "Say what to run: --config configs/NAME.yaml, or --model CLASS with its arguments."
         if "is abstract" in message:
-            return "Name the network: --config configs/NAME.yaml, or --model with a class such as MLP, and no base class."
+            return "Name the network: --config configs/NAME.yaml, or --model and a class such as MLP, no base class."
         if unknown := re.search(r"unrecognized arguments: (--[\w.]+)", message):
             known = {flag for action in self._actions for flag in action.option_strings}
             return f"Unknown flag {unknown[1]}{_hint(unknown[1], known)}; `zoo COMMAND --help` lists them all."

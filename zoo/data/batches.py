@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -88,6 +88,15 @@ def images_of(dataset: Any, limit: int | None = None, chunk: int = 1000) -> Iter
         else:
             images = torch.stack([dataset[int(position)][0] for position in positions])
         yield images.flatten(start_dim=1)
+
+
+def mean_of(chunks: Iterable[Tensor]) -> Tensor:
+    """Return the mean over the rows of all chunks ``(B, V)``, ``(V,)``, summed in double precision."""
+    total, rows = torch.zeros((), dtype=torch.float64), 0
+    for chunk in chunks:
+        total = total + chunk.double().sum(dim=0).cpu()
+        rows += len(chunk)
+    return (total / rows).float()
 
 
 def balanced_subset(labels: Tensor, size: int, seed: int) -> Tensor:

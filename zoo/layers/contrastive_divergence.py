@@ -1,23 +1,23 @@
-"""How an RBM is trained: the update of Hinton's guide, in torch's terms, and what is watched meanwhile.
+"""How an RBM is trained: the update of Hinton's guide, in torch's terms.
 
 Hinton, "A practical guide to training restricted Boltzmann machines", UTML TR 2010-003, sections 4 to 11.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD
-from torchmetrics import Metric
 
+from zoo.errors import UsageError
 from zoo.layers.bernoulli_rbm import BernoulliRBM
-from zoo.layers.rbm_likelihood import base_rate_bias, pseudo_log_likelihood
+from zoo.layers.rbm_likelihood import base_rate_bias
 
-WATCHED = {"val_reconstruction_error": "reconstruction error", "free_energy_gap": "free-energy gap"}
-"""Logged name of what is watched in every epoch to what it is called."""
+HIDDEN_MEAN_DECAY = 0.9
+"""Of a hidden unit's mean activity, how much is kept at each step (section 11 has 0.9 to 0.99)."""
 
 
 def make_optimizer(rbms: Iterable[BernoulliRBM], lr: float, weight_cost: float) -> SGD:
@@ -33,27 +33,6 @@ def set_momentum(optimizer: SGD, momentum: float) -> None:
     """Set the momentum: low at the beginning, when gradients are large, and then higher (section 9)."""
     for group in optimizer.param_groups:
         group["momentum"] = momentum
-
-
-def mean_of(chunks: Iterable[Tensor]) -> Tensor:
-    """Return the mean over the rows of all chunks ``(B, V)``, ``(V,)``, summed in double precision."""
-    total, rows = torch.zeros((), dtype=torch.float64), 0
-    for chunk in chunks:
-        total = total + chunk.double().sum(dim=0).cpu()
-        rows += len(chunk)
-    return (total / rows).float()
-
-
-@torch.no_grad()
-def begin_at_base_rates(rbm: BernoulliRBM, visible_means: Tensor) -> None:
-    """Let the visible biases say how often each unit is on, so that the weights need not (section 8).
-
-    Args:
-        rbm: The model.
-        visible_means: The mean of each visible unit over the training data, ``(V,)``; one that is never on gets a
-            large negative bias and no infinite one.
-    """
-    rbm.visible_bias.copy_(base_rate_bias(visible_means))
 
 
 def sparsity_loss(hidden_inputs: Tensor, hidden_mean: Tensor, target: float, cost: float) -> Tensor:
@@ -93,63 +72,114 @@ def centre_gradients(rbm: BernoulliRBM, visible_mean: Tensor, hidden_mean: Tenso
     hidden -= visible_mean @ weight
 
 
-class RBMTotals(Metric):
-    """Sums over images and devices of what is watched while an RBM is trained."""
+class ContrastiveDivergence(nn.Module):
+    """How an RBM of one layer is trained: the loss of each step, and what must be remembered between steps.
 
-    full_state_update = False
-    squared_error: Tensor
-    free_energy: Tensor
-    pseudo_log_likelihood: Tensor
-    images: Tensor
-    units: Tensor
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        for name in ("squared_error", "free_energy", "pseudo_log_likelihood"):
-            self.add_state(name, torch.zeros(()), dist_reduce_fx="sum")
-        for name in ("images", "units"):
-            self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-
-    @torch.no_grad()
-    def update(self, rbm: BernoulliRBM, visible: Tensor, binary: Tensor | None = None) -> None:
-        """Add visible states ``(B, V)`` in [0, 1] and, where they are to be scored, binary ones."""
-        self.squared_error = self.squared_error + (rbm.reconstruct(visible) - visible).square().sum()
-        self.free_energy = self.free_energy + rbm.free_energy(visible).sum()
-        if binary is not None:
-            with torch.random.fork_rng(devices=[binary.device] if binary.is_cuda else []):
-                # The same pixels are flipped each time, and the training's own noise goes on as if none were.
-                torch.manual_seed(0)
-                self.pseudo_log_likelihood = self.pseudo_log_likelihood + pseudo_log_likelihood(rbm, binary).sum()
-        self.images = self.images + len(visible)
-        self.units = self.units + visible.numel()
-
-    def compute(self) -> dict[str, Tensor]:
-        """Return the mean squared error of a visible unit, and the mean free energy and pseudo-log-likelihood."""
-        return {
-            "reconstruction_error": self.squared_error / self.units,
-            "free_energy": self.free_energy / self.images,
-            "pseudo_log_likelihood": self.pseudo_log_likelihood / self.images,
-        }
-
-
-def summarise(totals: RBMTotals, rbm: BernoulliRBM, reference: Callable[[int], Iterable[Tensor]]) -> dict[str, Tensor]:
-    """Return what was watched on validation images, beside training images, and begin anew.
+    Persistent chains (Tieleman, ICML 2008) begin at the first batch's states. They are no buffer:
+    `DistributedDataParallel` would give every process the chains of the first at each step. Who owns this module
+    saves `chains` for every process.
 
     Args:
-        totals: What was counted on the validation images.
-        rbm: The model.
-        reference: Called with the number of validation images, gives as many training images, ``(B, V)`` at a time.
+        num_visible: V.
+        num_hidden: H.
+        gibbs_steps: k, the steps of Gibbs sampling in each update, at least 1.
+        persistent: Whether the chains go on from update to update (PCD-k) or begin at the data each time (CD-k).
+        sample_visible: Whether each update sees visible states sampled anew from their probabilities, or those.
+        centred: Whether gradients are centred (`centre_gradients`).
+        sparsity_target: The wanted mean activity of a hidden unit, 0 < t < 1; None means any.
+        sparsity_cost: How much that counts, 0 or more.
 
-    Returns:
-        What `RBMTotals.compute` does and, if there are training images, ``free_energy_gap``: the validation images'
-        mean free energy less theirs. It is near 0 at first and grows when the model learns the training images by
-        heart (Hinton's guide, section 6).
+    Raises:
+        UsageError: A number is out of range.
     """
-    figures = totals.compute()
-    beside = RBMTotals(sync_on_compute=False).to(totals.device)  # every process has all training images
-    for visible in reference(int(totals.images)):
-        beside.update(rbm, visible)
-    totals.reset()
-    if not beside.update_called:
-        return figures
-    return {**figures, "free_energy_gap": figures["free_energy"] - beside.compute()["free_energy"]}
+
+    def __init__(
+        self,
+        num_visible: int,
+        num_hidden: int,
+        gibbs_steps: int = 1,
+        persistent: bool = False,
+        sample_visible: bool = False,
+        centred: bool = False,
+        sparsity_target: float | None = None,
+        sparsity_cost: float = 0.01,
+    ) -> None:
+        super().__init__()
+        if not 1 <= gibbs_steps <= 1_000_000:
+            raise UsageError(f"gibbs_steps is {gibbs_steps}, but it must be 1 to 1000000.")
+        if sparsity_target is not None and not 0 < sparsity_target < 1:
+            raise UsageError(f"sparsity_target is {sparsity_target}, but a mean activity lies between 0 and 1.")
+        if not 0 <= sparsity_cost < math.inf:
+            raise UsageError(f"sparsity_cost is {sparsity_cost}, but it must be a number that is 0 or more.")
+        self.gibbs_steps = gibbs_steps
+        self.persistent = persistent
+        self.sample_visible = sample_visible
+        self.centred = centred
+        self.sparsity_target = sparsity_target
+        self.sparsity_cost = sparsity_cost
+        self.visible_mean: Tensor
+        self.hidden_mean: Tensor
+        self.begun: Tensor
+        self.register_buffer("visible_mean", torch.full((num_visible,), 0.5))
+        self.register_buffer("hidden_mean", torch.full((num_hidden,), 0.5))
+        self.register_buffer("begun", torch.tensor(False))
+        self.chains: Tensor | None = None
+
+    @torch.no_grad()
+    def begin(self, rbm: BernoulliRBM, visible_mean: Tensor) -> None:
+        """Let the visible biases say how often each unit is on, so that the weights need not (section 8).
+
+        Args:
+            rbm: The model.
+            visible_mean: The mean of each visible unit over the training data, ``(V,)``; one that is never on gets a
+                large negative bias and no infinite one.
+        """
+        self.visible_mean.copy_(visible_mean)
+        rbm.visible_bias.copy_(base_rate_bias(visible_mean))
+        self.begun.fill_(True)
+
+    def loss(self, rbm: BernoulliRBM, visible: Tensor, average: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return a scalar whose gradient is the update's direction; its value means nothing.
+
+        Args:
+            rbm: The model.
+            visible: A batch of the training data, ``(B, V)`` in [0, 1].
+            average: Returns the mean of a tensor over all processes.
+        """
+        data = torch.bernoulli(visible) if self.sample_visible else visible
+        inputs = rbm.hidden_inputs(data)
+        if self.persistent:
+            begin = torch.bernoulli(visible) if self.chains is None else self.chains
+            self.chains = states = rbm.gibbs(begin, self.gibbs_steps)
+        else:
+            # The reconstruction stands at its probabilities, which have less noise (section 3.2).
+            states = rbm.gibbs(data, self.gibbs_steps, sample_visible=False, hidden_inputs=inputs.detach())
+        loss = rbm.contrastive_loss(data, states, inputs)
+        if self.centred or self.sparsity_target is not None:
+            mean = average(torch.sigmoid(inputs.detach()).mean(dim=0))
+            self.hidden_mean.lerp_(mean, 1 - HIDDEN_MEAN_DECAY)
+        if self.sparsity_target is not None:
+            loss = loss + sparsity_loss(inputs, self.hidden_mean, self.sparsity_target, self.sparsity_cost)
+        return loss
+
+    def finish_gradients(self, rbm: BernoulliRBM) -> None:
+        """Centre the gradients, if that is asked for; to be called when they are those of all processes."""
+        if self.centred:
+            centre_gradients(rbm, self.visible_mean, self.hidden_mean)
+
+    def share_chains(self, chains: list[Tensor], rank: int, processes: int) -> None:
+        """Take this process's share of all processes' chains; as many processes as before have the same as before.
+
+        Args:
+            chains: Of every process that there was, ``(C, V)``; none of them is left out.
+            rank: This process, of those that there are now.
+            processes: How many there are now.
+
+        Raises:
+            UsageError: They are no visible states of this model.
+        """
+        if not self.persistent or not chains:
+            return
+        if any(each.dim() != 2 or each.shape[1] != len(self.visible_mean) for each in chains):
+            raise UsageError("The checkpoint's chains are damaged: take another copy of it, or the one before.")
+        self.chains = torch.cat(chains).tensor_split(processes)[rank].to(self.visible_mean.device)

@@ -15,19 +15,12 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoo.data.batches import images_of
+from zoo.data.batches import images_of, mean_of
 from zoo.errors import UsageError
 from zoo.initialisers import initialise_tensor
 from zoo.layers.bernoulli_rbm import BernoulliRBM
-from zoo.layers.contrastive_divergence import (
-    WATCHED,
-    RBMTotals,
-    begin_at_base_rates,
-    make_optimizer,
-    mean_of,
-    set_momentum,
-    summarise,
-)
+from zoo.layers.contrastive_divergence import ContrastiveDivergence, make_optimizer, set_momentum
+from zoo.layers.rbm_monitoring import WATCHED, RBMTotals, summarise
 from zoo.models.classifier import Classifier
 from zoo.models.mlp import LARGEST_LAYER
 from zoo.schedules import with_schedule
@@ -49,6 +42,10 @@ class DBN(Classifier):
     Args:
         hidden_sizes: Units in each layer, from the bottom up; at least one layer.
         pretrain_epochs: Epochs of pre-training for each layer; 0 leaves all layers at their initial values.
+        gibbs_steps: k, the steps of Gibbs sampling in each update of the pre-training, at least 1.
+        persistent: Pre-train with persistent chains, as `zoo.models.RBM` does.
+        sample_visible: Pre-train on states sampled from each layer's input, not on the probabilities.
+        centred: Pre-train with centred gradients.
         pretrain_lr: Learning rate of contrastive divergence, more than 0; it falls linearly towards 0 after
             the initial epochs.
         initial_momentum: In the first epochs of each layer, 0 ≤ m < 1.
@@ -71,6 +68,10 @@ class DBN(Classifier):
         self,
         hidden_sizes: Sequence[int] = (500, 500, 2000),
         pretrain_epochs: int = 3,
+        gibbs_steps: int = 1,
+        persistent: bool = False,
+        sample_visible: bool = False,
+        centred: bool = False,
         pretrain_lr: float = 0.1,
         initial_momentum: float = 0.5,
         pretrain_momentum: float = 0.9,
@@ -106,6 +107,11 @@ class DBN(Classifier):
             raise UsageError(f"weight_cost is {weight_cost}, but it must be a number that is 0 or more.")
         self.layers = nn.ModuleList(
             BernoulliRBM(visible, hidden) for visible, hidden in itertools.pairwise([784, *hidden_sizes])
+        )
+        # Together they hold what each layer's training must remember.
+        self.divergences = nn.ModuleList(
+            ContrastiveDivergence(visible, hidden, gibbs_steps, persistent, sample_visible, centred)
+            for visible, hidden in itertools.pairwise([784, *hidden_sizes])
         )
         if weight_init is not None:
             for rbm in self.rbms:
@@ -190,10 +196,10 @@ class DBN(Classifier):
         if not self._pretrains:
             return
         rbm, h = self.rbms[stage], self.hparams
-        if not rbm.visible_bias.any():
+        if not self._divergence(stage).begun:
             # From one process to all: another processor may round another way.
             means = self.trainer.strategy.broadcast(mean_of(self._training_inputs()))
-            begin_at_base_rates(rbm, means.to(self.device))
+            self._divergence(stage).begin(rbm, means)
         epoch = self.current_epoch - stage * h["pretrain_epochs"]
         initial = epoch < h["initial_epochs"]
         optimizer: Any = self._optimizers()[0]
@@ -207,14 +213,15 @@ class DBN(Classifier):
         if self._pretrains:
             images, *_ = batch
             stage = self.stage(self.current_epoch)
-            rbm, visible = self.rbms[stage], self.input_of(stage, images)
-            inputs = rbm.hidden_inputs(visible)
-            reconstruction = rbm.gibbs(visible, 1, sample_visible=False, hidden_inputs=inputs.detach())
-            loss = rbm.contrastive_loss(visible, reconstruction, inputs)
-            self._step(loss, self._optimizers()[0])
+            rbm, divergence = self.rbms[stage], self._divergence(stage)
+            loss = divergence.loss(rbm, self.input_of(stage, images), self.mean_over_processes)
+            self._backward(loss, self._optimizers()[0])
+            divergence.finish_gradients(rbm)
+            self._step(self._optimizers()[0])
         else:
             loss = super().training_step(batch, batch_idx)
-            self._step(loss, self._optimizers()[-1])
+            self._backward(loss, self._optimizers()[-1])
+            self._step(self._optimizers()[-1])
         return loss
 
     def on_train_epoch_end(self) -> None:
@@ -267,8 +274,25 @@ class DBN(Classifier):
         optimizers = self.optimizers()
         return optimizers if isinstance(optimizers, list) else [optimizers]
 
-    def _step(self, loss: Tensor, optimizer: Optimizer) -> None:
-        """Make a step with the gradients' mean over all processes, of the parameters that have one in this stage.
+    def process_state(self) -> dict[str, Tensor]:
+        """Return this process's chains of every layer that has any."""
+        chains = {f"chains_{layer}": self._divergence(layer).chains for layer in range(len(self.layers))}
+        return {name: states for name, states in chains.items() if states is not None}
+
+    def load_process_states(self, states: list[dict[str, Tensor]]) -> None:
+        """Share all chains among the processes that there are now."""
+        for layer in range(len(self.layers)):
+            found = [state.get(f"chains_{layer}") for state in states]
+            chains = [each for each in found if isinstance(each, Tensor)]
+            self._divergence(layer).share_chains(chains, self.trainer.global_rank, self.trainer.world_size)
+
+    def _divergence(self, layer: int) -> ContrastiveDivergence:
+        divergence = self.divergences[layer]
+        assert isinstance(divergence, ContrastiveDivergence)
+        return divergence
+
+    def _backward(self, loss: Tensor, optimizer: Optimizer) -> None:
+        """Give the parameters that the loss depends on the mean of their gradients over all processes.
 
         By hand, because DistributedDataParallel expects a gradient of every parameter in every step, and switching
         parameters off and on between the stages lets the processes drift apart without a word.
@@ -280,7 +304,9 @@ class DBN(Classifier):
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    parameter.grad.copy_(strategy.reduce(parameter.grad, reduce_op="mean"))
+                    parameter.grad.copy_(self.mean_over_processes(parameter.grad))
+
+    def _step(self, optimizer: Optimizer) -> None:
         optimizer.step()
         optimizer.zero_grad()
 

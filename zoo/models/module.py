@@ -39,6 +39,11 @@ class ZooModule(LightningModule, ABC):
         """How often a schedule of the learning rate moves until the end of the training; infinite if that is open."""
         return self.trainer.estimated_stepping_batches
 
+    def mean_over_processes(self, tensor: Tensor) -> Tensor:
+        """Return the mean of a tensor over all processes."""
+        mean: Tensor = self.trainer.strategy.reduce(tensor, reduce_op="mean")
+        return mean
+
     def process_state(self) -> dict[str, Tensor]:
         """What this process alone has and a training needs to go on exactly."""
         return {}

@@ -6,33 +6,20 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torchmetrics import CatMetric
 
-from zoo.data.batches import images_of
+from zoo.data.batches import images_of, mean_of
 from zoo.data.binarisation import sampled_pixels
 from zoo.errors import UsageError
 from zoo.layers.bernoulli_rbm import BernoulliRBM
-from zoo.layers.contrastive_divergence import (
-    WATCHED,
-    RBMTotals,
-    begin_at_base_rates,
-    centre_gradients,
-    make_optimizer,
-    mean_of,
-    set_momentum,
-    sparsity_loss,
-    summarise,
-)
+from zoo.layers.contrastive_divergence import ContrastiveDivergence, make_optimizer, set_momentum
+from zoo.layers.rbm_monitoring import WATCHED, RBMTotals, summarise
 from zoo.likelihood import Likelihood, measure_likelihood
 from zoo.models.module import ZooModule
 from zoo.schedules import check_schedule, with_schedule
-
-HIDDEN_MEAN_DECAY = 0.9
-"""Of a hidden unit's mean activity, how much is kept at each step (the guide's section 11 has 0.9 to 0.99)."""
 
 
 class RBM(ZooModule):
@@ -89,7 +76,6 @@ class RBM(ZooModule):
         check_schedule(lr_schedule)
         for name, count, least in (
             ("num_hidden", num_hidden, 1),
-            ("gibbs_steps", gibbs_steps, 1),
             ("initial_epochs", initial_epochs, 0),
         ):
             if not least <= count <= 1_000_000:
@@ -99,23 +85,15 @@ class RBM(ZooModule):
         for name, value in {"initial_momentum": initial_momentum, "momentum": momentum}.items():
             if not 0 <= value < 1:
                 raise UsageError(f"{name} is {value}, but it must be 0 or more and less than 1.")
-        for name, value in {"weight_cost": weight_cost, "sparsity_cost": sparsity_cost}.items():
-            if not 0 <= value < math.inf:
-                raise UsageError(f"{name} is {value}, but it must be a number that is 0 or more.")
-        if sparsity_target is not None and not 0 < sparsity_target < 1:
-            raise UsageError(
-                f"sparsity_target is {sparsity_target}, but a mean activity is more than 0 and less than 1."
-            )
+        if not 0 <= weight_cost < math.inf:
+            raise UsageError(f"weight_cost is {weight_cost}, but it must be a number that is 0 or more.")
         self.save_hyperparameters()
         self.rbm = BernoulliRBM(784, num_hidden)
-        self.visible_mean: Tensor
-        self.hidden_mean: Tensor
-        self.register_buffer("visible_mean", torch.full((784,), 0.5))
-        self.register_buffer("hidden_mean", torch.full((num_hidden,), 0.5))
+        self.divergence = ContrastiveDivergence(
+            784, num_hidden, gibbs_steps, persistent, sample_pixels, centred, sparsity_target, sparsity_cost
+        )
         self.val_totals = RBMTotals()
         self.test_free_energies = CatMetric()
-        # No buffer: DistributedDataParallel would give every process the chains of the first at each step.
-        self._chains: Tensor | None = None
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to the hidden units' probabilities ``(B, num_hidden)``."""
@@ -128,11 +106,10 @@ class RBM(ZooModule):
     def on_train_start(self) -> None:
         """Begin at the pixels' base rates."""
         super().on_train_start()
-        if self.trainer.global_step == 0 and not self.rbm.visible_bias.any():
+        if not self.divergence.begun:
             # From one process to all: another processor may round another way.
-            means = self.trainer.strategy.broadcast(mean_of(self._training_images())).to(self.device)
-            self.visible_mean.copy_(means)
-            begin_at_base_rates(self.rbm, means)
+            means = self.trainer.strategy.broadcast(mean_of(self._training_images()))
+            self.divergence.begin(self.rbm, means)
 
     def on_train_epoch_start(self) -> None:
         """Set the epoch's momentum."""
@@ -143,30 +120,12 @@ class RBM(ZooModule):
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Return the contrastive loss of a batch ``(images, …)``."""
-        h = self.hparams
         images, *_ = batch
-        visible = images.flatten(start_dim=1)
-        if h["sample_pixels"]:
-            visible = torch.bernoulli(visible)
-        inputs = self.rbm.hidden_inputs(visible)
-        if h["persistent"]:
-            chains = torch.bernoulli(images.flatten(start_dim=1)) if self._chains is None else self._chains
-            self._chains = model = self.rbm.gibbs(chains, h["gibbs_steps"])
-        else:
-            # The reconstruction stands at its probabilities, which have less noise (the guide's section 3.2).
-            model = self.rbm.gibbs(visible, h["gibbs_steps"], sample_visible=False, hidden_inputs=inputs.detach())
-        loss = self.rbm.contrastive_loss(visible, model, inputs)
-        if h["centred"] or h["sparsity_target"] is not None:
-            mean = self.trainer.strategy.reduce(torch.sigmoid(inputs.detach()).mean(dim=0), reduce_op="mean")
-            self.hidden_mean.lerp_(mean, 1 - HIDDEN_MEAN_DECAY)
-        if h["sparsity_target"] is not None:
-            loss = loss + sparsity_loss(inputs, self.hidden_mean, h["sparsity_target"], h["sparsity_cost"])
-        return loss
+        return self.divergence.loss(self.rbm, images.flatten(start_dim=1), self.mean_over_processes)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Centre the gradients, if that is asked for; they are those of all processes by now."""
-        if self.hparams["centred"]:
-            centre_gradients(self.rbm, self.visible_mean, self.hidden_mean)
+        self.divergence.finish_gradients(self.rbm)
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         """Add a batch of the validation set."""
@@ -194,7 +153,7 @@ class RBM(ZooModule):
         # By one process: several would measure the same.
         alone = self.trainer.is_global_zero
         found = self.trainer.strategy.broadcast(
-            measure_likelihood(self.rbm, self.visible_mean, energies, images) if alone else None
+            measure_likelihood(self.rbm, self.divergence.visible_mean, energies, images) if alone else None
         )
         assert found is not None
         self.log_dict({f"test_{name}": value for name, value in found.figures().items()})
@@ -215,17 +174,13 @@ class RBM(ZooModule):
 
     def process_state(self) -> dict[str, Tensor]:
         """Return this process's chains."""
-        return {} if self._chains is None else {"chains": self._chains}
+        chains = self.divergence.chains
+        return {} if chains is None else {"chains": chains}
 
     def load_process_states(self, states: list[dict[str, Tensor]]) -> None:
-        """Share all chains among the processes that there are now, in the same order when they are as many."""
+        """Share all chains among the processes that there are now."""
         chains = [state["chains"] for state in states if isinstance(state.get("chains"), Tensor)]
-        if not self.hparams["persistent"] or not chains:
-            return
-        if any(each.dim() != 2 or each.shape[1] != 784 for each in chains):
-            raise UsageError("The checkpoint's chains are damaged: take another copy of it, or the one before.")
-        shares = torch.cat(chains).tensor_split(self.trainer.world_size)
-        self._chains = shares[self.trainer.global_rank].to(self.device)
+        self.divergence.share_chains(chains, self.trainer.global_rank, self.trainer.world_size)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimiser and, for ``cosine``, its schedule over all steps of the training."""

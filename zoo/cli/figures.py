@@ -1,0 +1,42 @@
+"""``zoo figures NAME``: the lecture's pictures, made from real runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zoo.cli.arguments import ShortErrorParser
+from zoo.errors import UsageError, unknown_name
+
+FIGURES = {"rbm": "filters, reconstructions and samples of an RBM, and digits that a DBN makes up"}
+"""Name to what it shows."""
+
+
+def run(verb: str, arguments: list[str]) -> int:
+    """Draw and return the exit status."""
+    names = "\n".join(f"  {name}  {what}" for name, what in FIGURES.items())
+    parser = ShortErrorParser(
+        prog="zoo figures",
+        description="Make pictures from real runs, each as PNG, SVG and CSV.",
+        epilog=f"the pictures:\n{names}",
+    )
+    parser.add_argument("names", nargs="+", metavar="NAME", help="which picture")
+    parser.add_argument("--output_dir", type=Path, default=Path("figures"), help="folder for the files")
+    parser.add_argument("--seed", type=int, default=0, help="of all that is random (default: 0)")
+    parser.add_argument("--checkpoint", type=Path, help="for rbm: a checkpoint of `zoo fit`, not the one that ships")
+    options = parser.parse_args(arguments)
+    for name in options.names:
+        if name not in FIGURES:
+            raise unknown_name("figure", name, FIGURES)
+    if not 0 <= options.seed < 2**32:
+        raise UsageError(f"--seed is {options.seed}, but a seed is 0 to {2**32 - 1}.")
+
+    from zoo.cli.quiet import quieten_lightning
+    from zoo.figures import rbm
+    from zoo.models import RBM
+    from zoo.pretrained import load_pretrained
+
+    quieten_lightning()
+    model = RBM.load_from_checkpoint(options.checkpoint) if options.checkpoint else load_pretrained("rbm")
+    assert isinstance(model, RBM)
+    rbm.draw(model, options.output_dir, options.seed)
+    return 0

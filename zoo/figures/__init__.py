@@ -1,0 +1,1 @@
+"""The lecture's pictures, made from real runs."""

@@ -1,0 +1,132 @@
+"""What an RBM has learned, and what it and a deep belief net make up themselves."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from pytorch_lightning import Trainer
+from torch import Tensor
+from tqdm import trange
+
+from zoo.callbacks.progress import EpochLines
+from zoo.data import MNISTDataModule
+from zoo.evaluation import golden_images
+from zoo.figures.writing import write_images
+from zoo.models import DBN, RBM
+
+STEPS = (0, 1, 10, 100, 1000, 10_000)
+PRETRAIN_EPOCHS = 10
+BATCH = 100
+
+
+def draw(model: RBM, folder: Path, seed: int = 0) -> None:
+    """Draw filters, reconstructions and a Gibbs chain of an RBM, and digits from a DBN that is pre-trained for it.
+
+    Args:
+        model: A trained RBM.
+        folder: Where the files go: ``rbm_filters``, ``rbm_reconstructions``, ``rbm_samples``, ``dbn_samples``.
+        seed: Of all sampling and of the DBN's training.
+    """
+    data = MNISTDataModule(batch_size=BATCH, seed=seed)
+    data.prepare_data()
+    data.setup()
+    digits = golden_images(data).flatten(start_dim=1)
+    torch.manual_seed(seed)
+    draw_filters(model, folder)
+    names = [f"digit {digit}" for digit in range(10)]
+    with torch.no_grad():
+        write_images(
+            torch.stack([digits, model.rbm.reconstruct(digits)]),
+            "Test images, and what one step up and down makes of them",
+            ["image", "reconstruction"],
+            names,
+            folder,
+            "rbm_reconstructions",
+        )
+        write_images(
+            gibbs_chain(model, digits),
+            "The same images after steps of Gibbs sampling (probabilities of the pixels)",
+            [f"{steps:,} steps" for steps in STEPS],
+            names,
+            folder,
+            "rbm_samples",
+        )
+    dbn = pretrained_dbn(data)
+    write_images(
+        dream(dbn, 100).view(10, 10, 784),
+        f"100 digits from the top RBM of a DBN, {PRETRAIN_EPOCHS} epochs for each layer, no labels",
+        [],
+        [],
+        folder,
+        "dbn_samples",
+    )
+
+
+def draw_filters(model: RBM, folder: Path) -> None:
+    """Draw the first 100 hidden units' weights as images."""
+    units = min(100, model.rbm.weight.shape[1])
+    columns = min(10, units)
+    weights = model.rbm.weight.detach().T[: units - units % columns]
+    # One scale for all, so that weak filters look weak; its ends are met by one weight in a hundred.
+    reach = float(weights.abs().quantile(0.99))
+    scaled = (0.5 + weights / (2 * reach)).clamp(0, 1).view(-1, columns, 784)
+    write_images(
+        scaled,
+        f"Weights of the first {len(scaled) * columns} hidden units: white −{reach:.2f}, grey 0, black {reach:.2f}",
+        [],
+        [],
+        folder,
+        "rbm_filters",
+    )
+
+
+@torch.no_grad()
+def gibbs_chain(model: RBM, images: Tensor) -> Tensor:
+    """Return the pixels' probabilities along chains that begin at images ``(C, 784)``: ``(len(STEPS), C, 784)``."""
+    states, shown = torch.bernoulli(images), [images]
+    for step in trange(1, STEPS[-1] + 1, desc="Gibbs sampling", leave=False, disable=not sys.stderr.isatty()):
+        hidden = torch.bernoulli(model.rbm.hidden_probabilities(states))
+        probabilities = model.rbm.visible_probabilities(hidden)
+        states = torch.bernoulli(probabilities)
+        if step in STEPS:
+            shown.append(probabilities)
+    return torch.stack(shown)
+
+
+def pretrained_dbn(data: MNISTDataModule) -> DBN:
+    """Pre-train a DBN for a few minutes, without fine-tuning: that would spoil it for drawing."""
+    dbn = DBN(pretrain_epochs=PRETRAIN_EPOCHS)
+    trainer = Trainer(
+        max_epochs=dbn.unlabelled_epochs(),
+        accelerator="cpu",
+        callbacks=[EpochLines()],
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(dbn, datamodule=data)
+    return dbn
+
+
+@torch.no_grad()
+def dream(dbn: DBN, count: int, steps: int = 2000) -> Tensor:
+    """Draw from the DBN: sample its top RBM for long, then go down through the other layers.
+
+    Args:
+        dbn: Pre-trained and not fine-tuned.
+        count: How many images.
+        steps: Steps of Gibbs sampling, beginning at the top RBM's base rates.
+
+    Returns:
+        The pixels' probabilities, ``(count, 784)``.
+    """
+    *lower, top = dbn.rbms
+    states = torch.bernoulli(torch.sigmoid(top.visible_bias).expand(count, -1))
+    for _ in trange(steps, desc="Sampling the top RBM", leave=False, disable=not sys.stderr.isatty()):
+        states = top.gibbs(states, 1)
+    for rbm in reversed(lower):
+        states = rbm.visible_probabilities(states)
+    return states
