@@ -17,6 +17,7 @@ from pytorch_lightning import LightningModule
 import zoo
 from zoo import members
 from zoo.cli import main
+from zoo.evaluation import Evaluation
 from zoo.intervals import reproduction_interval, wilson_interval
 from zoo.verification import load_test_data, verify
 
@@ -41,7 +42,9 @@ def test_a_shipped_network_is_verified(name: str) -> None:
     assert isinstance(model, LightningModule)
     assert not model.training
     assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}
-    assert verify(name, load_test_data()).errors == members.read_index()[name]["test_errors"]
+    measured = verify(name, load_test_data())
+    assert isinstance(measured, Evaluation)
+    assert measured.errors == members.read_index()[name]["test_errors"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

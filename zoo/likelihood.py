@@ -25,8 +25,8 @@ from zoo.layers.rbm_likelihood import (
     reverse_annealed_log_partition,
 )
 
-CHAINS = 200
-TEMPERATURES = 5000
+CHAINS = 100
+TEMPERATURES = 10_000
 BURN_IN = 1000
 """Steps of Gibbs sampling from images to what is taken for samples of the model."""
 

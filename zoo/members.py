@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
@@ -25,8 +25,8 @@ class Run(TypedDict):
     """Of training and validation together, as the machine was at the time."""
 
 
-class Entry(TypedDict):
-    """What ``checkpoints/index.json`` says of a member's trained network."""
+class Published(TypedDict):
+    """What is said of every trained network that ships."""
 
     sha256: str
     bytes: int
@@ -34,6 +34,21 @@ class Entry(TypedDict):
     """Those that were trained."""
     seed: int
     test_images: int
+    command: str
+    config: dict[str, Any]
+    """The run's resolved config: seed, model and data with all arguments, the Trainer's settings."""
+    versions: dict[str, str]
+    machine: dict[str, Any]
+    data_md5: dict[str, str]
+    golden_rows: list[int]
+    """Rows of ten test images, whose values below are the network's fingerprint."""
+    licence: str
+    papers: list[str]
+
+
+class Entry(Published):
+    """What ``checkpoints/index.json`` says of a member's trained network."""
+
     test_errors: int
     test_errors_ci95: list[float]
     """Wilson's 95 % score interval of the shipped network's errors (`zoo.intervals`)."""
@@ -51,18 +66,36 @@ class Entry(TypedDict):
     reproduction_interval: list[int]
     """Where one more run's errors should fall (`zoo.intervals.reproduction_interval`)."""
     images_per_second: float
-    command: str
-    config: dict[str, Any]
-    """The run's resolved config: seed, model and data with all arguments, the Trainer's settings."""
-    versions: dict[str, str]
-    machine: dict[str, Any]
-    data_md5: dict[str, str]
-    golden_rows: list[int]
-    """Rows of ten test images …"""
     golden_logits: list[list[float]]
-    """… and the logits that the network gives for them."""
-    licence: str
-    papers: list[str]
+
+
+class LikelihoodRun(TypedDict):
+    """One training of an RBM's recipe."""
+
+    seed: int
+    log_likelihood: float
+    log_likelihood_low: float
+    log_likelihood_high: float
+    log_partition: float
+    log_partition_reverse: float
+    effective_chains: float
+    seconds: float
+    """Of training and validation together, as the machine was at the time."""
+
+
+class LikelihoodEntry(Published):
+    """What ``checkpoints/demonstrations.json`` says of a trained RBM; figures in nats, as in `zoo.likelihood`."""
+
+    log_likelihood: float
+    """Mean over the test images, their pixels sampled with seed 0."""
+    log_likelihood_low: float
+    log_likelihood_high: float
+    log_partition: float
+    log_partition_reverse: float
+    effective_chains: float
+    runs: list[LikelihoodRun]
+    """Every run of the recipe, by seed; the seeds are 0, 1, 2, … and none is left out."""
+    golden_free_energies: list[float]
 
 
 @cache
@@ -86,8 +119,10 @@ class ModelInfo:
     config: Path
     checkpoint: Path
     """Where its trained network lies, if it ships one."""
-    figures: Entry | None
+    figures: Entry | None = None
     """Its entry in ``checkpoints/index.json``; None when no trained network ships."""
+    demonstration: LikelihoodEntry | None = None
+    """For a demonstration that ships: its entry in ``checkpoints/demonstrations.json``."""
 
     @property
     def test_accuracy(self) -> float | None:
@@ -100,14 +135,34 @@ def index_path() -> Path:
     return root() / "checkpoints" / "index.json"
 
 
+def demonstrations_path() -> Path:
+    """Where the figures of the shipped demonstrations lie."""
+    return root() / "checkpoints" / "demonstrations.json"
+
+
 @cache
 def read_index() -> dict[str, Entry]:
-    """Return ``checkpoints/index.json``: figures of the shipped networks by member name.
+    """Return ``checkpoints/index.json``: figures of the shipped members by name.
 
     Raises:
         UsageError: The file is no JSON, or an entry lacks something.
     """
-    path = index_path()
+    found: dict[str, Entry] = _read(index_path(), Entry)
+    return found
+
+
+@cache
+def read_demonstrations() -> dict[str, LikelihoodEntry]:
+    """Return ``checkpoints/demonstrations.json``: figures of the trained networks that are no members.
+
+    Raises:
+        UsageError: The file is no JSON, or an entry lacks something.
+    """
+    found: dict[str, LikelihoodEntry] = _read(demonstrations_path(), LikelihoodEntry)
+    return found
+
+
+def _read(path: Path, form: type) -> Any:
     if not path.is_file():
         return {}
     try:
@@ -115,11 +170,14 @@ def read_index() -> dict[str, Entry]:
     except ValueError as error:
         raise UsageError(f"{path} is damaged ({error}): install the package again.") from error
     for name, entry in index.items() if isinstance(index, dict) else [("it", None)]:
-        missing = Entry.__annotations__.keys() - (entry.keys() if isinstance(entry, dict) else set())
+        missing = _names(form) - (entry.keys() if isinstance(entry, dict) else set())
         if missing:
             raise UsageError(f"{path} is damaged ({name} lacks {', '.join(sorted(missing))}): install it again.")
-    found: dict[str, Entry] = index
-    return found
+    return index
+
+
+def _names(form: Any) -> frozenset[str]:
+    return frozenset(form.__required_keys__)
 
 
 def list_models(filter: str = "*", pretrained: bool = False) -> list[str]:
@@ -140,15 +198,32 @@ def packaged_config(name: str) -> Path | None:
 
 
 def model_info(name: str) -> ModelInfo:
-    """Return what is known of a member.
+    """Return what is known of a member, or of a demonstration that ships trained.
 
     Raises:
-        UsageError: A `ValueError`: there is no such member; close matches are named.
+        UsageError: A `ValueError`: there is none of that name; close matches are named.
     """
+    if name in read_demonstrations():
+        return demonstration_info(name)
     names = list_models()
     if name not in names:
-        raise unknown_name("member", name, names)
-    config = root() / "configs" / f"{name}.yaml"
+        raise unknown_name("member", name, [*names, *read_demonstrations()])
+    return replace(_described(name, root() / "configs" / f"{name}.yaml"), figures=read_index().get(name))
+
+
+def demonstration_info(name: str) -> ModelInfo:
+    """Return what is known of a demonstration, whether it ships trained or not.
+
+    Raises:
+        UsageError: A `ValueError`: there is none of that name; close matches are named.
+    """
+    config = root() / "configs" / "demos" / f"{name}.yaml"
+    if not config.is_file():
+        raise unknown_name("member", name, [*list_models(), *read_demonstrations()])
+    return replace(_described(name, config), demonstration=read_demonstrations().get(name))
+
+
+def _described(name: str, config: Path) -> ModelInfo:
     description, *rest = _header(config) or [""]
     lecture = [float(line.removeprefix("Lecture:")) for line in rest if line.startswith("Lecture:")]
     return ModelInfo(
@@ -158,7 +233,6 @@ def model_info(name: str) -> ModelInfo:
         papers=tuple(line.removeprefix("Paper:").strip() for line in rest if line.startswith("Paper:")),
         config=config,
         checkpoint=root() / "checkpoints" / f"{name}.ckpt",
-        figures=read_index().get(name),
     )
 
 

@@ -11,8 +11,8 @@ import yaml
 from zoo.checkpoint import Checkpoint, load_into, read_checkpoint
 from zoo.class_paths import class_path_of, import_class
 from zoo.errors import UsageError
-from zoo.members import Entry, ModelInfo, list_models, model_info, read_index
-from zoo.models import Classifier
+from zoo.members import ModelInfo, Published, list_models, model_info, read_demonstrations, read_index
+from zoo.models import Classifier, ZooModule
 
 
 def create_model(name: str, **overrides: Any) -> Classifier:
@@ -27,19 +27,23 @@ def create_model(name: str, **overrides: Any) -> Classifier:
         TypeError: The class takes no such argument.
     """
     info = model_info(name)
-    return member_class(info)(**{**_model_config(info).get("init_args", {}), **overrides})
+    cls = member_class(info)
+    if not issubclass(cls, Classifier):
+        raise UsageError(f"{name} is a {cls.__name__} and no classifier: make one with zoo.models.{cls.__name__}(…).")
+    return cls(**{**model_config(info).get("init_args", {}), **overrides})
 
 
-def load_pretrained(name: str) -> Classifier:
-    """Return a member's trained network, on the CPU and in eval mode.
+def load_pretrained(name: str) -> ZooModule:
+    """Return a trained network, on the CPU and in eval mode.
 
     The file comes with the package; its SHA-256 is compared with the index before anything in it is read.
 
     Args:
-        name: A member, one of ``zoo.list_models(pretrained=True)``.
+        name: A member, one of ``zoo.list_models(pretrained=True)``, or the demonstration ``rbm``.
 
     Returns:
-        A `LightningModule`: ``model(images)`` maps float32 ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``.
+        A `LightningModule`: a member's ``model(images)`` maps float32 ``(B, 1, 28, 28)`` in [0, 1] to logits
+        ``(B, 10)``, the RBM's to its hidden units' probabilities.
 
     Raises:
         UsageError: A `ValueError`: the member is unknown or ships no trained network, or its file is not the one
@@ -50,28 +54,30 @@ def load_pretrained(name: str) -> Classifier:
     return build(info, read_checkpoint(info.checkpoint))
 
 
-def published_entry(info: ModelInfo) -> Entry:
-    """Return the member's entry in the index.
+def published_entry(info: ModelInfo) -> Published:
+    """Return what was published of a trained network.
 
     Raises:
         UsageError: The member ships no trained network.
     """
-    if info.figures is None:
+    entry = info.figures or info.demonstration
+    if entry is None:
         raise UsageError(
             f"{info.name} ships no trained network; these do: {', '.join(list_models(pretrained=True)) or 'none'}. "
             f"Train it with `zoo fit --config {info.name}`."
         )
-    return info.figures
+    return entry
 
 
-def check_file(path: Path, entry: Entry) -> None:
+def check_file(path: Path, entry: Published) -> None:
     """Raise `UsageError` unless the file is, byte for byte, the one that was published."""
     if not path.is_file():
         raise UsageError(f"{path} is missing: install the package again.")
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found == entry["sha256"]:
         return
-    others = [name for name, other in read_index().items() if other["sha256"] == found]
+    published = {**read_index(), **read_demonstrations()}
+    others = [name for name, other in published.items() if other["sha256"] == found]
     raise UsageError(
         f"{path} is {others[0]}'s file under another name: install the package again."
         if others
@@ -79,7 +85,7 @@ def check_file(path: Path, entry: Entry) -> None:
     )
 
 
-def build(info: ModelInfo, checkpoint: Checkpoint) -> Classifier:
+def build(info: ModelInfo, checkpoint: Checkpoint) -> ZooModule:
     """Return the member's network with a checkpoint's arguments and weights, in eval mode.
 
     The class is the one that the member's config names; what the checkpoint names is compared, never imported.
@@ -100,23 +106,25 @@ def build(info: ModelInfo, checkpoint: Checkpoint) -> Classifier:
     return model.eval()
 
 
-def member_class(info: ModelInfo) -> type[Classifier]:
-    """Return the class that the member's config names.
+def member_class(info: ModelInfo) -> type[ZooModule]:
+    """Return the class that the member's or demonstration's config names.
 
     Raises:
-        UsageError: It does not exist or is no classifier.
+        UsageError: It does not exist, or a member's is no classifier.
     """
-    class_path = str(_model_config(info).get("class_path"))
+    class_path = str(model_config(info).get("class_path"))
     try:
         found = import_class(class_path)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"{info.config} names the class {class_path}, which does not exist ({error}).") from error
-    if not (isinstance(found, type) and issubclass(found, Classifier)):
-        raise UsageError(f"{info.config} names {class_path}, which is no zoo.models.Classifier.")
+    wanted = ZooModule if info.config.parent.name == "demos" else Classifier
+    if not (isinstance(found, type) and issubclass(found, wanted)):
+        raise UsageError(f"{info.config} names {class_path}, which is no zoo.models.{wanted.__name__}.")
     return found
 
 
-def _model_config(info: ModelInfo) -> dict[str, Any]:
+def model_config(info: ModelInfo) -> dict[str, Any]:
+    """Return what a config says of the network: ``class_path`` and ``init_args``."""
     content = yaml.safe_load(info.config.read_text(encoding="utf-8"))
     model = content.get("model") if isinstance(content, dict) else None
     if not isinstance(model, dict):

@@ -7,7 +7,7 @@ import textwrap
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.cli.listing import as_json, interval, seconds_per_epoch, training_time
-from zoo.members import Entry, ModelInfo, model_info
+from zoo.members import Entry, LikelihoodEntry, ModelInfo, Published, model_info
 
 WIDTH = 100
 
@@ -26,7 +26,9 @@ def run(verb: str, arguments: list[str]) -> int:
 def card(member: ModelInfo) -> str:
     """Return the model card as text."""
     facts = [("what it is", member.description)]
-    if member.figures is None:
+    if member.demonstration is not None:
+        facts += _likelihood(member, member.demonstration)
+    elif member.figures is None:
         facts.append(("trained", f"not shipped; train it with `zoo fit --config {member.name}`"))
     else:
         facts += _figures(member, member.figures)
@@ -40,8 +42,7 @@ def card(member: ModelInfo) -> str:
 
 
 def _figures(member: ModelInfo, figures: Entry) -> list[tuple[str, str]]:
-    images, machine, versions = figures["test_images"], figures["machine"], figures["versions"]
-    runs = figures["runs"]
+    images, runs = figures["test_images"], figures["runs"]
     spread = "" if figures["errors_sd"] is None else f" ± {figures['errors_sd']:.1f}"
     low, high = figures["reproduction_interval"]
     validation = figures["val_accuracy"]
@@ -61,22 +62,55 @@ def _figures(member: ModelInfo, figures: Entry) -> list[tuple[str, str]]:
             f"error {figures['calibration_error']:.4f}: mean distance of probability and accuracy over 15 equal bins "
             "of the predicted class's probability, weighted by their images",
         ),
-        ("parameters", f"{figures['parameters']:,} trained"),
-        ("file", f"{member.checkpoint.name}, {figures['bytes']:,} bytes, sha256 {figures['sha256']}"),
-        ("command", figures["command"]),
         (
             "training",
-            f"{training_time(member)}, {seconds_per_epoch(figures)} s per epoch: the least disturbed of "
+            f"{training_time(figures)}, {seconds_per_epoch(figures)} s per epoch: the least disturbed of "
             f"{len(runs)} runs",
         ),
         ("speed", f"classifies {figures['images_per_second']:,.0f} images a second in batches of 1,000"),
+        ("use", "handwritten digits centred as in MNIST, 28 × 28 pixels in [0, 1], white on black; nothing else"),
+        *_provenance(member, figures),
+    ]
+
+
+def _likelihood(member: ModelInfo, figures: LikelihoodEntry) -> list[tuple[str, str]]:
+    each = ", ".join(f"{run['seed']}: {run['log_likelihood']:.2f}" for run in figures["runs"])
+    return [
+        (
+            "likelihood",
+            f"{figures['log_likelihood']:.2f} nats, {figures['log_likelihood_low']:.2f} to "
+            f"{figures['log_likelihood_high']:.2f} (95 % for the choice of images, three standard errors of log Z): "
+            f"mean over the official {figures['test_images']:,} test images, by which nothing was chosen, their pixels "
+            "sampled from the grey values with seed 0",
+        ),
+        (
+            "log Z",
+            f"{figures['log_partition']:.2f} by annealed importance sampling, {figures['log_partition_reverse']:.2f} "
+            f"in reverse; the chains are worth {figures['effective_chains']:.1f} independent ones",
+        ),
+        ("the recipe", f"log-likelihoods by seed, n = {len(figures['runs'])}: {each}"),
+        (
+            "training",
+            f"{training_time(figures)}, {seconds_per_epoch(figures)} s per epoch: the least disturbed of "
+            f"{len(figures['runs'])} runs",
+        ),
+        ("use", "a model of the images: features, samples, likelihoods; it tells no classes apart"),
+        *_provenance(member, figures),
+    ]
+
+
+def _provenance(member: ModelInfo, figures: Published) -> list[tuple[str, str]]:
+    machine = figures["machine"]
+    return [
+        ("parameters", f"{figures['parameters']:,} trained"),
+        ("file", f"{member.checkpoint.name}, {figures['bytes']:,} bytes, sha256 {figures['sha256']}"),
+        ("command", figures["command"]),
         ("machine", f"{machine['cores']} cores of {machine['processor']}, {machine['device']}"),
-        ("versions", ", ".join(f"{package} {number}" for package, number in versions.items())),
+        ("versions", ", ".join(f"{package} {number}" for package, number in figures["versions"].items())),
         (
             "data",
             "MNIST, its official archives; © Yann LeCun and Corinna Cortes, CC BY-SA 3.0; `zoo verify` checks the MD5",
         ),
-        ("use", "handwritten digits centred as in MNIST, 28 × 28 pixels in [0, 1], white on black; nothing else"),
         ("licence", figures["licence"]),
         ("load", f'zoo.load_pretrained("{member.name}")'),
     ]

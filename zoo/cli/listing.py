@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 
 from zoo.cli.arguments import ShortErrorParser
-from zoo.members import Entry, ModelInfo, list_models, model_info
+from zoo.members import Entry, LikelihoodEntry, ModelInfo, list_models, model_info, read_demonstrations
 
 COLUMNS = ("name", "what it is", "parameters", "KiB", "test accuracy", "95 % interval", "training", "images/s")
 RIGHT_ALIGNED = COLUMNS[2:]
@@ -36,6 +37,8 @@ def run(verb: str, arguments: list[str]) -> int:
         print(markdown(members))
     elif members:
         print(table(members))
+        if shown := fnmatch.filter(read_demonstrations(), options.filter):
+            print(f"Demonstrations that ship trained: {', '.join(shown)} (`zoo info NAME`).")
     else:
         print(f"No member matches {options.filter!r}.")
     return 0
@@ -73,7 +76,7 @@ def markdown(members: list[ModelInfo]) -> str:
         lines.append(
             f"| `{member.name}` | {member.description} | {lecture} | {1 - figures['errors_mean'] / images:.4f}{spread} "
             f"| {errors} | {interval(member)} | {figures['nll']:.4f} | {figures['calibration_error']:.4f} "
-            f"| {figures['parameters']:,} | {training_time(member)} | {seconds_per_epoch(figures)} |"
+            f"| {figures['parameters']:,} | {training_time(figures)} | {seconds_per_epoch(figures)} |"
         )
     return "\n".join(lines)
 
@@ -86,7 +89,7 @@ def as_json(member: ModelInfo) -> dict[str, object]:
         "test_accuracy": member.test_accuracy,
         "config": member.config.name,
         "checkpoint": None if member.figures is None else member.checkpoint.name,
-        **(member.figures or {"papers": list(member.papers)}),
+        **(member.figures or member.demonstration or {"papers": list(member.papers)}),
     }
 
 
@@ -98,21 +101,19 @@ def interval(member: ModelInfo) -> str:
     return f"{low:.4f}–{high:.4f}"
 
 
-def training_time(member: ModelInfo) -> str:
+def training_time(figures: Entry | LikelihoodEntry) -> str:
     """How long the recipe trains: the least disturbed of its runs."""
-    if member.figures is None:
-        return "–"
-    seconds = round(_seconds(member.figures))
+    seconds = round(_seconds(figures))
     return f"{seconds // 60} min {seconds % 60:02} s" if seconds >= 60 else f"{seconds} s"
 
 
-def seconds_per_epoch(figures: Entry) -> str:
+def seconds_per_epoch(figures: Entry | LikelihoodEntry) -> str:
     """How long an epoch of training and validation takes, in the least disturbed of the runs."""
     epochs = figures["config"]["trainer"].get("max_epochs")
     return f"{_seconds(figures) / epochs:.1f}" if epochs else "–"
 
 
-def _seconds(figures: Entry) -> float:
+def _seconds(figures: Entry | LikelihoodEntry) -> float:
     return min(run["seconds"] for run in figures["runs"])
 
 
@@ -127,6 +128,6 @@ def _row(member: ModelInfo) -> tuple[str, ...]:
         f"{figures['bytes'] / 1024:,.0f}",
         f"{member.test_accuracy:.4f}",
         interval(member),
-        training_time(member),
+        training_time(figures),
         f"{figures['images_per_second']:,.0f}",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.files import as_typed
-from zoo.members import index_path, model_info
+from zoo.members import demonstrations_path, index_path, model_info
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -20,8 +20,10 @@ def run(verb: str, arguments: list[str]) -> int:
     from zoo.publishing import publish
 
     entry = publish(options.name, options.runs)
-    errors = ", ".join(f"seed {run['seed']}: {run['test_errors']}" for run in entry["runs"])
-    print(f"{options.name}: {entry['bytes']:,} bytes, sha256 {entry['sha256'][:16]}…, test errors {errors}")
-    print(f"Wrote {as_typed(model_info(options.name).checkpoint)} and {as_typed(index_path())}.")
+    form = "seed {seed}: {test_errors} errors" if "test_errors" in entry else "seed {seed}: {log_likelihood:.2f} nats"
+    runs = ", ".join(form.format(**run) for run in entry["runs"])
+    print(f"{options.name}: {entry['bytes']:,} bytes, sha256 {entry['sha256'][:16]}…, {runs}")
+    info = model_info(options.name)
+    print(f"Wrote {as_typed(info.checkpoint)} and {as_typed(index_path() if info.figures else demonstrations_path())}.")
     print("The README's table is what `zoo list --pretrained --sort accuracy --markdown` prints.")
     return 0

@@ -30,7 +30,10 @@ def run(verb: str, arguments: list[str]) -> int:
     from zoo.cli.trainer import fit
     from zoo.pretrained import published_entry
 
-    entry = published_entry(info)
+    published_entry(info)
+    entry = info.figures
+    if entry is None:
+        raise UsageError(f"{info.name} is no classifier: train it again with `zoo fit --config demos/{info.name}`.")
     published = {each["seed"]: each["test_errors"] for each in entry["runs"]}
     found = []
     with tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,7 @@ import sys
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.errors import UsageError
-from zoo.members import list_models, model_info
+from zoo.members import list_models, model_info, read_demonstrations
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -16,17 +16,18 @@ def run(verb: str, arguments: list[str]) -> int:
         description="Check trained networks that ship: the file's sha256, the logits of ten images, the validation "
         "accuracy, and on the 10,000 test images the exact number of errors, the likelihood and the calibration.",
     )
-    parser.add_argument("names", nargs="*", help="members; none means all")
-    parser.add_argument("--all", action="store_true", help="every member that ships")
+    parser.add_argument("names", nargs="*", help="members, or the demonstration rbm; none means all")
+    parser.add_argument("--all", action="store_true", help="everything that ships")
     options = parser.parse_args(arguments)
     if options.all and options.names:
         parser.error("give names or --all, not both")
-    names = options.names or list_models(pretrained=True)
+    names = options.names or [*list_models(pretrained=True), *read_demonstrations()]
     if not names:
         raise UsageError("No member ships a trained network, so there is nothing to verify.")
     for name in names:
         model_info(name)  # a misspelt name is found before seconds are spent
 
+    from zoo.evaluation import Evaluation
     from zoo.verification import load_test_data, verify
 
     data = load_test_data()
@@ -40,8 +41,10 @@ def run(verb: str, arguments: list[str]) -> int:
             print(f"{name:<{width}}  FAILED", flush=True)
             print(f"zoo: {error}", file=sys.stderr, flush=True)
         else:
-            print(
-                f"{name:<{width}}  ok: sha256, ten images' logits, {measured.errors:,} errors of {measured.images:,}",
-                flush=True,
+            what = (
+                f"ten images' logits, {measured.errors:,} errors of {measured.images:,}"
+                if isinstance(measured, Evaluation)
+                else f"ten images' free energies, log-likelihood {measured.log_likelihood:.2f} nats"
             )
+            print(f"{name:<{width}}  ok: sha256, {what}", flush=True)
     return 1 if failures else 0

@@ -44,6 +44,10 @@ class ZooModule(LightningModule, ABC):
         mean: Tensor = self.trainer.strategy.reduce(tensor, reduce_op="mean")
         return mean
 
+    def trained_parameters(self) -> int:
+        """How many parameters the training changes."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
     def process_state(self) -> dict[str, Tensor]:
         """What this process alone has and a training needs to go on exactly."""
         return {}

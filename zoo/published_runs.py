@@ -1,0 +1,148 @@
+"""What publishing asks of runs, whatever they trained: finished, of the config as it is, every seed reported."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zoo.callbacks.record import recorded_run
+from zoo.checkpoint import Checkpoint, read_checkpoint
+from zoo.data import MNISTDataModule
+from zoo.data.archives import ARCHIVES
+from zoo.errors import UsageError
+from zoo.evaluation import GOLDEN_ROWS
+from zoo.files import write_bytes
+from zoo.members import ModelInfo, Published
+from zoo.models import ZooModule
+from zoo.pretrained import build, member_class, model_config
+from zoo.recipe import first_difference, recipe
+
+LICENCE = "MIT; trained on MNIST, which is CC BY-SA 3.0"
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run of a recipe."""
+
+    seed: int
+    model: ZooModule
+    record: dict[str, Any]
+    """What `zoo.callbacks.record.recorded_run` gives."""
+
+
+def finished_runs(info: ModelInfo, paths: Sequence[str | Path], reported: int) -> list[FinishedRun]:
+    """Read runs and put them into the order of their seeds.
+
+    Args:
+        info: The member or demonstration.
+        paths: The runs' checkpoints, of the seeds 0, 1, 2, … in any order and without a gap.
+        reported: How many runs the index reports already.
+
+    Raises:
+        UsageError: A checkpoint is not of a finished run of this config, or seeds are missing.
+    """
+    runs = sorted((_read(info, path) for path in paths), key=lambda run: run.seed)
+    seeds = [run.seed for run in runs]
+    if seeds != list(range(len(runs))):
+        raise UsageError(
+            f"The runs have the seeds {seeds}, but those that are published are 0, 1, 2, … without a gap: "
+            "every run is reported and the one of seed 0 ships."
+        )
+    if len(runs) < reported:
+        raise UsageError(
+            f"The index reports {reported} runs of {info.name}, and these are {len(runs)}: a run that was reported "
+            f"stays, so give at least the seeds 0 to {reported - 1}."
+        )
+    return runs
+
+
+def described_data(info: ModelInfo) -> MNISTDataModule:
+    """Return the data as the config describes it."""
+    config = yaml.safe_load(info.config.read_text(encoding="utf-8"))
+    return MNISTDataModule(**config.get("data", {}).get("init_args", {}))
+
+
+def published(info: ModelInfo, run: FinishedRun, content: bytes) -> Published:
+    """Return what is said of every network that ships.
+
+    Args:
+        info: The member or demonstration.
+        run: The run that ships.
+        content: The checkpoint that ships, as a file's bytes.
+    """
+    demonstration = info.config.parent.name == "demos"
+    return Published(
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+        parameters=run.model.trained_parameters(),
+        seed=run.seed,
+        test_images=10_000,
+        command=f"zoo fit --config configs/{'demos/' if demonstration else ''}{info.name}.yaml "
+        f"--seed_everything {run.seed}",
+        config=recipe(run.record["config"]),
+        versions=run.record["versions"],
+        machine=run.record["machine"],
+        data_md5={archive.name: archive.md5 for archive in ARCHIVES},
+        golden_rows=list(GOLDEN_ROWS),
+        licence=LICENCE,
+        papers=list(info.papers),
+    )
+
+
+def write_index(path: Path, index: Mapping[str, Any]) -> None:
+    """Write an index so that a person can read it and a diff shows what changed."""
+    text = json.dumps(dict(sorted(index.items())), indent=1, ensure_ascii=False) + "\n"
+    # A row of numbers on a line of its own can be read, and compared in a diff.
+    text = re.sub(r"\[([-+.\de,\s]+)\]", lambda row: "[" + " ".join(row[1].split()) + "]", text)
+    write_bytes(path, text.encode())
+
+
+def _read(info: ModelInfo, path: str | Path) -> FinishedRun:
+    checkpoint = read_checkpoint(path)
+    record = recorded_run(checkpoint.content)
+    if record is None:
+        raise UsageError(f"{path} does not say which run it is from: publish a checkpoint that `zoo fit` wrote.")
+    seed = record["config"]["seed_everything"]
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise UsageError(f"{path} was trained with seed_everything {seed}, but a published run has a seed by number.")
+    _check_recipe(info, checkpoint, record)
+    return FinishedRun(seed, build(info, checkpoint), record)
+
+
+def _check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]) -> None:
+    trained, described = record["config"], yaml.safe_load(info.config.read_text(encoding="utf-8"))
+    data = described.get("data", {"class_path": "zoo.data.MNISTDataModule"})
+    whole = {
+        "model": dict(member_class(info)(**model_config(info).get("init_args", {})).hparams),
+        "data": {**data, "init_args": dict(described_data(info).hparams)},
+        "trainer": described.get("trainer", {}),
+    }
+    found = {"model": checkpoint.arguments, "data": trained["data"], "trainer": trained["trainer"]}
+    if difference := first_difference(recipe(whole), recipe(found)):
+        setting, ours, theirs = difference
+        raise UsageError(
+            f"{checkpoint.path} was trained with {setting} {theirs!r}, but the config says {ours!r}: publish runs of "
+            "the config as it is."
+        )
+    epochs = whole["trainer"].get("max_epochs")
+    if epochs is None:
+        raise UsageError(f"{info.config} has no trainer.max_epochs, by which a finished run would be known.")
+    # Counted up when an epoch is over: a checkpoint from the middle of the last one has not got there.
+    if _epochs_done(checkpoint) != epochs:
+        raise UsageError(f"{checkpoint.path} is not of the end of {epochs} epochs: let the training end.")
+    if record["machine"]["processes"] != 1:
+        raise UsageError(f"{checkpoint.path} was trained by several processes: publish a run of a single one.")
+
+
+def _epochs_done(checkpoint: Checkpoint) -> int | None:
+    progress: Any = checkpoint.content.get("loops")
+    for part in ("fit_loop", "epoch_progress", "current", "processed"):
+        progress = progress.get(part) if isinstance(progress, dict) else None
+    return progress if isinstance(progress, int) else None
