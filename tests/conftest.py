@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import zoo
 from zoo import members
 from zoo.data import MNISTDataModule
 from zoo.data.archives import stage
+from zoo.likelihood import measure_likelihood
 
 MEMBERS = zoo.list_models()
 
@@ -54,5 +56,15 @@ def copied_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
         shutil.copytree(members.root() / folder, home / folder)
     monkeypatch.setattr(members, "root", lambda: home)
     members.read_index.cache_clear()
+    members.read_demonstrations.cache_clear()
     yield home
     members.read_index.cache_clear()
+    members.read_demonstrations.cache_clear()
+
+
+@pytest.fixture
+def quick_annealing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Annealing in a few steps, which suits an RBM of a few hidden units."""
+    quick = functools.partial(measure_likelihood, chains=50, temperatures=300)
+    for module in ("zoo.models.rbm", "zoo.verification"):
+        monkeypatch.setattr(f"{module}.measure_likelihood", quick)

@@ -1,6 +1,7 @@
 """The kill test: kill a training at random moments, let it go on, and compare with one that was left alone.
 
     python -m tests.kill dropout_batchnorm --trials 20
+    python -m tests.kill dbn --epochs 8 --model.pretrain_epochs 2
 
 Exits with 0 when every resumed training ended with the weights of the undisturbed one, bit for bit.
 """
@@ -26,10 +27,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="chooses the moments")
     parser.add_argument("--images", type=int, default=10_000, help="training images, to keep a run under a minute")
     parser.add_argument("--epochs", type=int, default=4)
-    options = parser.parse_args()
+    # What is left is for `zoo fit`.
+    options, more = parser.parse_known_args()
     fit = ["fit", "--config", options.name, "--trainer.accelerator", "cpu"]
     fit += ["--data.num_train", str(options.images), "--trainer.max_epochs", str(options.epochs)]
-    fit += ["--checkpoint.every_n_train_steps", "37"]
+    fit += ["--checkpoint.every_n_train_steps", "37", *more]
     moments, equal = random.Random(options.seed), 0
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()

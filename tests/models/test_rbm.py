@@ -105,6 +105,7 @@ def test_sampled_pixels_depend_on_the_image_alone() -> None:
     assert torch.equal(sampled_pixels(1 - black), 1 - black)
 
 
+@pytest.mark.usefixtures("quick_annealing")
 def test_a_training_logs_what_is_watched_and_learns(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(FIT) == 0
     output = capsys.readouterr().out

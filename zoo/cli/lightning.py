@@ -29,7 +29,7 @@ from zoo.cli.settings import check_trainer, set_default_length, set_devices
 from zoo.data import MNISTDataModule
 from zoo.errors import UsageError
 from zoo.files import as_typed
-from zoo.members import list_models, model_info
+from zoo.members import list_models, model_info, read_demonstrations
 from zoo.models import Classifier, ZooModule
 from zoo.runs import newest_checkpoint
 from zoo.sync_batchnorm import SyncBatchNormAnywhere
@@ -121,7 +121,7 @@ class ZooCLI(LightningCLI):
         if path == "last":
             self.checkpoint = newest_checkpoint(Path(self._log_folder) / self.name, self._resolved_config())
         else:
-            named = not Path(path).exists() and path in list_models(pretrained=True)
+            named = not Path(path).exists() and path in [*list_models(pretrained=True), *read_demonstrations()]
             self.checkpoint = read_checkpoint(model_info(path).checkpoint if named else path)
         # Anything but a file that was just read: a word like "best" would let Lightning look for one of its own.
         config["ckpt_path"] = str(self.checkpoint.path)

@@ -96,8 +96,18 @@ def gibbs_chain(model: RBM, images: Tensor) -> Tensor:
 
 
 def pretrained_dbn(data: MNISTDataModule) -> DBN:
-    """Pre-train a DBN for a few minutes, without fine-tuning: that would spoil it for drawing."""
-    dbn = DBN(pretrain_epochs=PRETRAIN_EPOCHS)
+    """Pre-train a DBN for a few minutes, without fine-tuning: that would spoil it for drawing.
+
+    With persistent chains and centred, as the RBM that ships: what CD-1 learns is a good start for a classifier, but
+    the states that its top RBM likes best are no digits.
+    """
+    dbn = DBN(
+        pretrain_epochs=PRETRAIN_EPOCHS,
+        pretrain_lr=0.02,
+        persistent=True,
+        sample_visible=True,
+        centred=True,
+    )
     trainer = Trainer(
         max_epochs=dbn.unlabelled_epochs(),
         accelerator="cpu",

@@ -1,0 +1,96 @@
+"""A trained RBM is published, verified, described and loaded as a member is, though it is none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import zoo
+from zoo import members
+from zoo.cli import main
+from zoo.models import RBM
+
+CONFIG = """# A small restricted Boltzmann machine
+# Paper: Nobody, "Nothing", 1900
+seed_everything: 0
+model:
+  class_path: zoo.models.RBM
+  init_args:
+    num_hidden: 8
+data:
+  class_path: zoo.data.MNISTDataModule
+  init_args:
+    num_train: 1000
+trainer:
+  max_epochs: 2
+"""
+
+pytestmark = pytest.mark.usefixtures("quick_annealing")
+
+
+@pytest.fixture
+def published(copied_zoo: Path) -> Path:
+    (copied_zoo / "configs/demos/tiny.yaml").write_text(CONFIG)
+    for seed in ("0", "1"):
+        fit = ["fit", "--config", "demos/tiny", "--seed_everything", seed, "--trainer.accelerator", "cpu"]
+        assert main(fit) == 0
+    assert main(["publish", "tiny", *(f"logs/tiny/version_{seed}/checkpoints/last.ckpt" for seed in (0, 1))]) == 0
+    return copied_zoo
+
+
+def test_an_rbm_ships_and_is_no_member(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = json.loads((published / "checkpoints/demonstrations.json").read_text())["tiny"]
+    assert set(entry) == set(members.LikelihoodEntry.__annotations__)
+    assert [run["seed"] for run in entry["runs"]] == [0, 1]
+    assert entry["log_likelihood"] == entry["runs"][0]["log_likelihood"]
+    assert entry["command"] == "zoo fit --config configs/demos/tiny.yaml --seed_everything 0"
+    assert "tiny" not in zoo.list_models()
+    assert main(["verify", "tiny"]) == 0
+    assert f"log-likelihood {entry['log_likelihood']:.2f} nats" in capsys.readouterr().out
+    assert main(["list"]) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("Demonstrations that ship trained: ")
+    assert "tiny" in last
+    assert main(["info", "tiny"]) == 0
+    card = capsys.readouterr().out
+    assert f"{entry['log_likelihood']:.2f} nats" in card
+    assert "pixels" in card
+    assert max(map(len, card.splitlines())) <= 100
+
+
+def test_it_loads_and_tests_by_name(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = zoo.load_pretrained("tiny")
+    assert isinstance(model, RBM)
+    assert not model.training
+    assert model(torch.rand(3, 1, 28, 28)).shape == (3, 8)
+    capsys.readouterr()
+    assert main(["test", "--config", "demos/tiny", "--ckpt_path", "tiny", "--trainer.accelerator", "cpu"]) == 0
+    figure = members.read_demonstrations()["tiny"]["log_likelihood"]
+    assert f"log-likelihood {figure:.2f} nats" in capsys.readouterr().out
+
+
+def test_what_differs_from_the_published_is_found(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = published / "checkpoints/demonstrations.json"
+    index = json.loads(path.read_text())
+    for figure, value in {"log_likelihood": -1.0, "golden_free_energies": [0.0] * 10, "parameters": 1}.items():
+        path.write_text(json.dumps({**index, "tiny": {**index["tiny"], figure: value}}))
+        members.read_demonstrations.cache_clear()
+        assert main(["verify", "tiny"]) == 1
+        assert "zoo: tiny: " in capsys.readouterr().err
+    content = bytearray((published / "checkpoints/tiny.ckpt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (published / "checkpoints/tiny.ckpt").write_bytes(content)
+    path.write_text(json.dumps(index))
+    members.read_demonstrations.cache_clear()
+    assert main(["verify", "tiny"]) == 1
+    assert "not the file that was published" in capsys.readouterr().err
+
+
+def test_classifiers_commands_say_that_it_is_none(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "tiny"]) == 2
+    assert "is no classifier" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="no classifier"):
+        zoo.create_model("tiny")

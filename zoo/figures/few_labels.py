@@ -1,0 +1,240 @@
+"""What pre-training without labels is worth when there are few: a deep belief net against the same net without it.
+
+The whole study: layers pre-trained on all 55,000 images, once for each seed; for each number of labels both nets
+tuned alike on the validation set, with seed 0; then as many seeds as said below, each with labels of its own choice,
+tested once. Every result is kept in a CSV as soon as it is there, and not made again.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Trainer, seed_everything
+from tqdm import tqdm
+
+from zoo.callbacks.progress import EpochLines
+from zoo.callbacks.record import recorded_run
+from zoo.checkpoint import read_checkpoint, write_weights
+from zoo.console import tell
+from zoo.data import MNISTDataModule
+from zoo.errors import UsageError
+from zoo.evaluation import Evaluation, evaluate
+from zoo.figures.writing import COLOURS, write
+from zoo.files import as_typed, atomic_path
+from zoo.intervals import T_975
+from zoo.models import DBN
+from zoo.pretrained import create_model
+
+KINDS = ("dbn", "control")
+SEEDS = {100: 10, 1_000: 10, 10_000: 3}
+"""Labels to the number of seeds."""
+
+EPOCHS = {100: 300, 1_000: 100, 10_000: 30}
+"""Labels to the epochs of fine-tuning, batches of 100: 300, 1,000 and 3,000 steps."""
+
+LEARNING_RATES = (0.0003, 0.001, 0.003)
+DROPOUTS = (0.0, 0.5)
+"""Of hidden units; where there is any, 0.2 of the pixels too."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A setting that was tried on the validation set, with seed 0."""
+
+    labels: int
+    kind: str
+    lr: float
+    dropout: float
+    validation_errors: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """A net that was tested."""
+
+    labels: int
+    kind: str
+    seed: int
+    lr: float
+    dropout: float
+    test_errors: int
+
+
+def draw(folder: Path, runs: Sequence[Path]) -> None:
+    """Run what is missing of the study, print its table and draw its curve.
+
+    Args:
+        folder: Where the files go: ``few_labels`` and, with all that was tried and pre-trained, a folder of that name.
+        runs: Checkpoints of finished runs of ``dbn`` and ``demos/dbn_control`` with all labels, to be added.
+
+    Raises:
+        UsageError: A run is no such run, or a file cannot be read or written.
+    """
+    kept = folder / "few_labels"
+    tried: list[Tried] = _read(kept / "tried.csv", Tried)
+    results: list[Result] = _read(kept / "results.csv", Result)
+    settings = itertools.product(SEEDS, KINDS, LEARNING_RATES, DROPOUTS)
+    known = {(one.labels, one.kind, one.lr, one.dropout) for one in tried}
+    for labels, kind, lr, dropout in _bar([each for each in settings if each not in known], "Tuning"):
+        _, validation = _train(kept, kind, labels, 0, lr, dropout)
+        tried.append(Tried(labels, kind, lr, dropout, validation().errors))
+        _write(kept / "tried.csv", tried)
+    done = {(one.labels, one.kind, one.seed) for one in results}
+    wanted = [(n, kind, seed) for n, seeds in SEEDS.items() for kind in KINDS for seed in range(seeds)]
+    for labels, kind, seed in _bar([each for each in wanted if each not in done], "Testing"):
+        best = min((one for one in tried if (one.labels, one.kind) == (labels, kind)), key=_errors)
+        test, _ = _train(kept, kind, labels, seed, best.lr, best.dropout)
+        results.append(Result(labels, kind, seed, best.lr, best.dropout, test().errors))
+        _write(kept / "results.csv", results)
+    results += [_finished(path) for path in runs]
+    print(table(results))
+    _draw(results, folder)
+
+
+def table(results: Sequence[Result]) -> str:
+    """Return mean ± standard deviation of the test error in per cent, and the gain, as Markdown."""
+    lines = [
+        "| labels | n | pre-trained | not pre-trained | gain in points |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for labels in sorted({one.labels for one in results}):
+        rates = {kind: _rates(results, labels, kind) for kind in KINDS}
+        if not all(rates.values()):
+            continue
+        cells = [f"{statistics.fmean(found):.2f} ± {_sd(found):.2f} %" for found in rates.values()]
+        gain = statistics.fmean(rates["control"]) - statistics.fmean(rates["dbn"])
+        counts = " and ".join(str(count) for count in sorted({len(found) for found in rates.values()}))
+        lines.append(f"| {labels:,} | {counts} | {cells[0]} | {cells[1]} | {gain:+.2f} |")
+    return "\n".join(lines)
+
+
+def _train(
+    folder: Path, kind: str, labels: int, seed: int, lr: float, dropout: float
+) -> tuple[Callable[[], Evaluation], Callable[[], Evaluation]]:
+    """Fine-tune a net and return what measures it on the test and on the validation images."""
+    seed_everything(seed, verbose=False)
+    data = MNISTDataModule(num_train=labels, seed=seed, subset_seed=seed)
+    data.prepare_data()
+    data.setup()
+    arguments: dict[str, Any] = {"lr": lr, "dropout": dropout, "input_dropout": 0.2 if dropout else 0.0}
+    whole = create_model("dbn").hparams
+    model = DBN(**{**whole, **arguments, "pretrain_epochs": 0, "weight_init": "xavier_uniform"})
+    if kind == "dbn":
+        pretrained = _pretrained(folder / f"pretrained-{seed}.ckpt", seed)
+        for layer, source in zip(model.rbms, pretrained.rbms, strict=True):
+            layer.load_state_dict(source.state_dict())
+    _fit(model, data, EPOCHS[labels])
+    return lambda: evaluate(model, data.test_dataloader()), lambda: evaluate(model, data.val_dataloader())  # type: ignore[arg-type]
+
+
+def _pretrained(path: Path, seed: int) -> DBN:
+    """Return the net of the config ``dbn``, pre-trained on all images; from a file if that was done before."""
+    if path.is_file():
+        return DBN.load_from_checkpoint(path)
+    tell(f"Pre-training with seed {seed}:")
+    random_state = torch.get_rng_state()
+    seed_everything(seed, verbose=False)
+    model = create_model("dbn")
+    assert isinstance(model, DBN)
+    data = MNISTDataModule(seed=seed)
+    data.prepare_data()
+    data.setup("fit")
+    _fit(model, data, model.unlabelled_epochs(), EpochLines())
+    write_weights(model, dict(model.hparams), path)
+    torch.set_rng_state(random_state)
+    return model
+
+
+def _fit(model: DBN, data: MNISTDataModule, epochs: int, *callbacks: EpochLines) -> None:
+    trainer = Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        callbacks=list(callbacks),
+        limit_val_batches=None if callbacks else 0,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=bool(callbacks),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(model, datamodule=data)
+
+
+def _finished(path: Path) -> Result:
+    """A run of ``zoo fit`` with all labels, tested."""
+    checkpoint = read_checkpoint(path)
+    record = recorded_run(checkpoint.content)
+    if record is None or record["config"]["data"]["init_args"].get("num_train") is not None:
+        raise UsageError(f"{path} is no run of `zoo fit` with all labels: name one of dbn or demos/dbn_control.")
+    model = DBN.load_from_checkpoint(path)
+    data = MNISTDataModule()
+    data.prepare_data()
+    data.setup("test")
+    errors = evaluate(model, data.test_dataloader()).errors
+    h = model.hparams
+    kind = "dbn" if h["pretrain_epochs"] else "control"
+    return Result(55_000, kind, record["config"]["seed_everything"], h["lr"], h["dropout"], errors)
+
+
+def _draw(results: Sequence[Result], folder: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.5, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for kind, name, colour in zip(KINDS, ("pre-trained (DBN)", "not pre-trained"), COLOURS, strict=False):
+        labels = sorted({one.labels for one in results if one.kind == kind})
+        rates = [_rates(results, count, kind) for count in labels]
+        means = [statistics.fmean(found) for found in rates]
+        half = [T_975[len(found) - 2] * _sd(found) / len(found) ** 0.5 if len(found) > 1 else 0 for found in rates]
+        axes.errorbar(labels, means, yerr=half, label=name, color=colour, marker="o", capsize=3)
+    axes.set(xscale="log", yscale="log", xlabel="labels used in fine-tuning", ylabel="test error in %")
+    axes.set_title("784-500-500-2000-10: mean over seeds, 95 % interval of the mean", fontsize=10)
+    axes.grid(which="both", color="0.9")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.legend(frameon=False)
+    write(figure, [field.name for field in fields(Result)], map(astuple, results), folder, "few_labels")
+
+
+def _rates(results: Sequence[Result], labels: int, kind: str) -> list[float]:
+    return [one.test_errors / 100 for one in results if (one.labels, one.kind) == (labels, kind)]
+
+
+def _sd(values: Sequence[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def _errors(tried: Tried) -> int:
+    return tried.validation_errors
+
+
+def _bar(steps: list[Any], description: str) -> Any:
+    return tqdm(steps, desc=description, leave=False, disable=not sys.stderr.isatty())
+
+
+def _read(path: Path, form: type) -> list[Any]:
+    if not path.is_file():
+        return []
+    kinds = {"int": int, "float": float, "str": str}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [
+                form(**{field.name: kinds[str(field.type)](row[field.name]) for field in fields(form)})
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, KeyError, ValueError) as error:
+        raise UsageError(f"{as_typed(path)} is damaged ({error}): remove it to begin anew.") from error
+
+
+def _write(path: Path, rows: Sequence[Any]) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(rows[0])])
+        writer.writeheader()
+        writer.writerows(map(asdict, rows))
