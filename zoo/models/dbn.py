@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import warnings
@@ -10,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from pytorch_lightning.strategies import ParallelStrategy
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -215,12 +213,12 @@ class DBN(Classifier):
             stage = self.stage(self.current_epoch)
             rbm, divergence = self.rbms[stage], self._divergence(stage)
             loss = divergence.loss(rbm, self.input_of(stage, images), self.mean_over_processes)
-            self._backward(loss, self._optimizers()[0])
+            self.backward_by_hand(loss, self._optimizers()[0])
             divergence.finish_gradients(rbm)
             self._step(self._optimizers()[0])
         else:
             loss = super().training_step(batch, batch_idx)
-            self._backward(loss, self._optimizers()[-1])
+            self.backward_by_hand(loss, self._optimizers()[-1])
             self._step(self._optimizers()[-1])
         return loss
 
@@ -290,21 +288,6 @@ class DBN(Classifier):
         divergence = self.divergences[layer]
         assert isinstance(divergence, ContrastiveDivergence)
         return divergence
-
-    def _backward(self, loss: Tensor, optimizer: Optimizer) -> None:
-        """Give the parameters that the loss depends on the mean of their gradients over all processes.
-
-        By hand, because DistributedDataParallel expects a gradient of every parameter in every step, and switching
-        parameters off and on between the stages lets the processes drift apart without a word.
-        """
-        strategy = self.trainer.strategy
-        block = strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else contextlib.nullcontext()
-        with block:
-            self.manual_backward(loss)
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    parameter.grad.copy_(self.mean_over_processes(parameter.grad))
 
     def _step(self, optimizer: Optimizer) -> None:
         optimizer.step()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Self
 
 from pytorch_lightning import LightningModule
+from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
+from torch.optim import Optimizer
 
 from zoo.checkpoint import CLASS_PATH, load_into, read_checkpoint
 from zoo.class_paths import class_path_of
@@ -47,6 +50,22 @@ class ZooModule(LightningModule, ABC):
     def trained_parameters(self) -> int:
         """How many parameters the training changes."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    def backward_by_hand(self, loss: Tensor, optimizer: Optimizer) -> None:
+        """Give the parameters that a loss depends on the mean of their gradients over all processes.
+
+        For modules with ``automatic_optimization`` off whose steps train some parameters only:
+        DistributedDataParallel expects a gradient of every parameter in every step, and switching parameters off and
+        on lets the processes drift apart without a word.
+        """
+        strategy = self.trainer.strategy
+        block = strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else contextlib.nullcontext()
+        with block:
+            self.manual_backward(loss)
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.grad.copy_(self.mean_over_processes(parameter.grad))
 
     def process_state(self) -> dict[str, Tensor]:
         """What this process alone has and a training needs to go on exactly."""
