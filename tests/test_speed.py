@@ -15,6 +15,7 @@ from zoo import MNISTDataModule
 from zoo.callbacks.guard import Guard
 from zoo.callbacks.record import RunRecord
 from zoo.callbacks.resume import ExactResume
+from zoo.models import RBM, BaggedEnsemble, ZooModule
 
 ROUNDS = 5
 
@@ -46,7 +47,7 @@ def epoch_by_hand(data: MNISTDataModule) -> float:
     return time.perf_counter() - started
 
 
-def epoch_by_lightning(data: MNISTDataModule) -> float:
+def epoch_by_lightning(data: MNISTDataModule, model: ZooModule | None = None) -> float:
     clock = EpochClock()
     trainer = Trainer(
         max_epochs=1,
@@ -59,7 +60,7 @@ def epoch_by_lightning(data: MNISTDataModule) -> float:
         num_sanity_val_steps=0,
         limit_val_batches=0,
     )
-    trainer.fit(zoo.create_model("deep_relu_xavier"), datamodule=data)
+    trainer.fit(model or zoo.create_model("deep_relu_xavier"), datamodule=data)
     return clock.seconds[0]
 
 
@@ -82,3 +83,57 @@ def test_an_epoch_through_lightning_costs_at_most_1_6_times_one_by_hand(capsys: 
             f"an epoch, ratio {ratio:.2f} (medians of {ROUNDS})"
         )
     assert ratio <= 1.6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bootstrap", [False, True])
+@pytest.mark.filterwarnings("ignore:Total length of `CombinedLoader`")
+def test_ten_networks_at_once_cost_no_more_than_one_after_the_other(
+    bootstrap: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """784-256-256-10, ten of them, batches of 100 of 11,000 images, both through Lightning."""
+    torch.set_num_threads(2)
+    data = MNISTDataModule(num_train=11_000, with_indices=True)
+    data.prepare_data()
+    data.setup("fit")
+    arguments = {"hidden_sizes": [256, 256], "weight_init": "xavier_uniform"}
+    one_by_one, at_once = [], []
+    for _ in range(ROUNDS):
+        one_by_one.append(sum(epoch_by_lightning(data) for _ in range(10)))
+        at_once.append(epoch_by_lightning(data, BaggedEnsemble("MLP", arguments, 10, bootstrap)))
+    ratio = statistics.median(at_once) / statistics.median(one_by_one)
+    with capsys.disabled():
+        print(
+            f"\none by one {statistics.median(one_by_one):.2f} s, at once {statistics.median(at_once):.2f} s, "
+            f"ratio {ratio:.2f} (medians of {ROUNDS}, bootstrap {bootstrap})"
+        )
+    assert ratio <= 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Total length of `CombinedLoader`")
+def test_an_epoch_of_the_rbm_is_faster_than_scikit_learn_s(capsys: pytest.CaptureFixture[str]) -> None:
+    """784-500, one step of Gibbs sampling in each update, batches of 100, on the 55,000 training images.
+
+    scikit-learn's chains are persistent, and so are the zoo's here: the same matrix products.
+    """
+    neural_network = pytest.importorskip("sklearn.neural_network", reason="needs scikit-learn, which is in .[dev]")
+    torch.set_num_threads(2)
+    data = MNISTDataModule()
+    data.prepare_data()
+    data.setup("fit")
+    pixels = data.train_dataloader().dataset.images.flatten(1).float().div(255).numpy()  # type: ignore[attr-defined]
+    ours, theirs = [], []
+    for _ in range(ROUNDS):
+        other = neural_network.BernoulliRBM(n_components=500, learning_rate=0.05, batch_size=100, n_iter=1)
+        started = time.perf_counter()
+        other.fit(pixels)
+        theirs.append(time.perf_counter() - started)
+        ours.append(epoch_by_lightning(data, RBM(num_hidden=500, persistent=True, sample_pixels=False)))
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    with capsys.disabled():
+        print(
+            f"\nscikit-learn {statistics.median(theirs):.2f} s, zoo {statistics.median(ours):.2f} s an epoch, "
+            f"ratio {ratio:.2f} (medians of {ROUNDS})"
+        )
+    assert ratio < 1.0

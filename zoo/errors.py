@@ -31,6 +31,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     import difflib
 
     names = sorted(known)
-    close = difflib.get_close_matches(str(name).lower(), names, n=3, cutoff=0.5)
+    by_lower = {each.lower(): each for each in names}
+    close = [by_lower[each] for each in difflib.get_close_matches(str(name).lower(), by_lower, n=3, cutoff=0.5)]
     hint = f"did you mean {' or '.join(close)}?" if close else f"the names are: {', '.join(names)}."
     return UsageError(f"Unknown {kind} {name!r}: {hint}")

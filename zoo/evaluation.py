@@ -14,9 +14,9 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from zoo.data import MNISTDataModule
 from zoo.data.batches import Batch
+from zoo.metrics import CALIBRATION_BINS
 from zoo.models import Classifier
 
-CALIBRATION_BINS = 15
 GOLDEN_ROWS = (3, 2, 1, 18, 4, 8, 11, 0, 61, 7)
 """The first test image of each digit 0 to 9, by its row in the archive."""
 

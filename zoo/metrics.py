@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+CALIBRATION_BINS = 15
+"""Of the expected calibration error (`zoo.evaluation.Evaluation`)."""
+
 
 class ClassificationTotals(Metric):
     """Sum of losses, errors and examples over batches and devices, in one pass that costs little.

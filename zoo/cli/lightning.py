@@ -90,7 +90,10 @@ class ZooCLI(LightningCLI):
         set_default_length(trainer)
         set_devices(trainer)
         check_trainer(str(self.subcommand), trainer)
-        described = import_class(self._get(self.config, "model").class_path)
+        model = self._get(self.config, "model")
+        described = import_class(model.class_path)
+        if "." in str(part := model.get("init_args", {}).get("member")):
+            _import_part(str(part))
         if self.subcommand == "predict" and not issubclass(described, Classifier):
             raise UsageError(f"An {described.__name__} tells no classes apart, so it predicts none: see `zoo test`.")
 
@@ -269,6 +272,14 @@ class ZooCLI(LightningCLI):
             raise UsageError("val_size is 0, so there are no validation images: take another, or `zoo test`.")
         if self.trainer.is_global_zero:
             print(f"Validation: {summary}")
+
+
+def _import_part(class_path: str) -> None:
+    """Import the class of an ensemble's members, which the ensemble itself, made from a checkpoint too, never does."""
+    try:
+        import_class(class_path)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"There is no class {class_path} ({error}): check model.member.") from error
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -38,7 +38,7 @@ class ImageBatches(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         return tuple(part[0] for part in self.__getitems__([index]))
 
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
+    def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
         """Return ``(images, labels)`` or ``(images, labels, rows)`` for the given positions.
 
         ``images`` is float32 ``(B, 1, 28, 28)`` in [0, 1].

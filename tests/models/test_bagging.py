@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import zoo
+from tests.helpers import run_zoo, weights
+from zoo import MNISTDataModule
+from zoo.cli import main
+from zoo.data.bootstrap import bootstrap_positions, multiplicities
+from zoo.ensemble_metrics import EnsembleTotals, elected, votes_of
+from zoo.errors import UsageError
+from zoo.models import MLP, BaggedEnsemble, Classifier
+
+MEMBER = {"hidden_sizes": [12], "weight_init": "xavier_uniform"}
+SHORT = ["--trainer.accelerator", "cpu", "--data.num_train", "1000", "--trainer.max_epochs", "2"]
+FIT = [
+    "fit",
+    "--config",
+    "bagging",
+    "--model.num_members",
+    "3",
+    "--model.member_args",
+    '{"hidden_sizes": [12]}',
+    *SHORT,
+]
+
+
+def alone(member: Classifier, batches: list[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """Train an ordinary network by hand on these batches."""
+    member.train()
+    optimizer = member.make_optimizer()
+    for images, labels in batches:
+        optimizer.zero_grad()
+        F.cross_entropy(member(images), labels).backward()
+        optimizer.step()
+    return member.state_dict()
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("bootstrap", [False, True])
+def test_an_ensemble_trains_as_its_members_would_alone(batch_norm: bool, bootstrap: bool) -> None:
+    """Fifty steps: the same initial values, the same order, each member on the images that it drew."""
+    ensemble = BaggedEnsemble("MLP", {**MEMBER, "batch_norm": batch_norm}, 3, bootstrap, bootstrap_seed=4).double()
+    data = MNISTDataModule(num_train=5000, batch_size=100, with_indices=True)
+    data.setup("fit")
+    dataset: Any = data.train_dataloader().dataset
+    members = [member.double() for member in ensemble.members()]
+
+    class Of:
+        train_dataloader = data.train_dataloader()
+
+    ensemble._trainer = Of()  # type: ignore[assignment]
+    if bootstrap:
+        ensemble._draw(dataset)
+    optimizer = ensemble.make_optimizer()
+    batches: list[list[tuple[Tensor, Tensor]]] = [[], [], []]
+    for step in torch.randperm(5000).split(100):
+        images, labels, rows = dataset.__getitems__(step)
+        optimizer.zero_grad()
+        # The images in double precision, because Adam makes whole steps of rounding where a gradient is nearly 0.
+        own = ensemble._own_batches(rows) if bootstrap else (images, labels)
+        ensemble.training_step_on(own[0].double(), own[1]).backward()
+        optimizer.step()
+        for number in range(3):
+            drawn = bootstrap_positions(5000, number, 4)[step] if bootstrap else step
+            images, labels, _ = dataset.__getitems__(drawn)
+            batches[number].append((images.double(), labels))
+    trained = ensemble.members()
+    for number, member in enumerate(members):
+        expected = alone(member, batches[number])
+        for name, value in trained[number].state_dict().items():
+            if not name.endswith("num_batches_tracked"):
+                torch.testing.assert_close(value, expected[name], rtol=1e-9, atol=1e-9)
+
+
+def test_bootstraps_are_n_of_n_with_replacement_and_each_member_s_own() -> None:
+    first, second = (bootstrap_positions(55_000, member, seed=0) for member in (0, 1))
+    counts = multiplicities(first, 55_000)
+    assert int(counts.sum()) == 55_000
+    assert abs(float((counts > 0).double().mean()) - 0.632) < 0.005
+    assert int(counts.max()) > 3
+    assert not torch.equal(first, second)
+    assert torch.equal(first, bootstrap_positions(55_000, 0, seed=0))
+    assert not torch.equal(first, bootstrap_positions(55_000, 0, seed=1))
+
+
+def test_members_are_the_networks_that_answer_together() -> None:
+    ensemble = BaggedEnsemble("zoo.models.MLP", {**MEMBER, "batch_norm": True}, 3).eval()
+    images = torch.rand(6, 1, 28, 28)
+    members = ensemble.members()
+    assert [type(member) for member in members] == [MLP] * 3
+    assert not any(member.training for member in members)
+    probabilities = torch.stack([member(images).softmax(dim=1) for member in members])
+    torch.testing.assert_close(ensemble(images).softmax(dim=1), probabilities.mean(dim=0))
+    torch.testing.assert_close(ensemble.member_logits(images).softmax(dim=2), probabilities)
+
+
+def test_dropout_and_initial_values_differ_from_member_to_member() -> None:
+    ensemble = BaggedEnsemble("MLP", {**MEMBER, "hidden_sizes": [50], "dropout": 0.5}, 2)
+    with torch.no_grad():
+        for value in ensemble.stacked_parameters.values():
+            value[1] = value[0]
+    images = torch.rand(4, 1, 28, 28)
+    one, two = ensemble.eval().member_logits(images)
+    assert torch.equal(one, two)
+    one, two = ensemble.train().member_logits(images)
+    assert not torch.allclose(one, two)
+    one, two = BaggedEnsemble("MLP", MEMBER, 2).eval().member_logits(images)
+    assert not torch.allclose(one, two)
+
+
+def test_votes_mean_probability_and_disagreement() -> None:
+    probabilities = torch.tensor(
+        [
+            [[0.6, 0.4, 0.0], [0.1, 0.9, 0.0]],
+            [[0.6, 0.4, 0.0], [0.8, 0.2, 0.0]],
+            [[0.0, 1.0, 0.0], [0.3, 0.3, 0.4]],
+        ]
+    )
+    votes = votes_of(probabilities.argmax(dim=2), 3)
+    assert votes.tolist() == [[2, 1, 0], [1, 1, 1]]
+    # The first by its two votes, against the mean probability; the second, a draw, by the mean probability.
+    assert elected(votes, probabilities).tolist() == [0, 1]
+    totals = EnsembleTotals(3)
+    totals.update(probabilities, torch.tensor([0, 1]))
+    figures = totals.compute()
+    assert figures["member_acc"].tolist() == pytest.approx([1.0, 0.5, 0.0])
+    assert float(figures["vote_acc"]) == 1
+    assert float(figures["disagreement"]) == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_out_of_the_bag_no_member_judges_what_it_has_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    """Against a loop over the members and their bootstraps."""
+    assert main(FIT) == 0
+    output = capsys.readouterr().out
+    ensemble = BaggedEnsemble.load_from_checkpoint("logs/bagging/version_0/checkpoints/last.ckpt").eval()
+    data = MNISTDataModule(num_train=1000)
+    data.setup("fit")
+    dataset: Any = data.train_dataloader().dataset
+    images, labels = dataset.__getitems__(torch.arange(1000))
+    judged = right = 0
+    answers = [member(images).softmax(dim=1).detach() for member in ensemble.members()]
+    seen = [set(bootstrap_positions(1000, number, 0).tolist()) for number in range(3)]
+    for position in range(1000):
+        judges = [answer[position] for answer, own in zip(answers, seen, strict=True) if position not in own]
+        judged += bool(judges)
+        right += bool(judges) and int(sum(judges).argmax()) == int(labels[position])
+    assert f"out of the bag {right / judged:.4f}" in output
+    assert 0.6 < judged / 1000 < 0.85  # 1 − 0.632³ = 0.75
+    assert main(["test", "--config", "logs/bagging/version_0/config.yaml", "--ckpt_path", last(0)]) == 0
+    assert f"out of the bag {right / judged:.4f}" in capsys.readouterr().out
+
+
+def last(version: int) -> str:
+    return f"logs/bagging/version_{version}/checkpoints/last.ckpt"
+
+
+@pytest.mark.parametrize("batch_norm", ["false", "true"])
+def test_an_interrupted_training_goes_on_exactly_with_the_same_bootstraps(batch_norm: str) -> None:
+    args = f'{{"hidden_sizes": [12], "dropout": 0.2, "batch_norm": {batch_norm}}}'
+    fit = [*FIT, "--model.member_args", args, "--trainer.limit_test_batches", "0"]
+    assert main(fit) == 0
+    at = f'{{"class_path": "tests.helpers.SignalAt", "init_args": {{"step": 14, "signal": {int(signal.SIGTERM)}}}}}'
+    assert main([*fit, "--trainer.callbacks", at]) == 143
+    torch.manual_seed(12345)
+    assert main([*fit, "--ckpt_path", "last"]) == 0
+    assert weights(last(2)) == weights(last(0))
+
+
+def test_two_processes_train_the_ensemble_that_one_does() -> None:
+    same = ["--trainer.precision", "64-true", "--trainer.limit_test_batches", "0"]
+    run_zoo(*FIT, *same, "--trainer.devices", "2", "--trainer.strategy", "ddp")
+    assert main([*FIT, *same]) == 0
+    two, one = (torch.load(last(version), weights_only=True)["state_dict"] for version in (0, 1))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-7, atol=1e-7)
+
+
+def test_weights_count_in_the_penalty_and_biases_do_not() -> None:
+    ensemble = BaggedEnsemble("MLP", MEMBER, 2, l2=0.5)
+    expected = sum(0.5 * p.square().sum() for m in ensemble.members() for p in m.parameters() if p.dim() > 1)
+    torch.testing.assert_close(ensemble.l2_penalty().detach(), torch.as_tensor(expected).detach())
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--data.with_indices", "false"], "set data.with_indices true"),
+        (["--model.num_members", "0"], "num_members is 0"),
+        (["--model.bootstrap_seed", "-1"], "bootstrap_seed is -1"),
+        (["--model.member", "MPL"], "did you mean MLP"),
+        (["--model.member", "torch.nn.Linear"], "Unknown member class"),
+        (["--model.member", "nowhere.Net"], "nowhere"),
+        (["--model.member_args", '{"strange": 1}'], "strange"),
+        (["--model.member_args", '{"hidden_sizes": [0]}'], "hidden_sizes is [0]"),
+    ],
+)
+def test_a_mistake_is_one_sentence(words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*FIT, *words]) == 2
+    error = capsys.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+    assert not list(Path().rglob("*.ckpt"))
+
+
+def test_a_checkpoint_does_not_choose_what_is_imported(tmp_path: Path) -> None:
+    Path("evil_network.py").write_text("raise SystemExit('imported')")
+    model = BaggedEnsemble("MLP", MEMBER, 2)
+    from zoo.checkpoint import write_weights
+
+    write_weights(model, {**dict(model.hparams), "member": "evil_network.Net"}, Path("evil.ckpt"))
+    with pytest.raises(UsageError, match="Unknown member class"):
+        BaggedEnsemble.load_from_checkpoint("evil.ckpt")
+
+
+def test_a_member_of_one_s_own(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(
+        "from torch import nn\nfrom zoo.models import Classifier\n"
+        "class Mine(Classifier):\n"
+        "    def __init__(self, units: int = 3, **training):\n"
+        "        super().__init__(**training)\n"
+        "        self.net = nn.Sequential(nn.Flatten(), nn.Linear(784, units), nn.Tanh(), nn.Linear(units, 10))\n"
+        "    def forward(self, images):\n"
+        "        return self.net(images)\n"
+    )
+    assert main([*FIT, "--model.member", "mine.Mine", "--model.member_args", '{"units": 4}']) == 0
+    assert "its 3 members" in capsys.readouterr().out
+    assert zoo.__version__
