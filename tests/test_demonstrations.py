@@ -94,3 +94,11 @@ def test_classifiers_commands_say_that_it_is_none(published: Path, capsys: pytes
     assert "is no classifier" in capsys.readouterr().err
     with pytest.raises(ValueError, match="no classifier"):
         zoo.create_model("tiny")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (members.root() / "configs/demos").glob("*.yaml")))
+def test_every_demonstration_runs_from_its_config(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    fit = ["fit", "--config", f"demos/{name}", "--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu"]
+    assert main(fit) == 0
+    assert capsys.readouterr().out.startswith(f"{name}: ")
+    assert (members.root() / f"configs/demos/{name}.yaml").read_text(encoding="utf-8").startswith("# ")

@@ -56,8 +56,9 @@ class EpochLines(TQDMProgressBar):
         self._print_line(trainer)
         self._started = time.perf_counter()
         super().on_train_epoch_start(trainer, *_)
-        if stage := _stage(trainer, trainer.current_epoch):
-            self.train_progress_bar.set_description(f"{self.train_progress_bar.desc.rstrip(': ')}, {stage}")
+        # As the lines count them, from 1; Lightning's bar alone counts from 0.
+        names = [_epoch_name(trainer, trainer.current_epoch + 1), _stage(trainer, trainer.current_epoch)]
+        self.train_progress_bar.set_description(", ".join(filter(None, names)))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""
@@ -75,8 +76,7 @@ class EpochLines(TQDMProgressBar):
         epoch, seconds = self._finished_epoch
         self._finished_epoch = None
         figures = trainer.callback_metrics
-        of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
-        parts = [f"Epoch {epoch:>{len(of) - 1 if of else 3}}{of}"]
+        parts = [_epoch_name(trainer, epoch)]
         module = trainer.lightning_module
         if stage := _stage(trainer, epoch - 1):
             parts.append(stage)
@@ -85,6 +85,12 @@ class EpochLines(TQDMProgressBar):
             if name in figures:
                 parts.append(f"{label} {figures[name]:.4f}")
         Tqdm.write("   ".join([*parts, f"{seconds:.1f} s"]), file=sys.stdout)
+
+
+def _epoch_name(trainer: Trainer, epoch: int) -> str:
+    """An epoch's number, from 1, and of how many."""
+    of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+    return f"Epoch {epoch:>{len(of) - 1 if of else 3}}{of}"
 
 
 def _stage(trainer: Trainer, epoch: int) -> str:
