@@ -44,9 +44,9 @@ class EnsembleTotals(Metric):
         """
         pairs = max(1, self.num_members * (self.num_members - 1))
         return {
-            "member_acc": 1 - self.member_errors.double() / self.examples,
-            "vote_acc": 1 - self.vote_errors.double() / self.examples,
-            "disagreement": self.disagreements.double() / (pairs * self.examples),
+            "member_acc": 1 - self.member_errors / self.examples,
+            "vote_acc": 1 - self.vote_errors / self.examples,
+            "disagreement": self.disagreements / (pairs * self.examples),
         }
 
 

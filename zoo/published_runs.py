@@ -112,11 +112,16 @@ def _read(info: ModelInfo, path: str | Path) -> FinishedRun:
     seed = record["config"]["seed_everything"]
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise UsageError(f"{path} was trained with seed_everything {seed}, but a published run has a seed by number.")
-    _check_recipe(info, checkpoint, record)
+    check_recipe(info, checkpoint, record)
     return FinishedRun(seed, build(info, checkpoint), record)
 
 
-def _check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]) -> None:
+def check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]) -> None:
+    """Refuse a run of another recipe than the config's, or one that is not finished.
+
+    Raises:
+        UsageError: The sentence says what differs.
+    """
     trained, described = record["config"], yaml.safe_load(info.config.read_text(encoding="utf-8"))
     data = described.get("data", {"class_path": "zoo.data.MNISTDataModule"})
     whole = {

@@ -11,6 +11,7 @@ from typing import Any
 
 from zoo.checkpoint import read_checkpoint, write_weights
 from zoo.data import MNISTDataModule
+from zoo.errors import UsageError
 from zoo.evaluation import Evaluation, evaluate, golden_logits, images_per_second
 from zoo.files import atomic_path
 from zoo.intervals import reproduction_interval, wilson_interval
@@ -27,7 +28,7 @@ from zoo.members import (
     read_index,
 )
 from zoo.models import RBM, Classifier
-from zoo.pretrained import build
+from zoo.pretrained import build, member_class
 from zoo.published_runs import FinishedRun, described_data, finished_runs, published, write_index
 from zoo.verification import (
     check_figures,
@@ -63,7 +64,9 @@ def publish(name: str, paths: Sequence[str | Path]) -> Entry | LikelihoodEntry:
     Raises:
         UsageError: A checkpoint is not of a finished run of this config, or seeds are missing.
     """
-    info = demonstration_info(name) if name not in list_models() else model_info(name)
+    info = model_info(name) if name in list_models() else demonstration_info(name)
+    if name not in list_models() and not issubclass(member_class(info), RBM):
+        raise UsageError(f"{name} is a demonstration that does not ship: members do, and RBMs.")
     data = MNISTDataModule(val_size=described_data(info).val_size)
     data.prepare_data()
     data.setup()
@@ -132,7 +135,10 @@ def _likelihood_entry(
     measured: list[Any] = []
     for run in runs:
         assert isinstance(run.model, RBM)
-        figures = {name: round(value, 4) for name, value in measured_likelihood(run.model, data).figures().items()}
+        found = measured_likelihood(run.model, data)
+        if found.doubt:
+            raise UsageError(f"The likelihood of seed {run.seed} cannot be trusted: {found.doubt}.")
+        figures = {name: round(value, 4) for name, value in found.figures().items()}
         measured.append({"seed": run.seed, **figures, "seconds": round(run.record["seconds"], 1)})
     model = runs[0].model
     assert isinstance(model, RBM)

@@ -38,7 +38,7 @@ def with_schedule(
         return {"optimizer": optimizer}
     moves = length()
     if moves == float("inf"):
-        raise UsageError("lr_schedule cosine needs to know the end: set trainer.max_epochs or max_steps.")
+        raise UsageError("lr_schedule cosine needs to know the end: set trainer.max_epochs.")
     cosine = CosineAnnealingLR(optimizer, T_max=max(1, int(moves)))
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": interval}}
 

@@ -83,7 +83,7 @@ def check_figures(info: ModelInfo, entry: Entry, model: Classifier, data: MNISTD
 
 
 def check_likelihood(info: ModelInfo, entry: LikelihoodEntry, model: RBM, data: MNISTDataModule) -> Likelihood:
-    """Compare everything that an RBM's entry says with the network itself, and return what was published of it.
+    """Compare an RBM's entry with the network itself, given the published log Z, and return what was published.
 
     Raises:
         UsageError: Something differs.

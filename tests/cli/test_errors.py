@@ -43,7 +43,7 @@ def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ([*FIT, "--model.weight_init", "xavier"], "did you mean xavier_normal or xavier_uniform"),
         ([*FIT, "--model.hidden_sizes", "[-3]"], "hidden_sizes is [-3]"),
         ([*FIT, "--model.hidden_sizes", "abc"], "hidden_sizes: Expected a Sequence. Got abc"),
-        ([*FIT, "--model.lr", "-1"], "lr is -1.0, but a learning rate is a number that is more than 0"),
+        ([*FIT, "--model.lr", "-1"], "lr is -1.0, but it must be a number that is more than 0"),
         ([*FIT, "--model.lr", "fast"], "lr: Expected a float. Got fast"),
         ([*FIT, "--data.batch_size", "0"], "batch_size is 0, but a batch holds at least 1 image"),
         ([*FIT, "--data.val_size", "60000"], "val_size is 60000"),

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import zoo
 from tests.helpers import run_zoo, weights
 from zoo import MNISTDataModule
 from zoo.cli import main
@@ -174,10 +173,13 @@ def test_an_interrupted_training_goes_on_exactly_with_the_same_bootstraps(batch_
     assert weights(last(2)) == weights(last(0))
 
 
-def test_two_processes_train_the_ensemble_that_one_does() -> None:
-    same = ["--trainer.precision", "64-true", "--trainer.limit_test_batches", "0"]
-    run_zoo(*FIT, *same, "--trainer.devices", "2", "--trainer.strategy", "ddp")
+def test_two_processes_train_and_test_the_ensemble_that_one_does(capsys: pytest.CaptureFixture[str]) -> None:
+    same = ["--trainer.precision", "64-true"]
+    both = run_zoo(*FIT, *same, "--trainer.devices", "2", "--trainer.strategy", "ddp")
     assert main([*FIT, *same]) == 0
+    summary = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Test set"))
+    assert "out of the bag" in summary
+    assert summary in both
     two, one = (torch.load(last(version), weights_only=True)["state_dict"] for version in (0, 1))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-7, atol=1e-7)
@@ -210,6 +212,15 @@ def test_a_mistake_is_one_sentence(words: list[str], complaint: str, capsys: pyt
     assert not list(Path().rglob("*.ckpt"))
 
 
+def test_three_processes_test_what_one_does(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where they could not share a training batch."""
+    assert main(FIT) == 0
+    capsys.readouterr()
+    test = ["test", "--config", "logs/bagging/version_0/config.yaml", "--ckpt_path", last(0)]
+    assert main(test) == 0
+    assert capsys.readouterr().out in run_zoo(*test, "--trainer.devices", "3", "--trainer.strategy", "ddp")
+
+
 def test_a_checkpoint_does_not_choose_what_is_imported(tmp_path: Path) -> None:
     Path("evil_network.py").write_text("raise SystemExit('imported')")
     model = BaggedEnsemble("MLP", MEMBER, 2)
@@ -232,4 +243,9 @@ def test_a_member_of_one_s_own(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert main([*FIT, "--model.member", "mine.Mine", "--model.member_args", '{"units": 4}']) == 0
     assert "its 3 members" in capsys.readouterr().out
-    assert zoo.__version__
+
+
+def test_no_class_takes_the_name_of_one_of_the_zoo_s() -> None:
+    type("MLP", (MLP,), {"__module__": "elsewhere"})
+    assert BaggedEnsemble("MLP", MEMBER, 1)._class is MLP
+    assert BaggedEnsemble("zoo.models.MLP", MEMBER, 1)._class is MLP

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from zoo.layers.contrastive_divergence import (
     sparsity_loss,
 )
 from zoo.layers.rbm_likelihood import exact_log_partition
+from zoo.layers.rbm_monitoring import RBMTotals, summarise
 from zoo.likelihood import Likelihood, measure_likelihood
 from zoo.models import RBM
 
@@ -100,6 +102,7 @@ def test_sampled_pixels_depend_on_the_image_alone() -> None:
     assert torch.equal(sampled_pixels(images.flip(0)[:7]), pixels.flip(0)[:7])
     assert not torch.equal(sampled_pixels(images, seed=1), pixels)
     assert abs(float((pixels - images).mean())) < 0.01
+    assert torch.equal(sampled_pixels(images.double()), pixels.double())
     black = torch.zeros(1, 784)
     assert torch.equal(sampled_pixels(black), black)
     assert torch.equal(sampled_pixels(1 - black), 1 - black)
@@ -186,6 +189,52 @@ def test_an_interrupted_training_goes_on_exactly(form: str) -> None:
     assert main([*fit, "--ckpt_path", "last"]) == 0
     last = "logs/rbm/version_{}/checkpoints/last.ckpt"
     assert weights(last.format(2)) == weights(last.format(0))
+
+
+def test_a_checkpoint_of_an_epoch_s_last_step_goes_on_exactly() -> None:
+    fit = [*FIT, "--trainer.limit_test_batches", "0", "--model.initial_epochs", "1"]
+    fit += ["--checkpoint.every_n_train_steps", "10", "--checkpoint.save_top_k", "-1"]
+    fit += ["--checkpoint.save_on_train_epoch_end", "false"]
+    assert main(fit) == 0
+    (path,) = Path("logs/rbm/version_0/checkpoints").glob("*step=10.ckpt")
+    assert main([*fit, "--ckpt_path", str(path)]) == 0
+    assert weights("logs/rbm/version_1/checkpoints/last.ckpt") == weights(LAST)
+
+
+@pytest.mark.usefixtures("quick_annealing")
+@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
+def test_every_precision_trains_and_measures_alike(precision: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In mixed precision too: an RBM's figures are small differences of large sums."""
+    found = []
+    for each in ("32-true", precision):
+        assert main([*FIT, "--trainer.precision", each]) == 0
+        found += re.findall(r"log-likelihood (-[\d.]+) nats", capsys.readouterr().out)
+    assert float(found[0]) == pytest.approx(float(found[1]), abs=0.5)
+
+
+def test_the_pseudo_likelihood_does_not_depend_on_the_batches(capsys: pytest.CaptureFixture[str]) -> None:
+    main([*FIT, "--trainer.limit_test_batches", "0"])
+    capsys.readouterr()
+    outputs = set()
+    for size in ("1000", "77"):
+        assert main(["validate", *TRAINED, "--data.eval_batch_size", size]) == 0
+        outputs.add(capsys.readouterr().out)
+    assert len(outputs) == 1
+
+
+def test_the_gap_is_to_as_many_training_images_whatever_the_processes() -> None:
+    asked = []
+    rbm, totals = BernoulliRBM(784, 3), RBMTotals()
+    totals.update(rbm, torch.rand(7, 784))
+    totals.dist_sync_fn = lambda tensor, group: [tensor, tensor]
+    totals.distributed_available_fn = lambda: True
+
+    def reference(count: int) -> list[torch.Tensor]:
+        asked.append(count)
+        return [torch.rand(count, 784)]
+
+    assert "free_energy_gap" in summarise(totals, rbm, reference)
+    assert asked == [14]
 
 
 def test_two_processes_train_one_machine_with_chains_of_their_own() -> None:

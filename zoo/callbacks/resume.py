@@ -87,7 +87,9 @@ class ExactResume(Callback):
             loader.load_state_dict(position)
         if isinstance(pl_module, ZooModule):
             pl_module.load_process_states([state.get("module", {}) for state in states])
-        if len(states) == trainer.world_size:
+        # Of an epoch whose last step is made, Lightning goes on with the next: what was counted must not be in that.
+        finished = position is not None and position.get("batches") == len(loader)
+        if len(states) == trainer.world_size and not finished:
             for name, metric in _metrics(pl_module):
                 _restore_metric(metric, states[trainer.global_rank]["metrics"].get(name, {}))
 

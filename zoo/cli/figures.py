@@ -26,7 +26,7 @@ def run(verb: str, arguments: list[str]) -> int:
     )
     parser.add_argument("names", nargs="+", metavar="NAME", help="which picture")
     parser.add_argument("--output_dir", type=Path, default=Path("figures"), help="folder for the files")
-    parser.add_argument("--seed", type=int, default=0, help="of all that is random (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="for rbm: of all that is random (default: 0)")
     parser.add_argument("--checkpoint", type=Path, help="for rbm: a checkpoint of `zoo fit`, not the one that ships")
     parser.add_argument(
         "--runs",

@@ -278,7 +278,7 @@ def _import_part(class_path: str) -> None:
     """Import the class of an ensemble's members, which the ensemble itself, made from a checkpoint too, never does."""
     try:
         import_class(class_path)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"There is no class {class_path} ({error}): check model.member.") from error
 
 

@@ -10,10 +10,6 @@ from zoo.class_paths import class_path_of, import_class
 from zoo.errors import UsageError
 from zoo.recipe import first_difference, settings_of_steps
 
-# How a network was trained does not change what it computes, so these may differ between a config and a checkpoint
-# that is only evaluated.
-TRAINING_ARGUMENTS = ("optimizer", "lr", "momentum", "weight_decay", "l2", "lr_schedule")
-
 
 def check_same_network(model: Any, checkpoint: Checkpoint, *, resuming: bool) -> None:
     """Refuse a checkpoint of another class or with other arguments than the config's.
@@ -28,7 +24,8 @@ def check_same_network(model: Any, checkpoint: Checkpoint, *, resuming: bool) ->
     Raises:
         UsageError: They differ.
     """
-    described = class_path_of(import_class(model.class_path))
+    cls = import_class(model.class_path)
+    described = class_path_of(cls)
     if checkpoint.class_path not in (None, described, model.class_path):
         raise UsageError(
             f"{checkpoint.path} holds a {checkpoint.class_path}, but the config describes a {described}: "
@@ -36,7 +33,8 @@ def check_same_network(model: Any, checkpoint: Checkpoint, *, resuming: bool) ->
         )
     if resuming:
         _check_resumable(checkpoint)
-    ignored = () if resuming else TRAINING_ARGUMENTS
+    # How a network was trained does not change what it computes, so that may differ when it is only evaluated.
+    ignored = () if resuming else getattr(cls, "training_arguments", ())
     for name, value in model.get("init_args", {}).items():
         if name in ignored or name not in checkpoint.arguments:
             continue

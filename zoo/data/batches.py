@@ -94,7 +94,7 @@ def mean_of(chunks: Iterable[Tensor]) -> Tensor:
     """Return the mean over the rows of all chunks ``(B, V)``, ``(V,)``, summed in double precision."""
     total, rows = torch.zeros((), dtype=torch.float64), 0
     for chunk in chunks:
-        total = total + chunk.double().sum(dim=0).cpu()
+        total = total + chunk.cpu().double().sum(dim=0)
         rows += len(chunk)
     return (total / rows).float()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -19,10 +20,32 @@ def sampled_pixels(images: Tensor, seed: int = 0) -> Tensor:
         images: ``(B, V)`` in [0, 1].
         seed: Chooses the noise, 0 to 2³² − 1.
     """
-    pixels = images.detach().cpu()
+    # As single precision, in which MNIST's pixels are made: the same image has the same bytes then.
+    pixels = images.detach().float().cpu()
     noise = torch.empty_like(pixels)
-    generator = torch.Generator()
-    for row, image in zip(noise, pixels, strict=True):
-        generator.manual_seed(zlib.crc32(image.contiguous().numpy().tobytes(), seed))
+    for row, generator in zip(noise, _generators(pixels, seed), strict=True):
         torch.rand(row.shape, out=row, generator=generator)
     return (noise < pixels).to(images)
+
+
+def chosen_pixels(images: Tensor, count: int, seed: int = 0) -> Tensor:
+    """Choose pixels of each image, with replacement; the same image always the same ones.
+
+    Args:
+        images: ``(B, V)``.
+        count: How many of each.
+        seed: Chooses others, 0 to 2³² − 1.
+
+    Returns:
+        int64 ``(B, count)``, on the images' device.
+    """
+    pixels = images.detach().float().cpu()
+    drawn = [torch.randint(images.shape[1], (count,), generator=each) for each in _generators(pixels, seed)]
+    return torch.stack(drawn).to(images.device)
+
+
+def _generators(pixels: Tensor, seed: int) -> Iterator[torch.Generator]:
+    """For each image a generator, in turn the same one, seeded with the image's own bytes."""
+    generator = torch.Generator()
+    for image in pixels:
+        yield generator.manual_seed(zlib.crc32(image.contiguous().numpy().tobytes(), seed))

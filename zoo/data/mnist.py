@@ -106,14 +106,18 @@ class MNISTDataModule(LightningDataModule):
             training = torch.arange(self.val_size, len(archive))
             if self.unlabelled_epochs:
                 self._splits["unlabelled"] = archive.select(training).without_labels()
-                if self.trainer:
-                    # Asked once, the Trainer would keep the batches that it has.
-                    self.trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
             if self.num_train is not None:
                 training = training[balanced_subset(archive.labels[training], self.num_train, self.subset_seed)]
             self._splits["train"] = archive.select(training)
+        if self.unlabelled_epochs and self.trainer:
+            # Asked once, the Trainer would keep the batches that it has.
+            self.trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
         if stage in ("test", "predict", None) and "test" not in self._splits:
             self._splits["test"] = self._read(train=False)
+
+    def training_set(self) -> ImageBatches:
+        """Return the images that are trained on, in the archive's order; after ``setup("fit")``."""
+        return self._splits["train"]
 
     def digest(self) -> str:
         """Return a SHA-256 of the images, labels and rows that are trained on: processes compare it."""

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from zoo.callbacks.progress import EpochLines
 from zoo.callbacks.record import recorded_run
 from zoo.checkpoint import read_checkpoint, write_weights
+from zoo.class_paths import class_path_of
 from zoo.console import tell
 from zoo.data import MNISTDataModule
 from zoo.errors import UsageError
@@ -30,8 +31,10 @@ from zoo.evaluation import Evaluation, evaluate
 from zoo.figures.writing import COLOURS, write
 from zoo.files import as_typed, atomic_path
 from zoo.intervals import T_975
+from zoo.members import demonstration_info, model_info
 from zoo.models import DBN
 from zoo.pretrained import create_model
+from zoo.published_runs import check_recipe
 
 KINDS = ("dbn", "control")
 SEEDS = {100: 10, 1_000: 10, 10_000: 3}
@@ -94,7 +97,8 @@ def draw(folder: Path, runs: Sequence[Path]) -> None:
         test, _ = _train(kept, kind, labels, seed, best.lr, best.dropout)
         results.append(Result(labels, kind, seed, best.lr, best.dropout, test().errors))
         _write(kept / "results.csv", results)
-    results += [_finished(path) for path in runs]
+    finished = {(one.kind, one.seed): one for one in map(_finished, runs)}
+    results += finished.values()
     print(table(results))
     _draw(results, folder)
 
@@ -137,10 +141,13 @@ def _train(
 
 def _pretrained(path: Path, seed: int) -> DBN:
     """Return the net of the config ``dbn``, pre-trained on all images; from a file if that was done before."""
-    if path.is_file():
-        return DBN.load_from_checkpoint(path)
-    tell(f"Pre-training with seed {seed}:")
+    # However it is come by, what follows draws the same numbers.
     random_state = torch.get_rng_state()
+    if path.is_file():
+        found = DBN.load_from_checkpoint(path)
+        torch.set_rng_state(random_state)
+        return found
+    tell(f"Pre-training with seed {seed}:")
     seed_everything(seed, verbose=False)
     model = create_model("dbn")
     assert isinstance(model, DBN)
@@ -172,8 +179,10 @@ def _finished(path: Path) -> Result:
     """A run of ``zoo fit`` with all labels, tested."""
     checkpoint = read_checkpoint(path)
     record = recorded_run(checkpoint.content)
-    if record is None or record["config"]["data"]["init_args"].get("num_train") is not None:
-        raise UsageError(f"{path} is no run of `zoo fit` with all labels: name one of dbn or demos/dbn_control.")
+    if record is None or checkpoint.class_path != class_path_of(DBN):
+        raise UsageError(f"{path} is no run of `zoo fit`: name one of dbn or demos/dbn_control.")
+    pretrained = checkpoint.arguments.get("pretrain_epochs")
+    check_recipe(model_info("dbn") if pretrained else demonstration_info("dbn_control"), checkpoint, record)
     model = DBN.load_from_checkpoint(path)
     data = MNISTDataModule()
     data.prepare_data()
@@ -193,7 +202,9 @@ def _draw(results: Sequence[Result], folder: Path) -> None:
         labels = sorted({one.labels for one in results if one.kind == kind})
         rates = [_rates(results, count, kind) for count in labels]
         means = [statistics.fmean(found) for found in rates]
-        half = [T_975[len(found) - 2] * _sd(found) / len(found) ** 0.5 if len(found) > 1 else 0 for found in rates]
+        half = [
+            T_975[min(len(found), 10) - 2] * _sd(found) / len(found) ** 0.5 if len(found) > 1 else 0 for found in rates
+        ]
         axes.errorbar(labels, means, yerr=half, label=name, color=colour, marker="o", capsize=3)
     axes.set(xscale="log", yscale="log", xlabel="labels used in fine-tuning", ylabel="test error in %")
     axes.set_title("784-500-500-2000-10: mean over seeds, 95 % interval of the mean", fontsize=10)
@@ -209,6 +220,12 @@ def _rates(results: Sequence[Result], labels: int, kind: str) -> list[float]:
 
 def _sd(values: Sequence[float]) -> float:
     return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def _half_interval(values: Sequence[float]) -> float:
+    """Half of the 95 % interval of the mean, by Student's t; 0 for a single value."""
+    freedom = min(len(values) - 1, len(T_975))
+    return T_975[freedom - 1] * _sd(values) / len(values) ** 0.5 if freedom else 0.0
 
 
 def _errors(tried: Tried) -> int:

@@ -8,9 +8,20 @@ restricted Boltzmann machines", 2010.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def full_precision(tensor: Tensor) -> AbstractContextManager[None]:
+    """Keep mixed precision out of a block: what an RBM is trained and judged by are small differences of large sums.
+
+    Args:
+        tensor: One on the device in question.
+    """
+    return torch.autocast(tensor.device.type, enabled=False)
 
 
 class BernoulliRBM(nn.Module):

@@ -5,15 +5,15 @@ Hinton, "A practical guide to training restricted Boltzmann machines", UTML TR 2
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD
 
+from zoo.checks import check_counts, check_not_negative
 from zoo.errors import UsageError
-from zoo.layers.bernoulli_rbm import BernoulliRBM
+from zoo.layers.bernoulli_rbm import BernoulliRBM, full_precision
 from zoo.layers.rbm_likelihood import base_rate_bias
 
 HIDDEN_MEAN_DECAY = 0.9
@@ -105,12 +105,10 @@ class ContrastiveDivergence(nn.Module):
         sparsity_cost: float = 0.01,
     ) -> None:
         super().__init__()
-        if not 1 <= gibbs_steps <= 1_000_000:
-            raise UsageError(f"gibbs_steps is {gibbs_steps}, but it must be 1 to 1000000.")
+        check_counts(least=1, gibbs_steps=gibbs_steps)
         if sparsity_target is not None and not 0 < sparsity_target < 1:
             raise UsageError(f"sparsity_target is {sparsity_target}, but a mean activity lies between 0 and 1.")
-        if not 0 <= sparsity_cost < math.inf:
-            raise UsageError(f"sparsity_cost is {sparsity_cost}, but it must be a number that is 0 or more.")
+        check_not_negative(sparsity_cost=sparsity_cost)
         self.gibbs_steps = gibbs_steps
         self.persistent = persistent
         self.sample_visible = sample_visible
@@ -146,21 +144,8 @@ class ContrastiveDivergence(nn.Module):
             visible: A batch of the training data, ``(B, V)`` in [0, 1].
             average: Returns the mean of a tensor over all processes.
         """
-        data = torch.bernoulli(visible) if self.sample_visible else visible
-        inputs = rbm.hidden_inputs(data)
-        if self.persistent:
-            begin = torch.bernoulli(visible) if self.chains is None else self.chains
-            self.chains = states = rbm.gibbs(begin, self.gibbs_steps)
-        else:
-            # The reconstruction stands at its probabilities, which have less noise (section 3.2).
-            states = rbm.gibbs(data, self.gibbs_steps, sample_visible=False, hidden_inputs=inputs.detach())
-        loss = rbm.contrastive_loss(data, states, inputs)
-        if self.centred or self.sparsity_target is not None:
-            mean = average(torch.sigmoid(inputs.detach()).mean(dim=0))
-            self.hidden_mean.lerp_(mean, 1 - HIDDEN_MEAN_DECAY)
-        if self.sparsity_target is not None:
-            loss = loss + sparsity_loss(inputs, self.hidden_mean, self.sparsity_target, self.sparsity_cost)
-        return loss
+        with full_precision(visible):
+            return self._loss(rbm, visible.to(rbm.weight.dtype), average)
 
     def finish_gradients(self, rbm: BernoulliRBM) -> None:
         """Centre the gradients, if that is asked for; to be called when they are those of all processes."""
@@ -183,3 +168,20 @@ class ContrastiveDivergence(nn.Module):
         if any(each.dim() != 2 or each.shape[1] != len(self.visible_mean) for each in chains):
             raise UsageError("The checkpoint's chains are damaged: take another copy of it, or the one before.")
         self.chains = torch.cat(chains).tensor_split(processes)[rank].to(self.visible_mean.device)
+
+    def _loss(self, rbm: BernoulliRBM, visible: Tensor, average: Callable[[Tensor], Tensor]) -> Tensor:
+        data = torch.bernoulli(visible) if self.sample_visible else visible
+        inputs = rbm.hidden_inputs(data)
+        if self.persistent:
+            begin = torch.bernoulli(visible) if self.chains is None else self.chains
+            self.chains = states = rbm.gibbs(begin, self.gibbs_steps)
+        else:
+            # The reconstruction stands at its probabilities, which have less noise (section 3.2).
+            states = rbm.gibbs(data, self.gibbs_steps, sample_visible=False, hidden_inputs=inputs.detach())
+        loss = rbm.contrastive_loss(data, states, inputs)
+        if self.centred or self.sparsity_target is not None:
+            mean = average(torch.sigmoid(inputs.detach()).mean(dim=0))
+            self.hidden_mean.lerp_(mean, 1 - HIDDEN_MEAN_DECAY)
+        if self.sparsity_target is not None:
+            loss = loss + sparsity_loss(inputs, self.hidden_mean, self.sparsity_target, self.sparsity_cost)
+        return loss

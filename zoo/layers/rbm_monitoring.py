@@ -12,8 +12,11 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from zoo.layers.bernoulli_rbm import BernoulliRBM
+from zoo.layers.bernoulli_rbm import BernoulliRBM, full_precision
 from zoo.layers.rbm_likelihood import pseudo_log_likelihood
+
+SCORED_PIXELS = 16
+"""Of each validation image, for the pseudo-log-likelihood; always the same ones, so that epochs can be compared."""
 
 WATCHED = {"val_reconstruction_error": "reconstruction error", "free_energy_gap": "free-energy gap"}
 """Logged name of what is watched in every epoch to what it is called."""
@@ -37,24 +40,27 @@ class RBMTotals(Metric):
             self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     @torch.no_grad()
-    def update(self, rbm: BernoulliRBM, visible: Tensor, binary: Tensor | None = None) -> None:
-        """Add visible states ``(B, V)`` in [0, 1] and, where they are to be scored, binary ones."""
-        self.squared_error = self.squared_error + (rbm.reconstruct(visible) - visible).square().sum()
-        self.free_energy = self.free_energy + rbm.free_energy(visible).sum()
-        if binary is not None:
-            with torch.random.fork_rng(devices=[binary.device] if binary.is_cuda else []):
-                # The same pixels are flipped each time, and the training's own noise goes on as if none were.
-                torch.manual_seed(0)
-                self.pseudo_log_likelihood = self.pseudo_log_likelihood + pseudo_log_likelihood(rbm, binary).sum()
+    def update(
+        self, rbm: BernoulliRBM, visible: Tensor, binary: Tensor | None = None, pixels: Tensor | None = None
+    ) -> None:
+        """Add visible states ``(B, V)`` in [0, 1] and, to be scored, binary ones and their pixels ``(B, P)``."""
+        with full_precision(visible):
+            visible = visible.to(rbm.weight.dtype)
+            self.squared_error = self.squared_error + (rbm.reconstruct(visible) - visible).square().sum()
+            self.free_energy = self.free_energy + rbm.free_energy(visible).sum()
+            if binary is not None:
+                score = pseudo_log_likelihood(rbm, binary.to(rbm.weight.dtype), pixels)
+                self.pseudo_log_likelihood = self.pseudo_log_likelihood + score.sum()
         self.images = self.images + len(visible)
         self.units = self.units + visible.numel()
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the mean squared error of a visible unit, and the mean free energy and pseudo-log-likelihood."""
+        """Return the mean squared error of a visible unit, the means of the others, and how many images there were."""
         return {
             "reconstruction_error": self.squared_error / self.units,
             "free_energy": self.free_energy / self.images,
             "pseudo_log_likelihood": self.pseudo_log_likelihood / self.images,
+            "images": self.images,
         }
 
 
@@ -67,13 +73,14 @@ def summarise(totals: RBMTotals, rbm: BernoulliRBM, reference: Callable[[int], I
         reference: Called with the number of validation images, gives as many training images, ``(B, V)`` at a time.
 
     Returns:
-        What `RBMTotals.compute` does and, if there are training images, ``free_energy_gap``: the validation images'
+        The means of `RBMTotals.compute` and, if there are training images, ``free_energy_gap``: the validation images'
         mean free energy less theirs. It is near 0 at first and grows when the model learns the training images by
         heart (Hinton's guide, section 6).
     """
     figures = totals.compute()
+    images = int(figures.pop("images"))  # of all processes
     beside = RBMTotals(sync_on_compute=False).to(totals.device)  # every process has all training images
-    for visible in reference(int(totals.images)):
+    for visible in reference(images):
         beside.update(rbm, visible)
     totals.reset()
     if not beside.update_called:

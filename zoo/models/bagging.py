@@ -15,14 +15,15 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics.classification import MulticlassCalibrationError
 
-from zoo.class_paths import class_path_of
 from zoo.console import tell
+from zoo.data import MNISTDataModule
 from zoo.data.batches import ImageBatches
 from zoo.data.bootstrap import bootstrap_positions, multiplicities
 from zoo.ensemble_metrics import EnsembleTotals
-from zoo.errors import UsageError, unknown_name
+from zoo.errors import UsageError
 from zoo.metrics import CALIBRATION_BINS
 from zoo.models.classifier import Classifier
+from zoo.models.finding import find_classifier
 
 LARGEST_ENSEMBLE = 1000
 CHUNK = 1000
@@ -57,6 +58,8 @@ class BaggedEnsemble(Classifier):
         UsageError: The class is unknown, its arguments do not suit it, or a number is out of range.
     """
 
+    training_arguments = (*Classifier.training_arguments, "bootstrap_seed")
+
     def __init__(
         self,
         member: str = "MLP",
@@ -71,7 +74,7 @@ class BaggedEnsemble(Classifier):
             raise UsageError(f"num_members is {num_members}, but an ensemble has 1 to {LARGEST_ENSEMBLE}.")
         if bootstrap_seed is not None and not 0 <= bootstrap_seed < 2**32:
             raise UsageError(f"bootstrap_seed is {bootstrap_seed}, but a seed is 0 to {2**32 - 1}.")
-        self._class = find_classifier(member)
+        self._class = find_classifier(member, without=BaggedEnsemble)
         members = [self._make_member() for _ in range(num_members)]
         for module in (part for each in members for part in each.modules()):
             if isinstance(module, _BatchNorm):
@@ -137,6 +140,11 @@ class BaggedEnsemble(Classifier):
             UsageError: The data does not say which image is which.
         """
         super().on_train_start()
+        synchronised = getattr(self.trainer.strategy, "_layer_sync", None) is not None
+        if self._names[1] and synchronised and self.trainer.world_size > 1:
+            raise UsageError(
+                "Batch norm in an ensemble takes each device's own share: set trainer.sync_batchnorm false."
+            )
         if not self.hparams["bootstrap"]:
             return
         loader: Any = self.trainer.train_dataloader
@@ -248,46 +256,27 @@ class BaggedEnsemble(Classifier):
 
     def _out_of_bag(self) -> dict[str, Tensor]:
         """Accuracy on the training images that some member has not seen, and their share."""
-        data: Any = getattr(self.trainer, "datamodule", None)
-        if not self.hparams["bootstrap"] or data is None or self.drawn[0] < 0:
+        data = getattr(self.trainer, "datamodule", None)
+        if not self.hparams["bootstrap"] or not isinstance(data, MNISTDataModule) or self.drawn[0] < 0:
             return {}
         data.setup("fit")
-        dataset = data.train_dataloader().dataset
-        if not isinstance(dataset, ImageBatches) or _digest(dataset) != int(self.drawn[1]):
+        dataset = data.training_set()
+        if _digest(dataset) != int(self.drawn[1]):
             tell("These are not the images that the bootstraps were drawn from, so none is judged out of the bag.")
             return {}
         size = len(dataset)
         unseen = torch.stack([multiplicities(each.long(), size) == 0 for each in self._bootstraps_of(dataset)])
-        sums = torch.zeros(2, dtype=torch.float64, device=self.device)  # judged, right
+        sums = torch.zeros(2, dtype=torch.int64, device=self.device)  # judged, right
         for positions in torch.arange(size)[self.global_rank :: self.trainer.world_size].split(CHUNK):
             images, labels, *_ = dataset.__getitems__(positions)
             judges = unseen[:, positions].to(self.device)  # (K, B)
+            images, labels = images.to(self.device, self.parameter_dtype), labels.to(self.device)
             probabilities = self.member_logits(images).softmax(dim=2)  # (K, B, 10)
             predictions = (probabilities * judges.unsqueeze(2)).sum(dim=0).argmax(dim=1)
             judged = judges.any(dim=0)
             sums += torch.stack([judged.sum(), (judged & (predictions == labels)).sum()])
         sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
         return {"oob_acc": sums[1] / sums[0], "oob_share": sums[0] / size}
-
-
-def find_classifier(name: str) -> type[Classifier]:
-    """Return a classifier by its name or path, without importing anything.
-
-    A checkpoint's arguments come here too, and a file must not choose what is imported.
-
-    Raises:
-        UsageError: There is none of that name among the classes that are there.
-    """
-    known: dict[str, type[Classifier]] = {}
-    waiting = Classifier.__subclasses__()
-    while waiting:
-        cls = waiting.pop()
-        waiting += cls.__subclasses__()
-        if cls is not BaggedEnsemble:
-            known |= {cls.__name__: cls, class_path_of(cls): cls, f"zoo.models.{cls.__name__}": cls}
-    if name not in known:
-        raise unknown_name("member class", name, [each for each in known if "." not in each])
-    return known[name]
 
 
 def _key(name: str) -> str:

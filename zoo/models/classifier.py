@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +12,8 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from zoo.errors import UsageError, unknown_name
+from zoo.checks import check_fractions, check_not_negative, check_positive
+from zoo.errors import unknown_name
 from zoo.metrics import ClassificationTotals
 from zoo.models.module import ZooModule
 from zoo.schedules import check_schedule, with_schedule
@@ -43,6 +43,8 @@ class Classifier(ZooModule, ABC):
         UsageError: A name is unknown or a number out of range.
     """
 
+    training_arguments: ClassVar[tuple[str, ...]] = ("optimizer", "lr", "momentum", "weight_decay", "l2", "lr_schedule")
+
     def __init__(
         self,
         optimizer: str = "adam",
@@ -56,13 +58,9 @@ class Classifier(ZooModule, ABC):
         if optimizer not in OPTIMISERS:
             raise unknown_name("optimizer", optimizer, OPTIMISERS)
         check_schedule(lr_schedule)
-        if not 0 < lr < math.inf:
-            raise UsageError(f"lr is {lr}, but a learning rate is a number that is more than 0.")
-        if not 0 <= momentum < 1:
-            raise UsageError(f"momentum is {momentum}, but it must be 0 or more and less than 1.")
-        for name, value in {"weight_decay": weight_decay, "l2": l2}.items():
-            if not 0 <= value < math.inf:
-                raise UsageError(f"{name} is {value}, but it must be a number that is 0 or more.")
+        check_positive(lr=lr)
+        check_fractions(momentum=momentum)
+        check_not_negative(weight_decay=weight_decay, l2=l2)
         self.save_hyperparameters()
         self.train_totals = ClassificationTotals()
         self.val_totals = ClassificationTotals()

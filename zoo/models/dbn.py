@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
+from zoo.checks import check_counts, check_fractions, check_not_negative, check_positive
 from zoo.data.batches import images_of, mean_of
 from zoo.errors import UsageError
 from zoo.initialisers import initialise_tensor
-from zoo.layers.bernoulli_rbm import BernoulliRBM
+from zoo.layers.bernoulli_rbm import BernoulliRBM, full_precision
 from zoo.layers.contrastive_divergence import ContrastiveDivergence, make_optimizer, set_momentum
 from zoo.layers.rbm_monitoring import WATCHED, RBMTotals, summarise
 from zoo.models.classifier import Classifier
@@ -62,6 +62,13 @@ class DBN(Classifier):
         UsageError: A number is out of range or a name unknown.
     """
 
+    training_arguments = (
+        *Classifier.training_arguments,
+        *("pretrain_epochs", "gibbs_steps", "persistent", "sample_visible", "centred", "pretrain_lr"),
+        *("initial_momentum", "pretrain_momentum", "initial_epochs", "weight_cost", "weight_init", "hidden_lr_factor"),
+        *("input_dropout", "dropout"),
+    )
+
     def __init__(
         self,
         hidden_sizes: Sequence[int] = (500, 500, 2000),
@@ -87,22 +94,15 @@ class DBN(Classifier):
                 f"hidden_sizes is {list(hidden_sizes)}, but there is at least one layer, and each has 1 to "
                 f"{LARGEST_LAYER} units."
             )
-        for name, epochs in {"pretrain_epochs": pretrain_epochs, "initial_epochs": initial_epochs}.items():
-            if not 0 <= epochs <= 1_000_000:
-                raise UsageError(f"{name} is {epochs}, but it must be 0 to 1000000.")
-        for name, value in {"pretrain_lr": pretrain_lr, "hidden_lr_factor": hidden_lr_factor}.items():
-            if not 0 < value < math.inf:
-                raise UsageError(f"{name} is {value}, but it must be a number that is more than 0.")
-        for name, value in {
-            "initial_momentum": initial_momentum,
-            "pretrain_momentum": pretrain_momentum,
-            "input_dropout": input_dropout,
-            "dropout": dropout,
-        }.items():
-            if not 0 <= value < 1:
-                raise UsageError(f"{name} is {value}, but it must be 0 or more and less than 1.")
-        if not 0 <= weight_cost < math.inf:
-            raise UsageError(f"weight_cost is {weight_cost}, but it must be a number that is 0 or more.")
+        check_counts(pretrain_epochs=pretrain_epochs, initial_epochs=initial_epochs)
+        check_positive(pretrain_lr=pretrain_lr, hidden_lr_factor=hidden_lr_factor)
+        check_fractions(
+            initial_momentum=initial_momentum,
+            pretrain_momentum=pretrain_momentum,
+            input_dropout=input_dropout,
+            dropout=dropout,
+        )
+        check_not_negative(weight_cost=weight_cost)
         self.layers = nn.ModuleList(
             BernoulliRBM(visible, hidden) for visible, hidden in itertools.pairwise([784, *hidden_sizes])
         )
@@ -142,8 +142,9 @@ class DBN(Classifier):
     def input_of(self, layer: int, images: Tensor) -> Tensor:
         """Return what a layer is pre-trained on: E[h|v] of the one below, or the pixels for layer 0, ``(B, V)``."""
         activity = images.flatten(start_dim=1)
-        for rbm in self.rbms[:layer]:
-            activity = rbm.hidden_probabilities(activity)
+        with full_precision(activity):
+            for rbm in self.rbms[:layer]:
+                activity = rbm.hidden_probabilities(activity)
         return activity
 
     def stage(self, epoch: int) -> int:
@@ -175,7 +176,7 @@ class DBN(Classifier):
 
     def schedule_length(self) -> float:
         """How many epochs fine-tune."""
-        epochs = self.trainer.max_epochs
+        epochs = self.trainer.max_epochs  # a schedule moves once per epoch, so max_steps alone is no end
         return math.inf if epochs is None or epochs < 0 else epochs - self.unlabelled_epochs()
 
     def on_train_start(self) -> None:
@@ -187,11 +188,12 @@ class DBN(Classifier):
                 "epochs: raise trainer.max_epochs, or lower model.pretrain_epochs."
             )
 
-    def on_train_epoch_start(self) -> None:
-        """Begin a stage with its first epoch, and set the epoch's learning rate and momentum while it pre-trains."""
+    def enter_epoch(self) -> None:
+        """Begin a stage with its first epoch, and set the epoch's learning rates and momentum."""
         stage = self.stage(self.current_epoch)
-        self.log("stage", float(stage + 1))
+        self.log("stage", float(stage + 1), on_step=False, on_epoch=True)
         if not self._pretrains:
+            self._move_schedule()
             return
         rbm, h = self.rbms[stage], self.hparams
         if not self._divergence(stage).begun:
@@ -206,30 +208,36 @@ class DBN(Classifier):
         for group in optimizer.param_groups:
             group["lr"] = h["pretrain_lr"] * min(1.0, left)
 
+    def _move_schedule(self) -> None:
+        """Let the schedule of the fine-tuning come to the current epoch."""
+        schedule: Any = self.lr_schedulers()
+        with warnings.catch_warnings():
+            # torch looks for steps of this process; a training that goes on had its own in another.
+            warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
+            while schedule is not None and schedule.last_epoch < self.current_epoch - self.unlabelled_epochs():
+                schedule.step()
+
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Make a step of the stage that the epoch belongs to, and return its cost."""
+        optimizer = self._optimizers()[0 if self._pretrains else -1]
         if self._pretrains:
             images, *_ = batch
             stage = self.stage(self.current_epoch)
             rbm, divergence = self.rbms[stage], self._divergence(stage)
             loss = divergence.loss(rbm, self.input_of(stage, images), self.mean_over_processes)
-            self.backward_by_hand(loss, self._optimizers()[0])
+            self.backward_by_hand(loss, optimizer)
             divergence.finish_gradients(rbm)
-            self._step(self._optimizers()[0])
         else:
             loss = super().training_step(batch, batch_idx)
-            self.backward_by_hand(loss, self._optimizers()[-1])
-            self._step(self._optimizers()[-1])
+            self.backward_by_hand(loss, optimizer)
+        optimizer.step()
+        optimizer.zero_grad()
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """Log the epoch's means and let the schedule move, when it fine-tuned."""
-        if self._pretrains:
-            return
-        super().on_train_epoch_end()
-        schedule: Any = self.lr_schedulers()
-        if schedule is not None:
-            schedule.step()
+        """Log the epoch's means, when it fine-tuned."""
+        if not self._pretrains:
+            super().on_train_epoch_end()
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         """Count a batch of the validation set, and look at the layer that is being pre-trained."""
@@ -266,7 +274,8 @@ class DBN(Classifier):
 
     @property
     def _pretrains(self) -> bool:
-        return self.trainer.state.fn == TrainerFn.FITTING and self.stage(self.current_epoch) < len(self.layers)
+        trains = self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking
+        return trains and self.stage(self.current_epoch) < len(self.layers)
 
     def _optimizers(self) -> list[Any]:
         optimizers = self.optimizers()
@@ -289,12 +298,9 @@ class DBN(Classifier):
         assert isinstance(divergence, ContrastiveDivergence)
         return divergence
 
-    def _step(self, optimizer: Optimizer) -> None:
-        optimizer.step()
-        optimizer.zero_grad()
-
     def _training_inputs(self, limit: int | None = None) -> Iterator[Tensor]:
         """What the stage's layer is trained on, ``(B, V)`` at a time."""
         loader: Any = self.trainer.train_dataloader
         stage = self.stage(self.current_epoch)
-        return (self.input_of(stage, images) for images in images_of(loader.dataset, limit))
+        chunks = (images.to(self.device, self.parameter_dtype) for images in images_of(loader.dataset, limit))
+        return (self.input_of(stage, images) for images in chunks)

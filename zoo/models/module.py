@@ -6,8 +6,9 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, ClassVar, Self
 
+import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
@@ -21,6 +22,11 @@ from zoo.schedules import check_not_prolonged
 
 class ZooModule(LightningModule, ABC):
     """A LightningModule whose arguments are primitives and whose checkpoints say which class they belong to."""
+
+    training_arguments: ClassVar[tuple[str, ...]] = ()
+    """The arguments that say how it is trained and do not change what it computes."""
+
+    _entered: int | None = None
 
     def epoch_figures(self, epoch: int) -> Mapping[str, str]:
         """What the line of an epoch, from 0, says: logged names to what they are called, in this order."""
@@ -46,6 +52,11 @@ class ZooModule(LightningModule, ABC):
         """Return the mean of a tensor over all processes."""
         mean: Tensor = self.trainer.strategy.reduce(tensor, reduce_op="mean")
         return mean
+
+    @property
+    def parameter_dtype(self) -> torch.dtype:
+        """What the parameters are made of: single precision, unless ``trainer.precision`` says otherwise."""
+        return next(self.parameters()).dtype
 
     def trained_parameters(self) -> int:
         """How many parameters the training changes."""
@@ -82,8 +93,29 @@ class ZooModule(LightningModule, ABC):
     def validation_summary(self, figures: Mapping[str, Tensor]) -> str | None:
         """Say in a line what was measured on the validation images; None when nothing was."""
 
+    def enter_epoch(self) -> None:
+        """Set what the current epoch is trained with; called before its first step in this process.
+
+        A training that goes on from a checkpoint of an epoch's last step, or from within an epoch, begins without
+        Lightning's announcement of the epoch; so everything here must be a function of the epoch and may be done twice.
+        """
+
+    def on_train_epoch_start(self) -> None:
+        """Enter the epoch."""
+        self._enter()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Enter the epoch where nothing has announced it."""
+        self._enter()
+
+    def _enter(self) -> None:
+        if self._entered != self.current_epoch:
+            self._entered = self.current_epoch
+            self.enter_epoch()
+
     def on_train_start(self) -> None:
         """Refuse what would train something else than was asked for."""
+        self._entered = None
         schedulers = self.lr_schedulers()
         for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
             check_not_prolonged(scheduler, self.schedule_length)

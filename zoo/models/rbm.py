@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,12 +10,12 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torchmetrics import CatMetric
 
+from zoo.checks import check_counts, check_fractions, check_not_negative, check_positive
 from zoo.data.batches import images_of, mean_of
-from zoo.data.binarisation import sampled_pixels
-from zoo.errors import UsageError
-from zoo.layers.bernoulli_rbm import BernoulliRBM
+from zoo.data.binarisation import chosen_pixels, sampled_pixels
+from zoo.layers.bernoulli_rbm import BernoulliRBM, full_precision
 from zoo.layers.contrastive_divergence import ContrastiveDivergence, make_optimizer, set_momentum
-from zoo.layers.rbm_monitoring import WATCHED, RBMTotals, summarise
+from zoo.layers.rbm_monitoring import SCORED_PIXELS, WATCHED, RBMTotals, summarise
 from zoo.likelihood import Likelihood, measure_likelihood
 from zoo.models.module import ZooModule
 from zoo.schedules import check_schedule, with_schedule
@@ -56,6 +55,11 @@ class RBM(ZooModule):
         UsageError: A number is out of range or a name unknown.
     """
 
+    training_arguments = (
+        *("gibbs_steps", "persistent", "sample_pixels", "lr", "lr_schedule", "initial_momentum", "momentum"),
+        *("initial_epochs", "weight_cost", "sparsity_target", "sparsity_cost", "centred"),
+    )
+
     def __init__(
         self,
         num_hidden: int = 500,
@@ -74,19 +78,11 @@ class RBM(ZooModule):
     ) -> None:
         super().__init__()
         check_schedule(lr_schedule)
-        for name, count, least in (
-            ("num_hidden", num_hidden, 1),
-            ("initial_epochs", initial_epochs, 0),
-        ):
-            if not least <= count <= 1_000_000:
-                raise UsageError(f"{name} is {count}, but it must be {least} to 1000000.")
-        if not 0 < lr < math.inf:
-            raise UsageError(f"lr is {lr}, but a learning rate is a number that is more than 0.")
-        for name, value in {"initial_momentum": initial_momentum, "momentum": momentum}.items():
-            if not 0 <= value < 1:
-                raise UsageError(f"{name} is {value}, but it must be 0 or more and less than 1.")
-        if not 0 <= weight_cost < math.inf:
-            raise UsageError(f"weight_cost is {weight_cost}, but it must be a number that is 0 or more.")
+        check_counts(least=1, num_hidden=num_hidden)
+        check_counts(initial_epochs=initial_epochs)
+        check_positive(lr=lr)
+        check_fractions(initial_momentum=initial_momentum, momentum=momentum)
+        check_not_negative(weight_cost=weight_cost)
         self.save_hyperparameters()
         self.rbm = BernoulliRBM(784, num_hidden)
         self.divergence = ContrastiveDivergence(
@@ -111,7 +107,7 @@ class RBM(ZooModule):
             means = self.trainer.strategy.broadcast(mean_of(self._training_images()))
             self.divergence.begin(self.rbm, means)
 
-    def on_train_epoch_start(self) -> None:
+    def enter_epoch(self) -> None:
         """Set the epoch's momentum."""
         h = self.hparams
         optimizer: Any = self.optimizers()
@@ -131,7 +127,8 @@ class RBM(ZooModule):
         """Add a batch of the validation set."""
         images, *_ = batch
         visible = images.flatten(start_dim=1)
-        self.val_totals.update(self.rbm, visible, sampled_pixels(visible))
+        binary = sampled_pixels(visible)
+        self.val_totals.update(self.rbm, visible, binary, chosen_pixels(binary, SCORED_PIXELS))
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation set's figures, and how its free energy lies above that of as many training images."""
@@ -142,14 +139,15 @@ class RBM(ZooModule):
     def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         """Add the free energies of a batch of the test set, its pixels sampled."""
         images, *_ = batch
-        self.test_free_energies.update(self.rbm.free_energy(sampled_pixels(images.flatten(start_dim=1))))
+        with full_precision(images):
+            self.test_free_energies.update(self.rbm.free_energy(sampled_pixels(images.flatten(start_dim=1))))
 
     def on_test_epoch_end(self) -> None:
         """Log the test set's likelihood."""
         energies = self.test_free_energies.compute()
         self.test_free_energies.reset()
         loaders: Any = self.trainer.test_dataloaders
-        images = next(images_of(loaders.dataset))
+        images = next(images_of(loaders.dataset)).to(self.device, self.parameter_dtype)
         # By one process: several would measure the same.
         alone = self.trainer.is_global_zero
         found = self.trainer.strategy.broadcast(
@@ -190,4 +188,6 @@ class RBM(ZooModule):
     def _training_images(self, limit: int | None = None) -> Iterator[Tensor]:
         """The training images, ``(B, 784)`` at a time; none while nothing is trained."""
         loader: Any = self.trainer.train_dataloader
-        return iter(()) if loader is None else images_of(loader.dataset, limit)
+        if loader is None:
+            return iter(())
+        return (images.to(self.device, self.parameter_dtype) for images in images_of(loader.dataset, limit))
