@@ -212,6 +212,7 @@ def test_a_mistake_is_one_sentence(words: list[str], complaint: str, capsys: pyt
     assert not list(Path().rglob("*.ckpt"))
 
 
+@pytest.mark.slow
 def test_three_processes_test_what_one_does(capsys: pytest.CaptureFixture[str]) -> None:
     """Also where they could not share a training batch."""
     assert main(FIT) == 0

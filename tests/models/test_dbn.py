@@ -76,7 +76,7 @@ def test_the_stage_is_said_and_logged(capsys: pytest.CaptureFixture[str]) -> Non
     assert sum(bool(row["val_acc"]) for row in rows) == 6
 
 
-@pytest.mark.parametrize("step", [4, 10, 20, 25, 40, 47])
+@pytest.mark.parametrize("step", [10, 20, 25, 47, *(pytest.param(step, marks=pytest.mark.slow) for step in (4, 40))])
 def test_an_interrupted_training_goes_on_exactly_in_every_stage(step: int) -> None:
     assert main(FIT) == 0
     at = f'{{"class_path": "tests.helpers.SignalAt", "init_args": {{"step": {step}, "signal": {int(signal.SIGTERM)}}}}}'
@@ -116,6 +116,7 @@ def test_two_processes_have_the_same_parameters_after_each_stage() -> None:
         assert one == two
 
 
+@pytest.mark.slow
 def test_two_processes_fine_tune_the_net_that_one_does() -> None:
     """Without pre-training, whose noise is each process's own: the gradients' mean is the whole batch's gradient."""
     same = ["--model.pretrain_epochs", "0", "--model.weight_init", "xavier_uniform", "--trainer.precision", "64-true"]
@@ -129,6 +130,7 @@ def test_two_processes_fine_tune_the_net_that_one_does() -> None:
         torch.testing.assert_close(two[name], value, rtol=1e-7, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_exactly_while_they_pre_train() -> None:
     at = '{"class_path": "tests.helpers.SignalAt", "init_args": {"step": 25, "signal": 15}}'
     run_zoo(*FIT, *DDP)
