@@ -91,6 +91,7 @@ def test_spawned_processes_count_as_started_ones(tmp_path: Path) -> None:
     assert errors(run_zoo("test", *trained, *spawn, program=(str(program),))) == figures["test_errors"]
 
 
+@pytest.mark.slow
 def test_processes_drop_out_different_units() -> None:
     fit = ["fit", "--config", "dropout", "--model.hidden_sizes", "[8]", "--data.num_train", "100"]
     run_zoo(*fit, *ddp(2), "--trainer.max_epochs", "1")
