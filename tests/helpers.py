@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from zoo import MNISTDataModule
+from zoo.cli import main
 
 SOURCE = str(Path(__file__).parent.parent)
 
@@ -79,6 +81,18 @@ def errors(output: str) -> int:
     found = re.findall(r"([\d,]+) errors", output)
     assert found
     return int(found[-1].replace(",", ""))
+
+
+def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run the command line, check that it ends as a mistake should, return its one sentence."""
+    before = sorted(Path().rglob("*"))
+    assert main(arguments) == 2
+    written = capsys.readouterr()
+    assert sorted(Path().rglob("*")) == before
+    assert written.err.startswith("zoo: ")
+    assert written.err.count("\n") == 1
+    assert "Traceback" not in written.err
+    return written.err
 
 
 def start_zoo(*arguments: str, program: tuple[str, ...] = ("-m", "zoo"), **environment: str) -> subprocess.Popen[str]:

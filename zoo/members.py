@@ -69,30 +69,28 @@ class Entry(Published):
     golden_logits: list[list[float]]
 
 
-class LikelihoodRun(TypedDict):
-    """One training of an RBM's recipe."""
+class LikelihoodFigures(TypedDict):
+    """The figures of a `zoo.likelihood.Likelihood`, in nats: of the test images, their pixels sampled with seed 0."""
 
-    seed: int
     log_likelihood: float
     log_likelihood_low: float
     log_likelihood_high: float
     log_partition: float
     log_partition_reverse: float
     effective_chains: float
+
+
+class LikelihoodRun(LikelihoodFigures):
+    """One training of an RBM's recipe."""
+
+    seed: int
     seconds: float
     """Of training and validation together, as the machine was at the time."""
 
 
-class LikelihoodEntry(Published):
-    """What ``checkpoints/demonstrations.json`` says of a trained RBM; figures in nats, as in `zoo.likelihood`."""
+class LikelihoodEntry(Published, LikelihoodFigures):
+    """What ``checkpoints/demonstrations.json`` says of a trained RBM: the figures are those of the one that ships."""
 
-    log_likelihood: float
-    """Mean over the test images, their pixels sampled with seed 0."""
-    log_likelihood_low: float
-    log_likelihood_high: float
-    log_partition: float
-    log_partition_reverse: float
-    effective_chains: float
     runs: list[LikelihoodRun]
     """Every run of the recipe, by seed; the seeds are 0, 1, 2, … and none is left out."""
     golden_free_energies: list[float]

@@ -69,13 +69,14 @@ def described_data(info: ModelInfo) -> MNISTDataModule:
     return MNISTDataModule(**config.get("data", {}).get("init_args", {}))
 
 
-def published(info: ModelInfo, run: FinishedRun, content: bytes) -> Published:
+def published(info: ModelInfo, run: FinishedRun, content: bytes, test_images: int) -> Published:
     """Return what is said of every network that ships.
 
     Args:
         info: The member or demonstration.
         run: The run that ships.
         content: The checkpoint that ships, as a file's bytes.
+        test_images: How many it was tested on.
     """
     demonstration = info.config.parent.name == "demos"
     return Published(
@@ -83,7 +84,7 @@ def published(info: ModelInfo, run: FinishedRun, content: bytes) -> Published:
         bytes=len(content),
         parameters=run.model.trained_parameters(),
         seed=run.seed,
-        test_images=10_000,
+        test_images=test_images,
         command=f"zoo fit --config configs/{'demos/' if demonstration else ''}{info.name}.yaml "
         f"--seed_everything {run.seed}",
         config=recipe(run.record["config"]),
@@ -133,8 +134,8 @@ def check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]
     if difference := first_difference(recipe(whole), recipe(found)):
         setting, ours, theirs = difference
         raise UsageError(
-            f"{checkpoint.path} was trained with {setting} {theirs!r}, but the config says {ours!r}: publish runs of "
-            "the config as it is."
+            f"{checkpoint.path} was trained with {setting} {theirs!r}, but the config says {ours!r}: name runs of the "
+            "config as it is."
         )
     epochs = whole["trainer"].get("max_epochs")
     if epochs is None:
@@ -143,7 +144,7 @@ def check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]
     if _epochs_done(checkpoint) != epochs:
         raise UsageError(f"{checkpoint.path} is not of the end of {epochs} epochs: let the training end.")
     if record["machine"]["processes"] != 1:
-        raise UsageError(f"{checkpoint.path} was trained by several processes: publish a run of a single one.")
+        raise UsageError(f"{checkpoint.path} was trained by several processes: name a run of a single one.")
 
 
 def _epochs_done(checkpoint: Checkpoint) -> int | None:

@@ -33,6 +33,7 @@ from zoo.published_runs import FinishedRun, described_data, finished_runs, publi
 from zoo.verification import (
     check_figures,
     check_likelihood,
+    free_energies,
     golden_free_energies,
     measured_likelihood,
 )
@@ -106,7 +107,7 @@ def _entry(info: ModelInfo, runs: list[MeasuredRun], content: bytes, data: MNIST
     shipped = runs[0]
     errors = [run.test.errors for run in runs]
     return Entry(
-        **{**published(info, shipped.run, content), "test_images": shipped.test.images},  # type: ignore[typeddict-item]
+        **published(info, shipped.run, content, shipped.test.images),
         test_errors=shipped.test.errors,
         test_errors_ci95=[round(bound, 1) for bound in wilson_interval(shipped.test.errors, shipped.test.images)],
         nll=shipped.test.nll,
@@ -144,7 +145,8 @@ def _likelihood_entry(
     assert isinstance(model, RBM)
     first = {name: value for name, value in measured[0].items() if name not in ("seed", "seconds")}
     energies = [float(f"{energy:.7g}") for energy in golden_free_energies(model, data).tolist()]
-    whole: Any = {**published(info, runs[0], content), **first, "runs": measured, "golden_free_energies": energies}
+    common = published(info, runs[0], content, len(free_energies(model, data)))
+    whole: Any = {**common, **first, "runs": measured, "golden_free_energies": energies}
     entry: LikelihoodEntry = whole
     return entry
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import zoo
+from tests.helpers import complaint
 from zoo.checkpoint import write_weights
 from zoo.cli import main
 from zoo.models import MLP
@@ -16,18 +17,6 @@ from zoo.models import MLP
 FIT = ["fit", "--config", "deep_relu_xavier", "--trainer.accelerator", "cpu"]
 
 TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").checkpoint)]
-
-
-def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Run the command line, check that it ends as a mistake should, return its one sentence."""
-    before = sorted(Path().rglob("*"))
-    assert main(arguments) == 2
-    written = capsys.readouterr()
-    assert sorted(Path().rglob("*")) == before
-    assert written.err.startswith("zoo: ")
-    assert written.err.count("\n") == 1
-    assert "Traceback" not in written.err
-    return written.err
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,33 @@ from pathlib import Path
 from zoo.cli.arguments import ShortErrorParser
 from zoo.errors import UsageError, unknown_name
 
+
+def _rbm(options: argparse.Namespace) -> None:
+    from zoo.figures import rbm
+    from zoo.models import RBM
+    from zoo.pretrained import load_pretrained
+
+    model = RBM.load_from_checkpoint(options.checkpoint) if options.checkpoint else load_pretrained("rbm")
+    assert isinstance(model, RBM)
+    rbm.draw(model, options.output_dir, options.seed)
+
+
+def _few_labels(options: argparse.Namespace) -> None:
+    from zoo.figures import few_labels
+
+    few_labels.draw(options.output_dir, options.runs)
+
+
 FIGURES = {
-    "rbm": "filters, reconstructions and samples of an RBM, and digits that a DBN makes up (minutes)",
-    "few_labels": "test error against the number of labels, with and without pre-training (more than an hour)",
+    "rbm": (_rbm, "filters, reconstructions and samples of an RBM, and digits that a DBN makes up (minutes)"),
+    "few_labels": (_few_labels, "test error against the number of labels, with and without pre-training (long)"),
 }
-"""Name to what it shows."""
+"""Name to (what draws it, what it shows)."""
 
 
 def run(verb: str, arguments: list[str]) -> int:
     """Draw and return the exit status."""
-    names = "\n".join(f"  {name}  {what}" for name, what in FIGURES.items())
+    names = "\n".join(f"  {name:<10}  {what}" for name, (_, what) in FIGURES.items())
     parser = ShortErrorParser(
         prog="zoo figures",
         description="Make pictures from real runs, each as PNG, SVG and CSV.",
@@ -46,24 +63,5 @@ def run(verb: str, arguments: list[str]) -> int:
 
     quieten_lightning()
     for name in options.names:
-        DRAWERS[name](options)
+        FIGURES[name][0](options)
     return 0
-
-
-def _rbm(options: argparse.Namespace) -> None:
-    from zoo.figures import rbm
-    from zoo.models import RBM
-    from zoo.pretrained import load_pretrained
-
-    model = RBM.load_from_checkpoint(options.checkpoint) if options.checkpoint else load_pretrained("rbm")
-    assert isinstance(model, RBM)
-    rbm.draw(model, options.output_dir, options.seed)
-
-
-def _few_labels(options: argparse.Namespace) -> None:
-    from zoo.figures import few_labels
-
-    few_labels.draw(options.output_dir, options.runs)
-
-
-DRAWERS = {"rbm": _rbm, "few_labels": _few_labels}

@@ -11,7 +11,7 @@ import csv
 import itertools
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from zoo.class_paths import class_path_of
 from zoo.console import tell
 from zoo.data import MNISTDataModule
 from zoo.errors import UsageError
-from zoo.evaluation import Evaluation, evaluate
+from zoo.evaluation import evaluate
 from zoo.figures.writing import COLOURS, write
 from zoo.files import as_typed, atomic_path
 from zoo.intervals import T_975
@@ -87,15 +87,16 @@ def draw(folder: Path, runs: Sequence[Path]) -> None:
     settings = itertools.product(SEEDS, KINDS, LEARNING_RATES, DROPOUTS)
     known = {(one.labels, one.kind, one.lr, one.dropout) for one in tried}
     for labels, kind, lr, dropout in _bar([each for each in settings if each not in known], "Tuning"):
-        _, validation = _train(kept, kind, labels, 0, lr, dropout)
-        tried.append(Tried(labels, kind, lr, dropout, validation().errors))
+        model, data = _train(kept, kind, labels, 0, lr, dropout)
+        tried.append(Tried(labels, kind, lr, dropout, _errors(model, data.val_dataloader())))
         _write(kept / "tried.csv", tried)
     done = {(one.labels, one.kind, one.seed) for one in results}
     wanted = [(n, kind, seed) for n, seeds in SEEDS.items() for kind in KINDS for seed in range(seeds)]
     for labels, kind, seed in _bar([each for each in wanted if each not in done], "Testing"):
-        best = min((one for one in tried if (one.labels, one.kind) == (labels, kind)), key=_errors)
-        test, _ = _train(kept, kind, labels, seed, best.lr, best.dropout)
-        results.append(Result(labels, kind, seed, best.lr, best.dropout, test().errors))
+        here = [one for one in tried if (one.labels, one.kind) == (labels, kind)]
+        best = min(here, key=lambda one: one.validation_errors)
+        model, data = _train(kept, kind, labels, seed, best.lr, best.dropout)
+        results.append(Result(labels, kind, seed, best.lr, best.dropout, _errors(model, data.test_dataloader())))
         _write(kept / "results.csv", results)
     finished = {(one.kind, one.seed): one for one in map(_finished, runs)}
     results += finished.values()
@@ -120,10 +121,8 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def _train(
-    folder: Path, kind: str, labels: int, seed: int, lr: float, dropout: float
-) -> tuple[Callable[[], Evaluation], Callable[[], Evaluation]]:
-    """Fine-tune a net and return what measures it on the test and on the validation images."""
+def _train(folder: Path, kind: str, labels: int, seed: int, lr: float, dropout: float) -> tuple[DBN, MNISTDataModule]:
+    """Fine-tune a net and return it with the data."""
     seed_everything(seed, verbose=False)
     data = MNISTDataModule(num_train=labels, seed=seed, subset_seed=seed)
     data.prepare_data()
@@ -136,28 +135,23 @@ def _train(
         for layer, source in zip(model.rbms, pretrained.rbms, strict=True):
             layer.load_state_dict(source.state_dict())
     _fit(model, data, EPOCHS[labels])
-    return lambda: evaluate(model, data.test_dataloader()), lambda: evaluate(model, data.val_dataloader())  # type: ignore[arg-type]
+    return model, data
 
 
 def _pretrained(path: Path, seed: int) -> DBN:
     """Return the net of the config ``dbn``, pre-trained on all images; from a file if that was done before."""
-    # However it is come by, what follows draws the same numbers.
-    random_state = torch.get_rng_state()
-    if path.is_file():
-        found = DBN.load_from_checkpoint(path)
-        torch.set_rng_state(random_state)
-        return found
-    tell(f"Pre-training with seed {seed}:")
-    seed_everything(seed, verbose=False)
-    model = create_model("dbn")
-    assert isinstance(model, DBN)
-    data = MNISTDataModule(seed=seed)
-    data.prepare_data()
-    data.setup("fit")
-    _fit(model, data, model.unlabelled_epochs(), EpochLines())
-    write_weights(model, dict(model.hparams), path)
-    torch.set_rng_state(random_state)
-    return model
+    with torch.random.fork_rng(devices=[]):  # however it is come by, what follows draws the same numbers
+        if path.is_file():
+            return DBN.load_from_checkpoint(path)
+        tell(f"Pre-training with seed {seed}:")
+        seed_everything(seed, verbose=False)
+        model = create_model("dbn")
+        assert isinstance(model, DBN)
+        data = MNISTDataModule(seed=seed)
+        data.prepare_data()
+        _fit(model, data, model.unlabelled_epochs(), EpochLines())
+        write_weights(model, dict(model.hparams), path)
+        return model
 
 
 def _fit(model: DBN, data: MNISTDataModule, epochs: int, *callbacks: EpochLines) -> None:
@@ -187,7 +181,7 @@ def _finished(path: Path) -> Result:
     data = MNISTDataModule()
     data.prepare_data()
     data.setup("test")
-    errors = evaluate(model, data.test_dataloader()).errors
+    errors = _errors(model, data.test_dataloader())
     h = model.hparams
     kind = "dbn" if h["pretrain_epochs"] else "control"
     return Result(55_000, kind, record["config"]["seed_everything"], h["lr"], h["dropout"], errors)
@@ -202,9 +196,7 @@ def _draw(results: Sequence[Result], folder: Path) -> None:
         labels = sorted({one.labels for one in results if one.kind == kind})
         rates = [_rates(results, count, kind) for count in labels]
         means = [statistics.fmean(found) for found in rates]
-        half = [
-            T_975[min(len(found), 10) - 2] * _sd(found) / len(found) ** 0.5 if len(found) > 1 else 0 for found in rates
-        ]
+        half = [_half_interval(found) for found in rates]
         axes.errorbar(labels, means, yerr=half, label=name, color=colour, marker="o", capsize=3)
     axes.set(xscale="log", yscale="log", xlabel="labels used in fine-tuning", ylabel="test error in %")
     axes.set_title("784-500-500-2000-10: mean over seeds, 95 % interval of the mean", fontsize=10)
@@ -228,8 +220,8 @@ def _half_interval(values: Sequence[float]) -> float:
     return T_975[freedom - 1] * _sd(values) / len(values) ** 0.5 if freedom else 0.0
 
 
-def _errors(tried: Tried) -> int:
-    return tried.validation_errors
+def _errors(model: DBN, batches: Any) -> int:
+    return evaluate(model, batches).errors
 
 
 def _bar(steps: list[Any], description: str) -> Any:

@@ -18,7 +18,6 @@ from zoo.models import DBN, RBM
 
 STEPS = (0, 1, 10, 100, 1000, 10_000)
 PRETRAIN_EPOCHS = 10
-BATCH = 100
 
 
 def draw(model: RBM, folder: Path, seed: int = 0) -> None:
@@ -29,7 +28,7 @@ def draw(model: RBM, folder: Path, seed: int = 0) -> None:
         folder: Where the files go: ``rbm_filters``, ``rbm_reconstructions``, ``rbm_samples``, ``dbn_samples``.
         seed: Of all sampling and of the DBN's training.
     """
-    data = MNISTDataModule(batch_size=BATCH, seed=seed)
+    data = MNISTDataModule(seed=seed)
     data.prepare_data()
     data.setup()
     digits = golden_images(data).flatten(start_dim=1)
@@ -87,8 +86,7 @@ def gibbs_chain(model: RBM, images: Tensor) -> Tensor:
     """Return the pixels' probabilities along chains that begin at images ``(C, 784)``: ``(len(STEPS), C, 784)``."""
     states, shown = torch.bernoulli(images), [images]
     for step in trange(1, STEPS[-1] + 1, desc="Gibbs sampling", leave=False, disable=not sys.stderr.isatty()):
-        hidden = torch.bernoulli(model.rbm.hidden_probabilities(states))
-        probabilities = model.rbm.visible_probabilities(hidden)
+        probabilities = model.rbm.gibbs(states, 1, sample_visible=False)
         states = torch.bernoulli(probabilities)
         if step in STEPS:
             shown.append(probabilities)

@@ -100,8 +100,7 @@ class BaggedEnsemble(Classifier):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``: the log of the members' mean probability."""
-        log_probabilities = F.log_softmax(self.member_logits(images), dim=2)
-        return log_probabilities.logsumexp(dim=0) - math.log(len(log_probabilities))
+        return _log_mean_probability(self.member_logits(images))
 
     def member_logits(self, images: Tensor) -> Tensor:
         """Return every member's logits ``(K, B, 10)``.
@@ -126,7 +125,7 @@ class BaggedEnsemble(Classifier):
         """Return the K networks as ordinary ones, with copies of their parameters, in the same mode as the ensemble."""
         found = []
         for number in range(self.hparams["num_members"]):
-            member = self._make_member().to(self.device, self.dtype)
+            member = self._make_member().to(self.device, self.parameter_dtype)
             own = {name: self.stacked_parameters[_key(name)][number].detach() for name in self._names[0]}
             own |= {name: self.stacked_buffers.get_buffer(_key(name))[number] for name in self._names[1]}
             member.load_state_dict({**member.state_dict(), **own})
@@ -186,12 +185,11 @@ class BaggedEnsemble(Classifier):
     def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         """Count a batch of the test set for the ensemble and for each member."""
         images, labels, *_ = batch
-        probabilities = self.member_logits(images).softmax(dim=2)
-        mean = probabilities.mean(dim=0)
-        log_mean = mean.clamp(min=torch.finfo(mean.dtype).tiny).log()
-        self.test_totals.update(F.nll_loss(log_mean, labels), log_mean, labels)
-        self.test_members.update(probabilities, labels)
-        self.test_calibration.update(mean, labels)
+        member_logits = self.member_logits(images)
+        logits = _log_mean_probability(member_logits)
+        self.test_totals.update(F.cross_entropy(logits, labels), logits, labels)
+        self.test_members.update(member_logits.softmax(dim=2), labels)
+        self.test_calibration.update(logits.softmax(dim=1), labels)
 
     def on_test_epoch_end(self) -> None:
         """Log the figures of the test set, and those of the training images that are out of the bag."""
@@ -277,6 +275,12 @@ class BaggedEnsemble(Classifier):
             sums += torch.stack([judged.sum(), (judged & (predictions == labels)).sum()])
         sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
         return {"oob_acc": sums[1] / sums[0], "oob_share": sums[0] / size}
+
+
+def _log_mean_probability(member_logits: Tensor) -> Tensor:
+    """From ``(K, B, 10)`` to ``(B, 10)``."""
+    log_probabilities = F.log_softmax(member_logits, dim=2)
+    return log_probabilities.logsumexp(dim=0) - math.log(len(log_probabilities))
 
 
 def _key(name: str) -> str:

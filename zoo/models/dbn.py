@@ -13,7 +13,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from zoo.checks import check_counts, check_fractions, check_not_negative, check_positive
-from zoo.data.batches import images_of, mean_of
+from zoo.data.batches import mean_of
 from zoo.errors import UsageError
 from zoo.initialisers import initialise_tensor
 from zoo.layers.bernoulli_rbm import BernoulliRBM, full_precision
@@ -28,7 +28,7 @@ class DBN(Classifier):
     """A stack of restricted Boltzmann machines that becomes a net of sigmoid units, 784-…-10.
 
     One training has several stages, each a number of epochs: every layer is trained as an RBM by contrastive
-    divergence (CD-1) on E[h|v] of the layer below, from the bottom up, while the others stand still; then all layers
+    divergence on E[h|v] of the layer below, from the bottom up, while the others stand still; then all layers
     and a new softmax on top are trained by back-propagation, as any `Classifier`. The stage is a function of the epoch,
     so a training can be interrupted and resumed in any of them. While it pre-trains, ``val_reconstruction_error`` and
     ``free_energy_gap`` of the layer are logged (see `zoo.models.RBM`), and always the ``stage``, from 1.
@@ -103,13 +103,11 @@ class DBN(Classifier):
             dropout=dropout,
         )
         check_not_negative(weight_cost=weight_cost)
-        self.layers = nn.ModuleList(
-            BernoulliRBM(visible, hidden) for visible, hidden in itertools.pairwise([784, *hidden_sizes])
-        )
+        shapes = list(itertools.pairwise([784, *hidden_sizes]))
+        self.layers = nn.ModuleList(BernoulliRBM(*shape) for shape in shapes)
         # Together they hold what each layer's training must remember.
         self.divergences = nn.ModuleList(
-            ContrastiveDivergence(visible, hidden, gibbs_steps, persistent, sample_visible, centred)
-            for visible, hidden in itertools.pairwise([784, *hidden_sizes])
+            ContrastiveDivergence(*shape, gibbs_steps, persistent, sample_visible, centred) for shape in shapes
         )
         if weight_init is not None:
             for rbm in self.rbms:
@@ -127,6 +125,11 @@ class DBN(Classifier):
     def rbms(self) -> list[BernoulliRBM]:
         """The layers, from the bottom up."""
         return [layer for layer in self.layers if isinstance(layer, BernoulliRBM)]
+
+    @property
+    def contrasts(self) -> list[ContrastiveDivergence]:
+        """How each layer is trained, from the bottom up."""
+        return [each for each in self.divergences if isinstance(each, ContrastiveDivergence)]
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""
@@ -196,10 +199,10 @@ class DBN(Classifier):
             self._move_schedule()
             return
         rbm, h = self.rbms[stage], self.hparams
-        if not self._divergence(stage).begun:
+        if not self.contrasts[stage].begun:
             # From one process to all: another processor may round another way.
             means = self.trainer.strategy.broadcast(mean_of(self._training_inputs()))
-            self._divergence(stage).begin(rbm, means)
+            self.contrasts[stage].begin(rbm, means)
         epoch = self.current_epoch - stage * h["pretrain_epochs"]
         initial = epoch < h["initial_epochs"]
         optimizer: Any = self._optimizers()[0]
@@ -223,10 +226,10 @@ class DBN(Classifier):
         if self._pretrains:
             images, *_ = batch
             stage = self.stage(self.current_epoch)
-            rbm, divergence = self.rbms[stage], self._divergence(stage)
-            loss = divergence.loss(rbm, self.input_of(stage, images), self.mean_over_processes)
+            rbm, contrast = self.rbms[stage], self.contrasts[stage]
+            loss = contrast.loss(rbm, self.input_of(stage, images), self.mean_over_processes)
             self.backward_by_hand(loss, optimizer)
-            divergence.finish_gradients(rbm)
+            contrast.finish_gradients(rbm)
         else:
             loss = super().training_step(batch, batch_idx)
             self.backward_by_hand(loss, optimizer)
@@ -283,24 +286,17 @@ class DBN(Classifier):
 
     def process_state(self) -> dict[str, Tensor]:
         """Return this process's chains of every layer that has any."""
-        chains = {f"chains_{layer}": self._divergence(layer).chains for layer in range(len(self.layers))}
+        chains = {f"chains_{layer}": each.chains for layer, each in enumerate(self.contrasts)}
         return {name: states for name, states in chains.items() if states is not None}
 
     def load_process_states(self, states: list[dict[str, Tensor]]) -> None:
         """Share all chains among the processes that there are now."""
-        for layer in range(len(self.layers)):
+        for layer, each in enumerate(self.contrasts):
             found = [state.get(f"chains_{layer}") for state in states]
-            chains = [each for each in found if isinstance(each, Tensor)]
-            self._divergence(layer).share_chains(chains, self.trainer.global_rank, self.trainer.world_size)
-
-    def _divergence(self, layer: int) -> ContrastiveDivergence:
-        divergence = self.divergences[layer]
-        assert isinstance(divergence, ContrastiveDivergence)
-        return divergence
+            chains = [states for states in found if isinstance(states, Tensor)]
+            each.share_chains(chains, self.trainer.global_rank, self.trainer.world_size)
 
     def _training_inputs(self, limit: int | None = None) -> Iterator[Tensor]:
         """What the stage's layer is trained on, ``(B, V)`` at a time."""
-        loader: Any = self.trainer.train_dataloader
         stage = self.stage(self.current_epoch)
-        chunks = (images.to(self.device, self.parameter_dtype) for images in images_of(loader.dataset, limit))
-        return (self.input_of(stage, images) for images in chunks)
+        return (self.input_of(stage, images) for images in self.training_images(limit))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, ClassVar, Self
 
@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from zoo.checkpoint import CLASS_PATH, load_into, read_checkpoint
 from zoo.class_paths import class_path_of
+from zoo.data.batches import images_of
 from zoo.errors import UsageError
 from zoo.schedules import check_not_prolonged
 
@@ -57,6 +58,13 @@ class ZooModule(LightningModule, ABC):
     def parameter_dtype(self) -> torch.dtype:
         """What the parameters are made of: single precision, unless ``trainer.precision`` says otherwise."""
         return next(self.parameters()).dtype
+
+    def training_images(self, limit: int | None = None) -> Iterator[Tensor]:
+        """The training images, ``(B, 784)`` at a time, as the network wants them; none while nothing is trained."""
+        loader: Any = self.trainer.train_dataloader
+        if loader is None:
+            return iter(())
+        return (images.to(self.device, self.parameter_dtype) for images in images_of(loader.dataset, limit))
 
     def trained_parameters(self) -> int:
         """How many parameters the training changes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -104,7 +104,7 @@ class RBM(ZooModule):
         super().on_train_start()
         if not self.divergence.begun:
             # From one process to all: another processor may round another way.
-            means = self.trainer.strategy.broadcast(mean_of(self._training_images()))
+            means = self.trainer.strategy.broadcast(mean_of(self.training_images()))
             self.divergence.begin(self.rbm, means)
 
     def enter_epoch(self) -> None:
@@ -132,7 +132,7 @@ class RBM(ZooModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation set's figures, and how its free energy lies above that of as many training images."""
-        figures = summarise(self.val_totals, self.rbm, self._training_images)
+        figures = summarise(self.val_totals, self.rbm, self.training_images)
         named = {name if name == "free_energy_gap" else f"val_{name}": value for name, value in figures.items()}
         self.log_dict(named, reduce_fx="max", sync_dist=True)
 
@@ -184,10 +184,3 @@ class RBM(ZooModule):
         """Make the optimiser and, for ``cosine``, its schedule over all steps of the training."""
         optimizer: SGD = make_optimizer([self.rbm], self.hparams["lr"], self.hparams["weight_cost"])
         return with_schedule(optimizer, self.hparams["lr_schedule"], self.schedule_length)
-
-    def _training_images(self, limit: int | None = None) -> Iterator[Tensor]:
-        """The training images, ``(B, 784)`` at a time; none while nothing is trained."""
-        loader: Any = self.trainer.train_dataloader
-        if loader is None:
-            return iter(())
-        return (images.to(self.device, self.parameter_dtype) for images in images_of(loader.dataset, limit))
