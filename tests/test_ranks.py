@@ -100,6 +100,7 @@ def test_processes_drop_out_different_units() -> None:
     assert not torch.equal(one["torch"], two["torch"])
 
 
+@pytest.mark.slow
 def test_processes_that_disagree_are_told_so(tmp_path: Path) -> None:
     program = tmp_path / "disagree.py"
     program.write_text(
@@ -133,6 +134,7 @@ def test_when_a_process_dies_the_others_end_and_the_last_checkpoint_is_good(vict
     assert main(["test", *trained, "--trainer.accelerator", "cpu"]) == 0
 
 
+@pytest.mark.slow
 def test_a_signal_stops_all_processes_and_all_go_on_exactly() -> None:
     fit = ["fit", "--config", "dropout", "--model.hidden_sizes", "[16]", "--data.num_train", "2000", *ddp(2)]
     short = ["--trainer.max_epochs", "3"]

@@ -54,6 +54,7 @@ def test_good_files_are_left_alone(tmp_path: Path) -> None:
     assert len(before) == 8  # four archives, four contents, no temporary file
 
 
+@pytest.mark.slow
 def test_processes_that_stage_at_once_do_not_hurt_each_other(tmp_path: Path) -> None:
     program = f"from pathlib import Path; from zoo.data.archives import stage; stage(Path({str(tmp_path)!r}))"
     processes = [subprocess.Popen([sys.executable, "-W", "error", "-c", program]) for _ in range(4)]

@@ -36,6 +36,7 @@ def test_every_picture_comes_in_three_files(quick: Path, capsys: pytest.CaptureF
     assert all(0 <= float(rows[0][f"pixel{pixel}"]) <= 1 for pixel in range(784))
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_numbers(quick: Path) -> None:
     for seed, folder in enumerate(("one", "two")):
         torch.manual_seed(seed)  # of whatever was done before

@@ -173,6 +173,7 @@ def test_an_interrupted_training_goes_on_exactly_with_the_same_bootstraps(batch_
     assert weights(last(2)) == weights(last(0))
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_test_the_ensemble_that_one_does(capsys: pytest.CaptureFixture[str]) -> None:
     same = ["--trainer.precision", "64-true"]
     both = run_zoo(*FIT, *same, "--trainer.devices", "2", "--trainer.strategy", "ddp")
