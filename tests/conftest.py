@@ -62,9 +62,11 @@ def copied_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     members.read_demonstrations.cache_clear()
 
 
-@pytest.fixture
-def quick_annealing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def quick_annealing() -> Iterator[None]:
     """Annealing in a few steps, which suits an RBM of a few hidden units."""
     quick = functools.partial(measure_likelihood, chains=50, temperatures=300)
-    for module in ("zoo.models.rbm", "zoo.verification"):
-        monkeypatch.setattr(f"{module}.measure_likelihood", quick)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("zoo.models.rbm", "zoo.verification"):
+            patch.setattr(f"{module}.measure_likelihood", quick)
+        yield

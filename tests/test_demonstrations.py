@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,15 +29,30 @@ trainer:
   max_epochs: 2
 """
 
+CPU = ("--trainer.accelerator", "cpu")
+
 pytestmark = pytest.mark.usefixtures("quick_annealing")
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, data_dir: Path, quick_annealing: None) -> Path:
+    """A folder with the logs of two seeds, for all tests here."""
+    folder = tmp_path_factory.mktemp("runs")
+    torch.set_num_threads(1)
+    (folder / "tiny.yaml").write_text(CONFIG)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("ZOO_DATA", str(data_dir))
+        patch.setattr("sys.argv", ["zoo"])
+        for seed in ("0", "1"):
+            assert main(["fit", "--config", "tiny.yaml", "--seed_everything", seed, *CPU]) == 0
+    return folder / "logs"
+
+
 @pytest.fixture
-def published(copied_zoo: Path) -> Path:
+def published(runs: Path, copied_zoo: Path) -> Path:
     (copied_zoo / "configs/demos/tiny.yaml").write_text(CONFIG)
-    for seed in ("0", "1"):
-        fit = ["fit", "--config", "demos/tiny", "--seed_everything", seed, "--trainer.accelerator", "cpu"]
-        assert main(fit) == 0
+    shutil.copytree(runs, "logs")
     assert main(["publish", "tiny", *(f"logs/tiny/version_{seed}/checkpoints/last.ckpt" for seed in (0, 1))]) == 0
     return copied_zoo
 
@@ -67,7 +83,7 @@ def test_it_loads_and_tests_by_name(published: Path, capsys: pytest.CaptureFixtu
     assert not model.training
     assert model(torch.rand(3, 1, 28, 28)).shape == (3, 8)
     capsys.readouterr()
-    assert main(["test", "--config", "demos/tiny", "--ckpt_path", "tiny", "--trainer.accelerator", "cpu"]) == 0
+    assert main(["test", "--config", "demos/tiny", "--ckpt_path", "tiny", *CPU]) == 0
     figure = members.read_demonstrations()["tiny"]["log_likelihood"]
     assert f"log-likelihood {figure:.2f} nats" in capsys.readouterr().out
 
@@ -98,7 +114,7 @@ def test_classifiers_commands_say_that_it_is_none(published: Path, capsys: pytes
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (members.root() / "configs/demos").glob("*.yaml")))
 def test_every_demonstration_runs_from_its_config(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    fit = ["fit", "--config", f"demos/{name}", "--trainer.fast_dev_run", "true", "--trainer.accelerator", "cpu"]
+    fit = ["fit", "--config", f"demos/{name}", "--trainer.fast_dev_run", "true", *CPU]
     assert main(fit) == 0
     assert capsys.readouterr().out.startswith(f"{name}: ")
     assert (members.root() / f"configs/demos/{name}.yaml").read_text(encoding="utf-8").startswith("# ")

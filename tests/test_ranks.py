@@ -33,8 +33,8 @@ def torchrun(processes: int, *program: str) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     ("name", "processes"),
     [
-        ("dropout_batchnorm", 3),
-        pytest.param("dropout_batchnorm", 2, marks=pytest.mark.slow),
+        ("dropout_batchnorm", 2),
+        pytest.param("dropout_batchnorm", 3, marks=pytest.mark.slow),
         pytest.param("deep_relu_xavier", 2, marks=pytest.mark.slow),
         pytest.param("deep_relu_xavier", 3, marks=pytest.mark.slow),
     ],

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import warnings
 
+# For its handlers: there are none to filter before it is imported.
+import pytorch_lightning  # noqa: F401
+
 # Lightning's advertisement, and an inventory of hardware and processes that our own first line replaces.
 _DROPPED = (
     "💡",

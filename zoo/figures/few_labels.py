@@ -43,7 +43,7 @@ SEEDS = {100: 10, 1_000: 10, 10_000: 3}
 EPOCHS = {100: 300, 1_000: 100, 10_000: 30}
 """Labels to the epochs of fine-tuning, batches of 100: 300, 1,000 and 3,000 steps."""
 
-LEARNING_RATES = (0.0003, 0.001, 0.003)
+LEARNING_RATES = (0.0003, 0.001, 0.003, 0.01)
 DROPOUTS = (0.0, 0.5)
 """Of hidden units; where there is any, 0.2 of the pixels too."""
 
