@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from zoo.errors import UsageError
 
@@ -35,3 +36,10 @@ def check_fractions(**numbers: float) -> None:
     for name, value in numbers.items():
         if not 0 <= value < 1:
             raise UsageError(f"{name} is {value}, but it must be 0 or more and less than 1.")
+
+
+def check_layer_sizes(sizes: Sequence[int], least: int = 0, name: str = "hidden_sizes") -> None:
+    """Raise `UsageError` unless there are ``least`` layers or more, of 1 to a million units each."""
+    if len(sizes) < least or not all(1 <= size <= LARGEST_COUNT for size in sizes):
+        layers = "there is at least one layer, and each" if least else "every layer"
+        raise UsageError(f"{name} is {list(sizes)}, but {layers} has 1 to {LARGEST_COUNT} units.")

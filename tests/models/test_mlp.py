@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -46,3 +48,13 @@ def test_the_network_is_its_formula() -> None:
 
 def test_no_hidden_layer_is_softmax_regression() -> None:
     assert [type(layer).__name__ for layer in MLP([]).net] == ["Flatten", "Linear"]
+
+
+def test_alpha_dropout_keeps_a_self_normalising_net_s_mean_and_variance() -> None:
+    torch.manual_seed(0)
+    settings: dict[str, Any] = {"activation": "selu", "weight_init": "lecun_normal", "dropout": 0.2}
+    for alpha_dropout, kept in ((True, True), (False, False)):
+        model = MLP([1000] * 8, alpha_dropout=alpha_dropout, **settings).train()
+        activity = model.net[2:-1](torch.randn(500, 1000)).detach()
+        normal = abs(float(activity.mean())) < 0.1 and 0.8 < float(activity.var()) < 1.25
+        assert normal is kept

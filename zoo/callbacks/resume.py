@@ -159,7 +159,9 @@ def _check_optimizer(optimizer: Optimizer) -> None:
             if not isinstance(value, Tensor):
                 continue
             wanted = torch.Size() if name == "step" else parameter.shape
-            if value.shape != wanted or value.layout != torch.strided or not value.is_contiguous():
+            # As the parameter lies in memory, which for a convolution need not be row by row.
+            lies = name == "step" or (value.layout == torch.strided and value.stride() == parameter.stride())
+            if value.shape != wanted or not lies:
                 raise UsageError(
                     f"The checkpoint's optimiser state does not fit its network: {name} is {tuple(value.shape)} for a "
                     f"parameter of {tuple(parameter.shape)}, so take another copy of the file."

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from zoo.data.batches import Batch, ImageBatches
+from zoo.data.distortion import DistortedBatches
 from zoo.data.sampler import ExactSampler
 
 
@@ -31,6 +32,8 @@ class BatchLoader(DataLoader[Batch]):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         # Runs when the first batch is asked for, and by then Lightning has told the sampler the epoch.
         self._fetched = self._resumed["batches"] if self._resumed["epoch"] == self._epoch else 0
+        if isinstance(self.dataset, DistortedBatches):
+            self.dataset.enter_epoch(self._epoch)
         for batch in super().__iter__():
             self._fetched += 1
             yield batch

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from zoo.data.archives import default_data_dir, stage
 from zoo.data.batches import Batch, ImageBatches, balanced_subset
+from zoo.data.distortion import DistortedBatches, check_augment
 from zoo.data.loader import make_loader
 from zoo.data.sampler import ExactSampler
 from zoo.errors import UsageError
@@ -44,6 +45,9 @@ class MNISTDataModule(LightningDataModule):
             ``seed_everything``, or 0.
         subset_seed: Chooses the ``num_train`` images.
         with_indices: Batches become ``(images, labels, indices)``, with each example's row in its archive.
+        augment: How training images are distorted, anew in every epoch: ``none``, ``affine`` (turned, scaled, slanted
+            and moved), ``elastic`` (bent) or ``affine_elastic``; see `zoo.data.distortion`.
+        augment_strength: How much, 0 or more; 1 turns by at most 15°, scales by 15 %, and bends by 1.4 pixels.
 
     Raises:
         UsageError: A size is out of range.
@@ -60,6 +64,8 @@ class MNISTDataModule(LightningDataModule):
         seed: int | None = None,
         subset_seed: int = 0,
         with_indices: bool = False,
+        augment: str = "none",
+        augment_strength: float = 1.0,
     ) -> None:
         super().__init__()
         for name, size in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
@@ -80,6 +86,7 @@ class MNISTDataModule(LightningDataModule):
         for name, value in {"seed": seed or 0, "subset_seed": subset_seed}.items():
             if not 0 <= value < 2**32:
                 raise UsageError(f"{name} is {value}, but a seed is 0 or more and at most {2**32 - 1}.")
+        check_augment(augment, augment_strength)
         if data_dir is not None and "\0" in data_dir:
             raise UsageError("data_dir holds a NUL character, which no folder's name can.")
         self.save_hyperparameters()
@@ -92,6 +99,8 @@ class MNISTDataModule(LightningDataModule):
         self.seed = seed if seed is not None else int(os.environ.get("PL_GLOBAL_SEED", 0))
         self.subset_seed = subset_seed
         self.with_indices = with_indices
+        self.augment = augment
+        self.augment_strength = augment_strength
         self._splits: dict[str, ImageBatches] = {}
 
     def prepare_data(self) -> None:
@@ -184,6 +193,8 @@ class MNISTDataModule(LightningDataModule):
             raise UsageError(f"{len(dataset)} {split} images cannot be shared by {processes} processes.")
         if with_indices:
             dataset = ImageBatches(dataset.images, dataset.labels, dataset.rows, with_indices=True)
+        if training and self.augment != "none":
+            dataset = DistortedBatches(dataset, self.augment, self.augment_strength, self.seed)
         sampler = ExactSampler(
             len(dataset),
             shuffle=training,

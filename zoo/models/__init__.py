@@ -6,6 +6,22 @@ from zoo.models.dbn import DBN
 from zoo.models.mlp import MLP
 from zoo.models.module import ZooModule
 from zoo.models.rbm import RBM
+from zoo.models.recurrent import RecurrentNet
+from zoo.models.residual import ResidualCNN, ResidualMLP
 from zoo.models.softmax import SoftmaxRegression
+from zoo.models.split_merge import SplitMerge, SplitMergeCNN
 
-__all__ = ["DBN", "MLP", "RBM", "BaggedEnsemble", "Classifier", "SoftmaxRegression", "ZooModule"]
+__all__ = [
+    "DBN",
+    "MLP",
+    "RBM",
+    "BaggedEnsemble",
+    "Classifier",
+    "RecurrentNet",
+    "ResidualCNN",
+    "ResidualMLP",
+    "SoftmaxRegression",
+    "SplitMerge",
+    "SplitMergeCNN",
+    "ZooModule",
+]

@@ -12,7 +12,7 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
-from zoo.checks import check_counts, check_fractions, check_not_negative, check_positive
+from zoo.checks import check_counts, check_fractions, check_layer_sizes, check_not_negative, check_positive
 from zoo.data.batches import mean_of
 from zoo.errors import UsageError
 from zoo.initialisers import initialise_tensor
@@ -20,7 +20,6 @@ from zoo.layers.bernoulli_rbm import BernoulliRBM, full_precision
 from zoo.layers.contrastive_divergence import ContrastiveDivergence, make_optimizer, set_momentum
 from zoo.layers.rbm_monitoring import WATCHED, RBMTotals, summarise
 from zoo.models.classifier import Classifier
-from zoo.models.mlp import LARGEST_LAYER
 from zoo.schedules import with_schedule
 
 
@@ -89,11 +88,7 @@ class DBN(Classifier):
         **training: Any,
     ) -> None:
         super().__init__(**training)
-        if not hidden_sizes or not all(1 <= size <= LARGEST_LAYER for size in hidden_sizes):
-            raise UsageError(
-                f"hidden_sizes is {list(hidden_sizes)}, but there is at least one layer, and each has 1 to "
-                f"{LARGEST_LAYER} units."
-            )
+        check_layer_sizes(hidden_sizes, least=1)
         check_counts(pretrain_epochs=pretrain_epochs, initial_epochs=initial_epochs)
         check_positive(pretrain_lr=pretrain_lr, hidden_lr_factor=hidden_lr_factor)
         check_fractions(

@@ -8,12 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.activations import make_activation
-from zoo.errors import UsageError
+from zoo.activations import inputs_for, make_activation
+from zoo.checks import check_fractions, check_layer_sizes
 from zoo.initialisers import initialise
 from zoo.models.classifier import Classifier
-
-LARGEST_LAYER = 1_000_000
 
 
 class MLP(Classifier):
@@ -31,6 +29,8 @@ class MLP(Classifier):
         batch_norm: Normalise every layer before its activation, the output layer too, with a learned shift, no
             scale and no biases: running averages keep 0.9 of their old value at each step, ε is 0.001. Ioffe and
             Szegedy, "Batch normalization", ICML 2015.
+        alpha_dropout: Drop units to the least value of a SELU and keep their mean and variance, so that a
+            self-normalising net stays one. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
         **training: How it is trained, as in `Classifier`.
 
     Raises:
@@ -45,28 +45,27 @@ class MLP(Classifier):
         bias_init: str = "zeros",
         dropout: float = 0.0,
         batch_norm: bool = False,
+        alpha_dropout: bool = False,
         **training: Any,
     ) -> None:
         super().__init__(**training)
-        if not all(1 <= size <= LARGEST_LAYER for size in hidden_sizes):
-            raise UsageError(
-                f"hidden_sizes is {list(hidden_sizes)}, but every layer has at least 1 unit and at most "
-                f"{LARGEST_LAYER}."
-            )
-        if not 0 <= dropout < 1:
-            raise UsageError(f"dropout is {dropout}, but it is the probability of dropping a unit: 0 ≤ p < 1.")
+        check_layer_sizes(hidden_sizes)
+        check_fractions(dropout=dropout)
+        drop = nn.AlphaDropout if alpha_dropout else nn.Dropout
         sizes = [784, *hidden_sizes, 10]
         layers: list[nn.Module] = [nn.Flatten()]
-        for depth, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes), start=1):
+        for depth, (fan_in, units) in enumerate(itertools.pairwise(sizes), start=1):
+            hidden = depth <= len(hidden_sizes)
+            fan_out = inputs_for(activation, units) if hidden else units
             linear = nn.Linear(fan_in, fan_out, bias=not batch_norm)
             initialise(linear, weight_init, bias_init)
             layers.append(linear)
             if batch_norm:
                 layers.append(_shifting_batch_norm(fan_out))
-            if depth <= len(hidden_sizes):
+            if hidden:
                 layers.append(make_activation(activation))
                 if dropout:
-                    layers.append(nn.Dropout(dropout))
+                    layers.append(drop(dropout))
         self.net = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from zoo.errors import UsageError
+from zoo.models import RecurrentNet
+
+
+def test_an_lstm_reads_the_rows_from_top_to_bottom_by_its_formula() -> None:
+    """Hochreiter and Schmidhuber's equations, with forget gates, written out."""
+    torch.manual_seed(0)
+    model = RecurrentNet("lstm", hidden_size=5).eval()
+    images = torch.rand(3, 1, 28, 28)
+    weights = dict(model.recurrent.named_parameters())
+    state, cell = torch.zeros(3, 5), torch.zeros(3, 5)
+    for row in range(28):
+        inputs = images[:, 0, row] @ weights["weight_ih_l0"].T + weights["bias_ih_l0"]
+        inputs = inputs + state @ weights["weight_hh_l0"].T + weights["bias_hh_l0"]
+        write, forget, new, read = inputs.chunk(4, dim=1)
+        cell = forget.sigmoid() * cell + write.sigmoid() * new.tanh()
+        state = read.sigmoid() * cell.tanh()
+    torch.testing.assert_close(model(images), model.output(state))
+
+
+@pytest.mark.parametrize(("cell", "gates"), [("lstm", 4), ("gru", 3), ("rnn", 1)])
+def test_recurrent_weights_begin_orthogonal_and_forget_gates_open(cell: str, gates: int) -> None:
+    model = RecurrentNet(cell, hidden_size=6, num_layers=2)
+    for layer in (0, 1):
+        for gate in model.recurrent.get_parameter(f"weight_hh_l{layer}").chunk(gates):
+            torch.testing.assert_close(gate @ gate.T, torch.eye(6), atol=1e-5, rtol=0)
+        biases = [model.recurrent.get_parameter(f"bias_{name}_l{layer}").detach() for name in ("ih", "hh")]
+        expected = torch.zeros(gates, 6)
+        if cell == "lstm":
+            expected[1] = 1
+        assert torch.equal(sum(biases).view(gates, 6), expected)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"cell": "lstn"}, "did you mean lstm"),
+        ({"hidden_size": 0}, "hidden_size is 0"),
+        ({"num_layers": 0}, "num_layers is 0"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_a_sentence(arguments: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        RecurrentNet(**arguments)

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from zoo.errors import UsageError
+from zoo.layers.blocks import Parallel
+from zoo.models import SplitMerge, SplitMergeCNN
+
+
+def test_each_branch_is_as_deep_as_it_says_and_the_merge_sees_all() -> None:
+    model = SplitMerge(width=6, branch_width=4, depths=(1, 3))
+    parallel: Any = model.net[2]
+    assert isinstance(parallel, Parallel)
+    branches: list[Any] = list(parallel.branches)
+    assert [len(branch) for branch in branches] == [1, 3]
+    x = torch.randn(5, 6)
+    torch.testing.assert_close(parallel(x), torch.cat([branch(x) for branch in parallel.branches], dim=1))
+    merge: Any = model.net[3]
+    assert merge[0].in_features == 8
+
+
+def test_a_module_has_four_branches_and_keeps_the_picture() -> None:
+    model = SplitMergeCNN(stem=8, channels=(3, 5)).eval()
+    shapes = []
+    modules = [layer for layer in model.net if isinstance(layer, Parallel)]
+    for module in modules:
+        assert len(module.branches) == 4
+        module.register_forward_hook(lambda _, __, output: shapes.append(tuple(output.shape[1:])))
+    model(torch.rand(2, 1, 28, 28))
+    assert shapes == [(12, 14, 14), (20, 7, 7)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "complaint"),
+    [
+        (SplitMerge, {"depths": []}, r"depths is \[\]"),
+        (SplitMerge, {"depths": [1, 0]}, r"depths is \[1, 0\]"),
+        (SplitMerge, {"branch_width": 0}, "branch_width is 0"),
+        (SplitMergeCNN, {"stem": 0}, "stem is 0"),
+        (SplitMergeCNN, {"channels": [0]}, r"channels is \[0\]"),
+        (SplitMergeCNN, {"dropout": -0.1}, "dropout is -0.1"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_a_sentence(kind: Any, arguments: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        kind(**arguments)

@@ -1,0 +1,88 @@
+"""What the larger nets are built of: layers with their activations, ways around, and branches side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from zoo.activations import inputs_for, make_activation
+from zoo.initialisers import initialise
+
+
+def dense(fan_in: int, units: int, activation: str, weight_init: str, dropout: float = 0.0) -> nn.Sequential:
+    """Return a fully connected layer, its activation and, if asked for, dropout: ``(B, fan_in)`` to ``(B, units)``.
+
+    Raises:
+        UsageError: A name is unknown.
+    """
+    linear = nn.Linear(fan_in, inputs_for(activation, units))
+    initialise(linear, weight_init, "zeros")
+    layers = [linear, make_activation(activation)]
+    return nn.Sequential(*layers, nn.Dropout(dropout)) if dropout else nn.Sequential(*layers)
+
+
+def convolution(
+    channels_in: int, channels_out: int, kernel_size: int, activation: str, weight_init: str, stride: int = 1
+) -> nn.Sequential:
+    """Return a convolution, batch norm and activation: ``(B, channels_in, H, W)`` to ``(B, channels_out, H', W')``.
+
+    The margin is padded, so that a stride of 1 keeps H and W, and one of 2 halves them, rounded up.
+
+    Args:
+        channels_in: Input channels.
+        channels_out: Output channels.
+        kernel_size: Odd.
+        activation: A name in `zoo.activations`.
+        weight_init: A name in `zoo.initialisers`.
+        stride: 1 or 2.
+
+    Raises:
+        UsageError: A name is unknown.
+    """
+    outputs = inputs_for(activation, channels_out)
+    filters = nn.Conv2d(channels_in, outputs, kernel_size, stride, padding=kernel_size // 2, bias=False)
+    initialise(filters, weight_init, "zeros")
+    return nn.Sequential(filters, nn.BatchNorm2d(outputs), make_activation(activation))
+
+
+class Residual(nn.Module):
+    """Some layers and a way around them: activation(x + layers(x)).
+
+    He, Zhang, Ren and Sun, "Deep residual learning for image recognition", CVPR 2016, figure 2.
+
+    Args:
+        layers: What is gone around: maps (B, …) to the same shape.
+        activation: What the sum goes through.
+        skip: Whether there is a way around; without, these are layers like any others.
+    """
+
+    def __init__(self, layers: nn.Module, activation: nn.Module, skip: bool = True) -> None:
+        super().__init__()
+        self.layers = layers
+        self.activation = activation
+        self.skip = skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, …) to the same shape."""
+        activated: Tensor = self.activation(x + self.layers(x) if self.skip else self.layers(x))
+        return activated
+
+
+class Parallel(nn.Module):
+    """Branches that see the same input, and whose outputs are put side by side: split and merge.
+
+    Szegedy et al., "Going deeper with convolutions", CVPR 2015, figure 2.
+
+    Args:
+        branches: Each maps (B, …) to (B, C, …), with a C of its own and the other dimensions as all have them.
+    """
+
+    def __init__(self, branches: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleList(branches)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, …) to (B, ΣC, …)."""
+        return torch.cat([branch(x) for branch in self.branches], dim=1)

@@ -1,0 +1,80 @@
+"""A recurrent net: the image read row by row, from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.checks import check_counts, check_fractions
+from zoo.errors import UsageError, unknown_name
+from zoo.initialisers import initialise, initialise_tensor
+from zoo.models.classifier import Classifier
+
+CELLS: dict[str, tuple[Callable[..., nn.RNNBase], int]] = {"lstm": (nn.LSTM, 4), "gru": (nn.GRU, 3), "rnn": (nn.RNN, 1)}
+"""Name to (module class, how many gates' weights lie in each of its tensors)."""
+
+DEEPEST = 100
+"""Layers in a net."""
+
+
+class RecurrentNet(Classifier):
+    """A recurrent net over the 28 rows of an image, 28 pixels at a time, whose last state decides.
+
+    Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 1997; Cho et al., "Learning phrase
+    representations using RNN encoder–decoder", EMNLP 2014, for the GRU. Recurrent weights begin orthogonal, gate by
+    gate, and the LSTM's forget gates begin open, with a bias of 1 (Jozefowicz, Zaremba and Sutskever, ICML 2015).
+
+    Args:
+        cell: ``lstm``, ``gru`` or ``rnn``, which is tanh without gates.
+        hidden_size: Units of the state, at least 1.
+        num_layers: Layers of cells, 1 to 100, each reading the states of the one below.
+        weight_init: Initial values of the weights that are not recurrent, a name in `zoo.initialisers`.
+        dropout: Probability of dropping a unit between layers and before the output while training, 0 ≤ p < 1.
+        **training: How it is trained, as in `Classifier`.
+
+    Raises:
+        UsageError: A size, rate or name is wrong.
+    """
+
+    def __init__(
+        self,
+        cell: str = "lstm",
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        weight_init: str = "xavier_uniform",
+        dropout: float = 0.0,
+        **training: Any,
+    ) -> None:
+        super().__init__(**training)
+        if cell not in CELLS:
+            raise unknown_name("cell", cell, CELLS)
+        check_counts(least=1, hidden_size=hidden_size)
+        check_fractions(dropout=dropout)
+        if not 1 <= num_layers <= DEEPEST:
+            raise UsageError(f"num_layers is {num_layers}, but it must be 1 to {DEEPEST}.")
+        kind, gates = CELLS[cell]
+        between = dropout if num_layers > 1 else 0.0
+        self.recurrent = kind(28, hidden_size, num_layers, batch_first=True, dropout=between)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden_size, 10)
+        initialise(self.output, weight_init, "zeros")
+        for name, parameter in self.recurrent.named_parameters():
+            with torch.no_grad():
+                for gate in parameter.chunk(gates):
+                    if name.startswith("weight_hh"):
+                        nn.init.orthogonal_(gate)
+                    elif name.startswith("weight_ih"):
+                        initialise_tensor(gate, weight_init)
+                    else:
+                        gate.zero_()
+                if cell == "lstm" and name.startswith("bias_ih"):
+                    parameter.chunk(gates)[1].fill_(1)  # the gates' order is input, forget, cell, output
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""
+        states, _ = self.recurrent(images.squeeze(1))  # (B, 28 rows, 28 pixels) to (B, 28, hidden_size)
+        logits: Tensor = self.output(self.dropout(states[:, -1]))
+        return logits
