@@ -43,7 +43,8 @@ def main() -> int:
         wanted = weights(last_checkpoint(f"{folder}/whole", options.name))
         print(f"undisturbed: {time.monotonic() - began:.0f} s, {seconds:.1f} s of them training, weights {wanted[:16]}")
         for trial in range(options.trials):
-            root, moment = f"{folder}/{trial}", moments.uniform(0, seconds)
+            # One in each equal part of the training, so that every stage of it is met.
+            root, moment = f"{folder}/{trial}", seconds * (trial + moments.random()) / options.trials
             victim = train(fit, root)
             wait_for_training(victim)
             time.sleep(moment)

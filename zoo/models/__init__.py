@@ -10,6 +10,7 @@ from zoo.models.recurrent import RecurrentNet
 from zoo.models.residual import ResidualCNN, ResidualMLP
 from zoo.models.softmax import SoftmaxRegression
 from zoo.models.split_merge import SplitMerge, SplitMergeCNN
+from zoo.models.xor import XORNet
 
 __all__ = [
     "DBN",
@@ -23,5 +24,6 @@ __all__ = [
     "SoftmaxRegression",
     "SplitMerge",
     "SplitMergeCNN",
+    "XORNet",
     "ZooModule",
 ]

@@ -10,15 +10,13 @@ import torch
 import torch.nn.functional as F
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 
 from zoo.checks import check_fractions, check_not_negative, check_positive
-from zoo.errors import unknown_name
 from zoo.metrics import ClassificationTotals
 from zoo.models.module import ZooModule
+from zoo.optimisers import check_optimiser, make_optimiser
 from zoo.schedules import check_schedule, with_schedule
-
-OPTIMISERS = ("adam", "adamw", "sgd")
 
 
 class Classifier(ZooModule, ABC):
@@ -31,9 +29,9 @@ class Classifier(ZooModule, ABC):
     ``test_errors``, a whole number of images.
 
     Args:
-        optimizer: ``adam`` (Kingma and Ba, 2015), ``adamw`` (Loshchilov and Hutter, 2019) or ``sgd``.
+        optimizer: ``adam``, ``adamw``, ``sgd``, ``rmsprop`` or ``adagrad``; see `zoo.optimisers`.
         lr: Learning rate, more than 0.
-        momentum: For ``sgd``, 0 ≤ m < 1; the others ignore it.
+        momentum: For ``sgd`` and ``rmsprop``, 0 ≤ m < 1; the others ignore it.
         weight_decay: The optimiser's own, 0 or more.
         l2: λ of the lecture's regularisation: the cost that is minimised is the cross-entropy + λ·Σw² over all
             weights and no biases, 0 or more.
@@ -55,8 +53,7 @@ class Classifier(ZooModule, ABC):
         lr_schedule: str = "constant",
     ) -> None:
         super().__init__()
-        if optimizer not in OPTIMISERS:
-            raise unknown_name("optimizer", optimizer, OPTIMISERS)
+        check_optimiser(optimizer)
         check_schedule(lr_schedule)
         check_positive(lr=lr)
         check_fractions(momentum=momentum)
@@ -138,10 +135,7 @@ class Classifier(ZooModule, ABC):
     def make_optimizer(self) -> Optimizer:
         """Make the optimiser that the arguments name, over `parameter_groups`."""
         h = self.hparams
-        settings: dict[str, Any] = {"lr": h["lr"], "weight_decay": h["weight_decay"], "fused": True}
-        if h["optimizer"] == "sgd":
-            return SGD(self.parameter_groups(), momentum=h["momentum"], **settings)
-        return (Adam if h["optimizer"] == "adam" else AdamW)(self.parameter_groups(), **settings)
+        return make_optimiser(h["optimizer"], self.parameter_groups(), h["lr"], h["momentum"], h["weight_decay"])
 
     def _count(self, totals: ClassificationTotals, batch: tuple[Tensor, ...]) -> None:
         images, labels, *_ = batch

@@ -27,6 +27,9 @@ class ZooModule(LightningModule, ABC):
     training_arguments: ClassVar[tuple[str, ...]] = ()
     """The arguments that say how it is trained and do not change what it computes."""
 
+    input_shape: ClassVar[tuple[int, ...]] = (1, 28, 28)
+    """Of an example in a batch."""
+
     _entered: int | None = None
 
     def epoch_figures(self, epoch: int) -> Mapping[str, str]:
@@ -114,7 +117,22 @@ class ZooModule(LightningModule, ABC):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Enter the epoch where nothing has announced it."""
+        if batch_idx == 0:
+            self._check_inputs(batch)
         self._enter()
+
+    def on_test_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Refuse data that is not for this network."""
+        if batch_idx == 0:
+            self._check_inputs(batch)
+
+    def _check_inputs(self, batch: Any) -> None:
+        inputs, *_ = batch
+        if tuple(inputs.shape[1:]) != self.input_shape:
+            raise UsageError(
+                f"An example of this data has the shape {tuple(inputs.shape[1:])}, but {type(self).__name__} takes "
+                f"{self.input_shape}: choose data that belongs to it."
+            )
 
     def _enter(self) -> None:
         if self._entered != self.current_epoch:

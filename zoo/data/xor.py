@@ -1,0 +1,47 @@
+"""Exclusive or: the smallest problem that no network without a hidden layer can learn."""
+
+from __future__ import annotations
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+
+from zoo.checks import check_counts
+
+INPUTS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
+LABELS = (0, 1, 1, 0)
+
+
+class XORDataModule(LightningDataModule):
+    """The four examples of exclusive or, which are trained on, validated and tested alike: there are no others.
+
+    Batches are ``(inputs, labels)``: float32 ``(4, 2)`` of 0 and 1, and int64 ``(4,)``, 1 where the inputs differ.
+
+    Args:
+        steps_per_epoch: How often an epoch goes over the four, each time in one step, at least 1.
+
+    Raises:
+        UsageError: The number is out of range.
+    """
+
+    def __init__(self, steps_per_epoch: int = 100) -> None:
+        super().__init__()
+        check_counts(least=1, steps_per_epoch=steps_per_epoch)
+        self.save_hyperparameters()
+        self.steps_per_epoch = steps_per_epoch
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """The four, again and again."""
+        return self._loader(self.steps_per_epoch)
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
+        """The four."""
+        return self._loader(1)
+
+    test_dataloader = val_dataloader
+    predict_dataloader = val_dataloader
+
+    def _loader(self, times: int) -> DataLoader[tuple[Tensor, ...]]:
+        examples = TensorDataset(torch.tensor(INPUTS).repeat(times, 1), torch.tensor(LABELS).repeat(times))
+        return DataLoader(examples, batch_size=len(INPUTS))
