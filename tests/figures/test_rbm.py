@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from tests.helpers import complaint
 from zoo.checkpoint import write_weights
 from zoo.cli import main
 from zoo.figures import rbm
+from zoo.figures.writing import read_table
 from zoo.models import DBN, RBM
 
 
@@ -30,8 +30,7 @@ def test_every_picture_comes_in_three_files(quick: Path, capsys: pytest.CaptureF
     assert all(f"pictures/{name}.png" in output for name in names)
     found = sorted(path.name for path in Path("pictures").iterdir())
     assert found == sorted(f"{name}.{form}" for name in names for form in ("csv", "png", "svg"))
-    with Path("pictures/rbm_samples.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(Path("pictures/rbm_samples.csv"))
     assert len(rows) == 3 * 10
     assert all(0 <= float(rows[0][f"pixel{pixel}"]) <= 1 for pixel in range(784))
 
@@ -42,7 +41,7 @@ def test_the_same_seed_draws_the_same_numbers(quick: Path) -> None:
         torch.manual_seed(seed)  # of whatever was done before
         assert main(["figures", "rbm", "--checkpoint", str(quick), "--output_dir", folder]) == 0
     for name in ("rbm_samples", "dbn_samples"):
-        assert Path(f"one/{name}.csv").read_bytes() == Path(f"two/{name}.csv").read_bytes()
+        assert read_table(Path(f"one/{name}.csv")) == read_table(Path(f"two/{name}.csv"))
 
 
 def test_a_dream_is_made_of_pixels() -> None:

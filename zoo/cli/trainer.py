@@ -13,9 +13,9 @@ import yaml
 from zoo.cli.failures import as_usage_error
 from zoo.cli.lightning import ZooCLI
 from zoo.cli.parser import find_values, replace_value
-from zoo.cli.quiet import quieten_lightning
 from zoo.errors import UsageError, unknown_name
 from zoo.members import list_models, packaged_config
+from zoo.quiet import quieten_lightning
 
 
 def run(verb: str, arguments: list[str]) -> int:

@@ -10,15 +10,13 @@ from __future__ import annotations
 import csv
 import itertools
 import statistics
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import Trainer, seed_everything
-from tqdm import tqdm
+from pytorch_lightning import seed_everything
 
 from zoo.callbacks.progress import EpochLines
 from zoo.callbacks.record import recorded_run
@@ -28,7 +26,8 @@ from zoo.console import tell
 from zoo.data import MNISTDataModule
 from zoo.errors import UsageError
 from zoo.evaluation import evaluate
-from zoo.figures.writing import COLOURS, write
+from zoo.figures.training import fit, progress
+from zoo.figures.writing import COLOURS, Sheet
 from zoo.files import as_typed, atomic_path
 from zoo.intervals import T_975
 from zoo.members import demonstration_info, model_info
@@ -71,28 +70,28 @@ class Result:
     test_errors: int
 
 
-def draw(folder: Path, runs: Sequence[Path]) -> None:
+def draw(sheet: Sheet, runs: Sequence[Path]) -> None:
     """Run what is missing of the study, print its table and draw its curve.
 
     Args:
-        folder: Where the files go: ``few_labels`` and, with all that was tried and pre-trained, a folder of that name.
+        sheet: Where the files go: ``few_labels`` and, with all that was tried and pre-trained, a folder of that name.
         runs: Checkpoints of finished runs of ``dbn`` and ``demos/dbn_control`` with all labels, to be added.
 
     Raises:
         UsageError: A run is no such run, or a file cannot be read or written.
     """
-    kept = folder / "few_labels"
+    kept = sheet.folder / "few_labels"
     tried: list[Tried] = _read(kept / "tried.csv", Tried)
     results: list[Result] = _read(kept / "results.csv", Result)
     settings = itertools.product(SEEDS, KINDS, LEARNING_RATES, DROPOUTS)
     known = {(one.labels, one.kind, one.lr, one.dropout) for one in tried}
-    for labels, kind, lr, dropout in _bar([each for each in settings if each not in known], "Tuning"):
+    for labels, kind, lr, dropout in progress([each for each in settings if each not in known], "Tuning"):
         model, data = _train(kept, kind, labels, 0, lr, dropout)
         tried.append(Tried(labels, kind, lr, dropout, _errors(model, data.val_dataloader())))
         _write(kept / "tried.csv", tried)
     done = {(one.labels, one.kind, one.seed) for one in results}
     wanted = [(n, kind, seed) for n, seeds in SEEDS.items() for kind in KINDS for seed in range(seeds)]
-    for labels, kind, seed in _bar([each for each in wanted if each not in done], "Testing"):
+    for labels, kind, seed in progress([each for each in wanted if each not in done], "Testing"):
         here = [one for one in tried if (one.labels, one.kind) == (labels, kind)]
         best = min(here, key=lambda one: one.validation_errors)
         model, data = _train(kept, kind, labels, seed, best.lr, best.dropout)
@@ -101,7 +100,7 @@ def draw(folder: Path, runs: Sequence[Path]) -> None:
     finished = {(one.kind, one.seed): one for one in map(_finished, runs)}
     results += finished.values()
     print(table(results))
-    _draw(results, folder)
+    _draw(sheet, results)
 
 
 def table(results: Sequence[Result]) -> str:
@@ -134,7 +133,7 @@ def _train(folder: Path, kind: str, labels: int, seed: int, lr: float, dropout: 
         pretrained = _pretrained(folder / f"pretrained-{seed}.ckpt", seed)
         for layer, source in zip(model.rbms, pretrained.rbms, strict=True):
             layer.load_state_dict(source.state_dict())
-    _fit(model, data, EPOCHS[labels])
+    fit(model, data, EPOCHS[labels], limit_val_batches=0)
     return model, data
 
 
@@ -149,24 +148,9 @@ def _pretrained(path: Path, seed: int) -> DBN:
         assert isinstance(model, DBN)
         data = MNISTDataModule(seed=seed)
         data.prepare_data()
-        _fit(model, data, model.unlabelled_epochs(), EpochLines())
+        fit(model, data, model.unlabelled_epochs(), EpochLines())
         write_weights(model, dict(model.hparams), path)
         return model
-
-
-def _fit(model: DBN, data: MNISTDataModule, epochs: int, *callbacks: EpochLines) -> None:
-    trainer = Trainer(
-        max_epochs=epochs,
-        accelerator="cpu",
-        callbacks=list(callbacks),
-        limit_val_batches=None if callbacks else 0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=bool(callbacks),
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(model, datamodule=data)
 
 
 def _finished(path: Path) -> Result:
@@ -187,7 +171,7 @@ def _finished(path: Path) -> Result:
     return Result(55_000, kind, record["config"]["seed_everything"], h["lr"], h["dropout"], errors)
 
 
-def _draw(results: Sequence[Result], folder: Path) -> None:
+def _draw(sheet: Sheet, results: Sequence[Result]) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.5, 4.2), layout="constrained")
@@ -203,7 +187,7 @@ def _draw(results: Sequence[Result], folder: Path) -> None:
     axes.grid(which="both", color="0.9")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.legend(frameon=False)
-    write(figure, [field.name for field in fields(Result)], map(astuple, results), folder, "few_labels")
+    sheet.write(figure, [field.name for field in fields(Result)], map(astuple, results), "few_labels")
 
 
 def _rates(results: Sequence[Result], labels: int, kind: str) -> list[float]:
@@ -222,10 +206,6 @@ def _half_interval(values: Sequence[float]) -> float:
 
 def _errors(model: DBN, batches: Any) -> int:
     return evaluate(model, batches).errors
-
-
-def _bar(steps: list[Any], description: str) -> Any:
-    return tqdm(steps, desc=description, leave=False, disable=not sys.stderr.isatty())
 
 
 def _read(path: Path, form: type) -> list[Any]:

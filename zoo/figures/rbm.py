@@ -3,67 +3,64 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import torch
-from pytorch_lightning import Trainer
 from torch import Tensor
 from tqdm import trange
 
 from zoo.callbacks.progress import EpochLines
 from zoo.data import MNISTDataModule
 from zoo.evaluation import golden_images
-from zoo.figures.writing import write_images
+from zoo.figures.training import fit
+from zoo.figures.writing import Sheet
 from zoo.models import DBN, RBM
 
 STEPS = (0, 1, 10, 100, 1000, 10_000)
 PRETRAIN_EPOCHS = 10
 
 
-def draw(model: RBM, folder: Path, seed: int = 0) -> None:
+def draw(sheet: Sheet, model: RBM) -> None:
     """Draw filters, reconstructions and a Gibbs chain of an RBM, and digits from a DBN that is pre-trained for it.
 
     Args:
+        sheet: Where the files go: ``rbm_filters``, ``rbm_reconstructions``, ``rbm_samples``, ``dbn_samples``; its first
+            seed is that of all sampling and of the DBN's training.
         model: A trained RBM.
-        folder: Where the files go: ``rbm_filters``, ``rbm_reconstructions``, ``rbm_samples``, ``dbn_samples``.
-        seed: Of all sampling and of the DBN's training.
     """
+    seed = sheet.seeds[0]
     data = MNISTDataModule(seed=seed)
     data.prepare_data()
     data.setup()
     digits = golden_images(data).flatten(start_dim=1)
     torch.manual_seed(seed)
-    draw_filters(model, folder)
+    draw_filters(sheet, model)
     names = [f"digit {digit}" for digit in range(10)]
     with torch.no_grad():
-        write_images(
+        sheet.write_images(
             torch.stack([digits, model.rbm.reconstruct(digits)]),
             "Test images, and what one step up and down makes of them",
             ["image", "reconstruction"],
             names,
-            folder,
             "rbm_reconstructions",
         )
-        write_images(
+        sheet.write_images(
             gibbs_chain(model, digits),
             "The same images after steps of Gibbs sampling (probabilities of the pixels)",
             [f"{steps:,} steps" for steps in STEPS],
             names,
-            folder,
             "rbm_samples",
         )
     dbn = pretrained_dbn(data)
-    write_images(
+    sheet.write_images(
         dream(dbn, 100).view(10, 10, 784),
         f"100 digits from the top RBM of a DBN, {PRETRAIN_EPOCHS} epochs for each layer, no labels",
         [],
         [],
-        folder,
         "dbn_samples",
     )
 
 
-def draw_filters(model: RBM, folder: Path) -> None:
+def draw_filters(sheet: Sheet, model: RBM) -> None:
     """Draw the first 100 hidden units' weights as images."""
     units = min(100, model.rbm.weight.shape[1])
     columns = min(10, units)
@@ -71,12 +68,11 @@ def draw_filters(model: RBM, folder: Path) -> None:
     # One scale for all, so that weak filters look weak; its ends are met by one weight in a hundred.
     reach = float(weights.abs().quantile(0.99))
     scaled = (0.5 + weights / (2 * reach)).clamp(0, 1).view(-1, columns, 784)
-    write_images(
+    sheet.write_images(
         scaled,
         f"Weights of the first {len(scaled) * columns} hidden units: white −{reach:.2f}, grey 0, black {reach:.2f}",
         [],
         [],
-        folder,
         "rbm_filters",
     )
 
@@ -106,16 +102,7 @@ def pretrained_dbn(data: MNISTDataModule) -> DBN:
         sample_visible=True,
         centred=True,
     )
-    trainer = Trainer(
-        max_epochs=dbn.unlabelled_epochs(),
-        accelerator="cpu",
-        callbacks=[EpochLines()],
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(dbn, datamodule=data)
+    fit(dbn, data, dbn.unlabelled_epochs(), EpochLines())
     return dbn
 
 
