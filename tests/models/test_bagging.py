@@ -247,3 +247,25 @@ def test_no_class_takes_the_name_of_one_of_the_zoo_s() -> None:
     type("MLP", (MLP,), {"__module__": "elsewhere"})
     assert BaggedEnsemble("MLP", MEMBER, 1)._class is MLP
     assert BaggedEnsemble("zoo.models.MLP", MEMBER, 1)._class is MLP
+
+
+@pytest.mark.slow
+def test_memory_grows_with_the_parameters_and_not_with_the_data() -> None:
+    """Twenty members instead of two: their weights, gradients and Adam's two moments, and four bytes for each draw."""
+    program = (
+        "import resource, sys\n"
+        "from zoo.cli import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)\n"
+    )
+    peak = {}
+    for members in (2, 20):
+        words = ["--model.num_members", str(members), "--trainer.max_steps", "50", "--trainer.limit_val_batches", "0"]
+        fit = ["fit", "--config", "bagging", *words, "--trainer.limit_test_batches", "0"]
+        output = run_zoo(*fit, "--trainer.accelerator", "cpu", "--trainer.logger", "false", program=("-c", program))
+        peak[members] = int(output.split()[-1])
+    parameters = sum(parameter.numel() for parameter in MLP([256, 256]).parameters())
+    each = (peak[20] - peak[2]) / 18
+    # Twice the sum, for a step's activations and the checkpoint that is put together before it is written. A copy of the
+    # 55,000 images would be 43 MB a member, or 172 MB as float32.
+    assert each < 2.5 * (4 * 4 * parameters + 4 * 55_000) < 43e6 / 3
