@@ -266,6 +266,6 @@ def test_memory_grows_with_the_parameters_and_not_with_the_data() -> None:
         peak[members] = int(output.split()[-1])
     parameters = sum(parameter.numel() for parameter in MLP([256, 256]).parameters())
     each = (peak[20] - peak[2]) / 18
-    # Twice the sum, for a step's activations and the checkpoint that is put together before it is written. A copy of the
-    # 55,000 images would be 43 MB a member, or 172 MB as float32.
+    # Twice the sum, for a step's activations and the checkpoint that is put together before it is written. A copy of
+    # the 55,000 images would be 43 MB a member, or 172 MB as float32.
     assert each < 2.5 * (4 * 4 * parameters + 4 * 55_000) < 43e6 / 3
