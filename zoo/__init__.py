@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from zoo.data import MNISTDataModule
     from zoo.errors import UsageError
     from zoo.members import list_models, model_info
+    from zoo.preprocessing import preprocess
     from zoo.pretrained import create_model, load_pretrained
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "list_models",
     "load_pretrained",
     "model_info",
+    "preprocess",
 ]
 
 _HOMES = {
@@ -34,6 +36,7 @@ _HOMES = {
     "list_models": "zoo.members",
     "load_pretrained": "zoo.pretrained",
     "model_info": "zoo.members",
+    "preprocess": "zoo.preprocessing",
 }
 
 

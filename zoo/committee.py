@@ -1,0 +1,70 @@
+"""Several trained networks that answer together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zoo.ensemble_metrics import elected, votes_of
+from zoo.errors import UsageError
+from zoo.members import list_models
+from zoo.models import Classifier
+from zoo.pretrained import load_pretrained
+
+CHUNK = 1000
+"""Images at a time."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a committee says of some images.
+
+    Args:
+        probabilities: Of each member, ``(K, B, C)``.
+    """
+
+    probabilities: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean probability of each class, ``(B, C)``."""
+        return self.probabilities.mean(dim=0)
+
+    @property
+    def votes(self) -> Tensor:
+        """How many members are for each class, int64 ``(B, C)``."""
+        return votes_of(self.probabilities.argmax(dim=2), self.probabilities.shape[2])
+
+    @property
+    def elected(self) -> Tensor:
+        """The class with most votes, ``(B,)``; among equals, the one with the higher mean probability."""
+        return elected(self.votes, self.probabilities)
+
+
+class Committee:
+    """Trained members by name.
+
+    Args:
+        names: Members that ship trained; none means all of them.
+
+    Raises:
+        UsageError: One is unknown, ships no trained network, or is no classifier.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.members: dict[str, Classifier] = {}
+        for name in names or list_models(pretrained=True):
+            model = load_pretrained(name)
+            if not isinstance(model, Classifier):
+                raise UsageError(f"{name} is no classifier, so it has no answer: choose among the members.")
+            self.members[name] = model
+
+    @torch.inference_mode()
+    def ask(self, images: Tensor) -> Answers:
+        """Return every member's answer to images ``(B, 1, 28, 28)`` in [0, 1]."""
+        chunks = images.split(CHUNK)
+        answers = [torch.cat([model(chunk).softmax(dim=1) for chunk in chunks]) for model in self.members.values()]
+        return Answers(torch.stack(answers))
