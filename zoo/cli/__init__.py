@@ -17,6 +17,7 @@ VERBS = {
     "test": ("zoo.cli.trainer", "evaluate a checkpoint on the official 10,000 test images"),
     "predict": ("zoo.cli.trainer", "write a checkpoint's probabilities for the test images, and a picture"),
     "classify": ("zoo.cli.classify", "say which digit a picture of your own shows"),
+    "compare": ("zoo.cli.comparing", "set members against each other, and let them answer together"),
     "list": ("zoo.cli.listing", "list the members"),
     "info": ("zoo.cli.card", "say everything that is known of a member"),
     "verify": ("zoo.cli.verifying", "check that the trained networks are what they should be"),
