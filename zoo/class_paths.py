@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+from typing import Any
 
 
 def class_path_of(cls: type) -> str:
@@ -19,4 +21,14 @@ def import_class(class_path: str) -> type:
     """
     module, _, name = class_path.rpartition(".")
     found: type = getattr(importlib.import_module(module), name)
+    return found
+
+
+def default_arguments(cls: type) -> dict[str, Any]:
+    """Return the defaults of a class's arguments, those that it hands on to its parents included."""
+    found: dict[str, Any] = {}
+    for parent in reversed(cls.__mro__):
+        if "__init__" in vars(parent) and parent.__module__.partition(".")[0] not in ("builtins", "torch"):
+            parameters = inspect.signature(parent.__init__).parameters.values()  # type: ignore[misc]
+            found |= {each.name: each.default for each in parameters if each.default is not each.empty}
     return found

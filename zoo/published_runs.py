@@ -14,6 +14,7 @@ import yaml
 
 from zoo.callbacks.record import recorded_run
 from zoo.checkpoint import Checkpoint, read_checkpoint
+from zoo.class_paths import default_arguments
 from zoo.data import MNISTDataModule
 from zoo.data.archives import ARCHIVES
 from zoo.errors import UsageError
@@ -22,7 +23,7 @@ from zoo.files import write_bytes
 from zoo.members import ModelInfo, Published
 from zoo.models import ZooModule
 from zoo.pretrained import build, member_class, model_config
-from zoo.recipe import first_difference, recipe
+from zoo.recipe import completed, first_difference, recipe
 
 LICENCE = "MIT; trained on MNIST, which is CC BY-SA 3.0"
 
@@ -130,7 +131,11 @@ def check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]
         "data": {**data, "init_args": dict(described_data(info).hparams)},
         "trainer": described.get("trainer", {}),
     }
-    found = {"model": checkpoint.arguments, "data": trained["data"], "trainer": trained["trainer"]}
+    found = {
+        "model": {**default_arguments(member_class(info)), **checkpoint.arguments},
+        "data": completed(trained, whole)["data"],
+        "trainer": trained["trainer"],
+    }
     if difference := first_difference(recipe(whole), recipe(found)):
         setting, ours, theirs = difference
         raise UsageError(

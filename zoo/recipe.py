@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoo.class_paths import default_arguments, import_class
+
 # Settings of the Trainer and the data that say where a run happened or what it printed, and not what was trained.
 NO_PART_OF_A_RECIPE = frozenset(
     {"accelerator", "devices", "num_nodes", "logger", "default_root_dir", "enable_progress_bar", "log_every_n_steps"}
@@ -38,6 +40,27 @@ def settings_of_steps(config: dict[str, Any]) -> dict[str, Any]:
             "trainer": {name: trainer[name] for name in SETTINGS_OF_A_STEP if name in trainer},
         }
     )
+
+
+def completed(older: dict[str, Any], newer: dict[str, Any]) -> dict[str, Any]:
+    """Return an older config with the arguments that it does not know, at their defaults.
+
+    An argument that a class got after a network was trained has a default that leaves the network as it was; so the
+    older config says the same as a newer one that names it.
+
+    Args:
+        older: A config as a checkpoint has it.
+        newer: The user's; nothing but the classes that it names is ever imported.
+    """
+    found = dict(older)
+    for part in ("model", "data"):
+        ours, theirs = older.get(part), newer.get(part)
+        if isinstance(ours, dict) and isinstance(theirs, dict) and ours.get("class_path") == theirs.get("class_path"):
+            known = ours.get("init_args") or {}
+            defaults = default_arguments(import_class(theirs["class_path"]))
+            added = {name: defaults[name] for name in theirs.get("init_args") or {} if name in defaults}
+            found[part] = {**ours, "init_args": {**added, **known}}
+    return found
 
 
 def first_difference(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, Any] | None:

@@ -10,7 +10,7 @@ from zoo.callbacks.record import recorded_run
 from zoo.checkpoint import Checkpoint, read_checkpoint
 from zoo.console import tell
 from zoo.errors import UsageError
-from zoo.recipe import first_difference, settings_of_steps
+from zoo.recipe import completed, first_difference, settings_of_steps
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
@@ -40,7 +40,9 @@ def newest_checkpoint(folder: Path, config: dict[str, Any]) -> Checkpoint:
     """
     for checkpoint in _sound(folder):
         record = recorded_run(checkpoint.content)
-        if record and not first_difference(settings_of_steps(record["config"]), settings_of_steps(config)):
+        if record and not first_difference(
+            settings_of_steps(completed(record["config"], config)), settings_of_steps(config)
+        ):
             return checkpoint
     raise UsageError(
         f"There is no checkpoint of this config and seed in {folder}, so nothing can go on from the last one: "

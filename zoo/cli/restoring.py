@@ -8,7 +8,7 @@ from zoo.callbacks.record import recorded_run
 from zoo.checkpoint import Checkpoint
 from zoo.class_paths import class_path_of, import_class
 from zoo.errors import UsageError
-from zoo.recipe import first_difference, settings_of_steps
+from zoo.recipe import completed, first_difference, settings_of_steps
 
 
 def check_same_network(model: Any, checkpoint: Checkpoint, *, resuming: bool) -> None:
@@ -56,7 +56,10 @@ def check_same_steps(config: dict[str, Any], checkpoint: Checkpoint) -> None:
         UsageError: They differ; only the length of a training may.
     """
     record = recorded_run(checkpoint.content)
-    if record and (difference := first_difference(settings_of_steps(record["config"]), settings_of_steps(config))):
+    if record is None:
+        return
+    began = completed(record["config"], config)
+    if difference := first_difference(settings_of_steps(began), settings_of_steps(config)):
         name, before, now = difference
         raise UsageError(
             f"{checkpoint.path} was trained with {name} {before!r}, but the config says {now!r}: a training goes on as "
