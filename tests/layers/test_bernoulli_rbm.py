@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from zoo.layers.bernoulli_rbm import BernoulliRBM
+from zoo.layers.bernoulli_rbm import BernoulliRBM, sample
 from zoo.layers.rbm_likelihood import exact_log_partition
 
 V, H = 6, 4
@@ -88,3 +88,25 @@ def test_gibbs_sampling_reaches_the_model_s_distribution(rbm: BernoulliRBM) -> N
     assert torch.equal(rbm.gibbs(chains, 0), chains)
     probabilities = rbm.gibbs(chains[:5], 1, sample_visible=False)
     assert not set(probabilities.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_the_gradient_that_is_written_out_is_autograd_s_bit_for_bit() -> None:
+    """In single precision, at a real size: what it costs less must not be paid in digits."""
+    torch.manual_seed(0)
+    rbm = BernoulliRBM(784, 500, weight_std=0.1)
+    data, model = torch.rand(100, 784), torch.rand(100, 784).round()
+    loss = rbm.contrastive_loss(data, model)
+    found = torch.autograd.grad(3 * loss, list(rbm.parameters()))
+    expected = rbm.free_energy(data).mean() - rbm.free_energy(model).mean()
+    torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-3)
+    for one, other in zip(found, torch.autograd.grad(3 * expected, list(rbm.parameters())), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_samples_are_bernoulli_s() -> None:
+    probabilities = torch.rand(50, 40)
+    torch.manual_seed(3)
+    expected = torch.bernoulli(probabilities)
+    torch.manual_seed(3)
+    assert torch.equal(sample(probabilities), expected)
+    assert torch.equal(sample(torch.tensor([0.0, 1.0]).repeat(1000)), torch.tensor([0.0, 1.0]).repeat(1000))

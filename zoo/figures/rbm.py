@@ -13,6 +13,7 @@ from zoo.data import MNISTDataModule
 from zoo.evaluation import golden_images
 from zoo.figures.training import fit
 from zoo.figures.writing import Sheet
+from zoo.layers.bernoulli_rbm import sample
 from zoo.models import DBN, RBM
 
 STEPS = (0, 1, 10, 100, 1000, 10_000)
@@ -80,10 +81,10 @@ def draw_filters(sheet: Sheet, model: RBM) -> None:
 @torch.no_grad()
 def gibbs_chain(model: RBM, images: Tensor) -> Tensor:
     """Return the pixels' probabilities along chains that begin at images ``(C, 784)``: ``(len(STEPS), C, 784)``."""
-    states, shown = torch.bernoulli(images), [images]
+    states, shown = sample(images), [images]
     for step in trange(1, STEPS[-1] + 1, desc="Gibbs sampling", leave=False, disable=not sys.stderr.isatty()):
         probabilities = model.rbm.gibbs(states, 1, sample_visible=False)
-        states = torch.bernoulli(probabilities)
+        states = sample(probabilities)
         if step in STEPS:
             shown.append(probabilities)
     return torch.stack(shown)
@@ -119,7 +120,7 @@ def dream(dbn: DBN, count: int, steps: int = 2000) -> Tensor:
         The pixels' probabilities, ``(count, 784)``.
     """
     *lower, top = dbn.rbms
-    states = torch.bernoulli(torch.sigmoid(top.visible_bias).expand(count, -1))
+    states = sample(torch.sigmoid(top.visible_bias).expand(count, -1))
     for _ in trange(steps, desc="Sampling the top RBM", leave=False, disable=not sys.stderr.isatty()):
         states = top.gibbs(states, 1)
     for rbm in reversed(lower):

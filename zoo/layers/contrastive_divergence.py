@@ -13,7 +13,7 @@ from torch.optim import SGD
 
 from zoo.checks import check_counts, check_not_negative
 from zoo.errors import UsageError
-from zoo.layers.bernoulli_rbm import BernoulliRBM, full_precision
+from zoo.layers.bernoulli_rbm import BernoulliRBM, full_precision, sample
 from zoo.layers.rbm_likelihood import base_rate_bias
 
 HIDDEN_MEAN_DECAY = 0.9
@@ -170,15 +170,16 @@ class ContrastiveDivergence(nn.Module):
         self.chains = torch.cat(chains).tensor_split(processes)[rank].to(self.visible_mean.device)
 
     def _loss(self, rbm: BernoulliRBM, visible: Tensor, average: Callable[[Tensor], Tensor]) -> Tensor:
-        data = torch.bernoulli(visible) if self.sample_visible else visible
-        inputs = rbm.hidden_inputs(data)
+        data = sample(visible) if self.sample_visible else visible
+        with torch.set_grad_enabled(self.sparsity_target is not None):
+            inputs = rbm.hidden_inputs(data)
         if self.persistent:
-            begin = torch.bernoulli(visible) if self.chains is None else self.chains
+            begin = sample(visible) if self.chains is None else self.chains
             self.chains = states = rbm.gibbs(begin, self.gibbs_steps)
         else:
             # The reconstruction stands at its probabilities, which have less noise (section 3.2).
-            states = rbm.gibbs(data, self.gibbs_steps, sample_visible=False, hidden_inputs=inputs.detach())
-        loss = rbm.contrastive_loss(data, states, inputs)
+            states = rbm.gibbs(data, self.gibbs_steps, sample_visible=False, hidden_inputs=inputs)
+        loss = rbm.contrastive_loss(data, states, inputs.detach())
         if self.centred or self.sparsity_target is not None:
             mean = average(torch.sigmoid(inputs.detach()).mean(dim=0))
             self.hidden_mean.lerp_(mean, 1 - HIDDEN_MEAN_DECAY)

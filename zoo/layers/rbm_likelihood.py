@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.layers.bernoulli_rbm import BernoulliRBM
+from zoo.layers.bernoulli_rbm import BernoulliRBM, sample
 
 Track = Callable[[list[tuple[float, float]]], Iterable[tuple[float, float]]]
 
@@ -82,7 +82,7 @@ def annealed_log_partition(
         chains: How many, at least 2.
         track: Given the list of steps, yields them one by one and may show how far it is; ``tqdm.tqdm`` does.
     """
-    visible = torch.bernoulli(torch.sigmoid(base_bias).expand(chains, -1))
+    visible = sample(torch.sigmoid(base_bias).expand(chains, -1))
     inputs = rbm.hidden_inputs(visible)
     log_weights = torch.zeros(chains, dtype=torch.float64, device=base_bias.device)
     for lower, upper in track(list(itertools.pairwise(betas.tolist()))):
@@ -169,9 +169,9 @@ def _gibbs(rbm: BernoulliRBM, base_bias: Tensor, inputs: Tensor, beta: float) ->
 
     From the hidden units' inputs to the next visible states and the hidden units' inputs from them.
     """
-    hidden = torch.bernoulli(torch.sigmoid(beta * inputs))
+    hidden = sample(torch.sigmoid(beta * inputs))
     bias = (1 - beta) * base_bias + beta * rbm.visible_bias
-    visible = torch.bernoulli(torch.sigmoid(beta * F.linear(hidden, rbm.weight) + bias))
+    visible = sample(torch.sigmoid(beta * F.linear(hidden, rbm.weight) + bias))
     return visible, rbm.hidden_inputs(visible)
 
 
