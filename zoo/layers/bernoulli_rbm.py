@@ -147,12 +147,13 @@ class _ContrastiveLoss(torch.autograd.Function):
         data, model, data_inputs, model_inputs = ctx.saved_tensors
         # One number for each row, as autograd has them: where rows end decides how the last digits are rounded.
         shares = [(sign * gradient / len(states)).repeat(len(states)) for sign, states in ((-1, data), (1, model))]
-        of_data, of_model = (
-            torch.ops.aten.softplus_backward(share.unsqueeze(1).expand_as(inputs), inputs, 1, 20)
-            for share, inputs in zip(shares, (data_inputs, model_inputs), strict=True)
-        )
-        by_weight = (data.T @ of_data).addmm_(model.T, of_model)
-        by_visible = data.T @ shares[0] + model.T @ shares[1]
+        with full_precision(data):  # a step that goes backwards by itself does so within mixed precision
+            of_data, of_model = (
+                torch.ops.aten.softplus_backward(share.unsqueeze(1).expand_as(inputs), inputs, 1, 20)
+                for share, inputs in zip(shares, (data_inputs, model_inputs), strict=True)
+            )
+            by_weight = (data.T @ of_data).addmm_(model.T, of_model)
+            by_visible = data.T @ shares[0] + model.T @ shares[1]
         return by_weight, by_visible, of_data.sum(dim=0) + of_model.sum(dim=0), None, None, None
 
 
