@@ -154,5 +154,5 @@ def test_the_readme_s_table_is_the_index_s(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_ci_runs_the_readme_s_test_command() -> None:
-    (command,) = re.findall(r"^python3 -m venv .*pytest$", readme(), flags=re.MULTILINE)
+    (command,) = re.findall(r"^python3 -m venv .*pytest -n 2$", readme(), flags=re.MULTILINE)
     assert command in (Path(zoo.__file__).parent.parent / ".ci" / "run").read_text(encoding="utf-8")
