@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 import zoo
 from tests.conftest import MEMBERS
 from zoo.checkpoint import write_weights
 from zoo.class_paths import class_path_of
 from zoo.cli import main
+from zoo.models import BaggedEnsemble
 
 pytestmark = pytest.mark.parametrize("name", MEMBERS)
 
@@ -70,6 +72,36 @@ def test_a_checkpoint_gives_equal_logits_in_a_fresh_process(name: str, logits_el
     images = torch.linspace(0, 1, 5 * 784).reshape(5, 1, 28, 28)
     model = type(zoo.create_model(name)).load_from_checkpoint(logits_elsewhere / f"{name}.ckpt").eval()
     assert torch.equal(torch.load(logits_elsewhere / f"{name}.logits", weights_only=True), model(images))
+
+
+def test_features_are_what_the_output_layer_sees(name: str) -> None:
+    model = zoo.create_model(name).eval()
+    images = torch.rand(3, 1, 28, 28)
+    features = model.forward_features(images)
+    assert features.shape[0] == 3
+    assert features.dim() == 2
+    if isinstance(model, BaggedEnsemble):
+        expected = torch.cat([member.forward_features(images) for member in model.members()], dim=1)
+        assert torch.equal(features, expected)
+    elif not any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
+        torch.testing.assert_close(model.output_layer(features), model(images))
+
+
+def test_the_output_layer_can_be_made_anew_for_other_classes(name: str) -> None:
+    model = zoo.create_model(name).eval()
+    images = torch.rand(3, 1, 28, 28)
+    features, kept = model.forward_features(images), len(model.feature_names())
+    model.reset_classifier(7)
+    assert model(images).shape == (3, 7)
+    assert not model.training
+    assert torch.equal(model.forward_features(images), features)
+    assert len(model.feature_names()) == kept
+    write_weights(model, dict(model.hparams), Path("seven.ckpt"))
+    again = type(model).load_from_checkpoint("seven.ckpt").eval()
+    assert torch.equal(again(images), model(images))
+    logits = model(images)
+    model.reset_classifier(7)  # anew, with as many classes as before
+    assert not torch.allclose(model(images), logits)
 
 
 def test_fit_runs_from_the_config(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from zoo.checkpoint import Checkpoint, load_into, read_checkpoint
 from zoo.class_paths import class_path_of, import_class
-from zoo.errors import UsageError
+from zoo.errors import UsageError, unknown_name
 from zoo.members import ModelInfo, Published, list_models, model_info, read_demonstrations, read_index
 from zoo.models import Classifier, ZooModule
 
@@ -30,7 +30,38 @@ def create_model(name: str, **overrides: Any) -> Classifier:
     cls = member_class(info)
     if not issubclass(cls, Classifier):
         raise UsageError(f"{name} is a {cls.__name__} and no classifier: make one with zoo.models.{cls.__name__}(…).")
-    return cls(**{**model_config(info).get("init_args", {}), **overrides})
+    model = cls(**{**model_config(info).get("init_args", {}), **overrides})
+    if model.init_from:
+        initialise_from(model, model.init_from)
+    return model
+
+
+def initialise_from(model: Classifier, source: str) -> None:
+    """Give a network a trained one's weights, as the beginning of a training of its own.
+
+    Args:
+        model: The network. An output layer with another number of classes than the trained one's stays as it is.
+        source: A member that ships trained, or the path of a checkpoint.
+
+    Raises:
+        UsageError: There is none, or it is of another class or architecture.
+    """
+    if not Path(source).exists() and source in list_models():
+        info = model_info(source)
+        check_file(info.checkpoint, published_entry(info))
+        source = str(info.checkpoint)
+    elif not Path(source).exists():
+        raise unknown_name("init_from", source, list_models(pretrained=True))
+    checkpoint = read_checkpoint(source)
+    if checkpoint.class_path != class_path_of(type(model)):
+        raise UsageError(f"{source} holds a {checkpoint.class_path}, but this is a {class_path_of(type(model))}.")
+    state, weights = model.state_dict(), checkpoint.content["state_dict"]
+    other_classes = checkpoint.arguments.get("num_classes", 10) != model.hparams["num_classes"]
+    for name in model.feature_names() if other_classes else state:
+        if name not in weights or weights[name].shape != state[name].shape:
+            raise UsageError(f"{source} is of another architecture: its {name} does not fit this network's.")
+        state[name] = weights[name]
+    model.load_state_dict(state)
 
 
 def load_pretrained(name: str) -> ZooModule:

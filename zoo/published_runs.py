@@ -131,8 +131,11 @@ def check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]
         "data": {**data, "init_args": dict(described_data(info).hparams)},
         "trainer": described.get("trainer", {}),
     }
+    # Checkpoints keep nothing of where a training began.
+    began = {"init_from": (trained["model"].get("init_args") or {}).get("init_from")}
+    whole["model"]["init_from"] = model_config(info).get("init_args", {}).get("init_from")
     found = {
-        "model": {**default_arguments(member_class(info)), **checkpoint.arguments},
+        "model": {**default_arguments(member_class(info)), **checkpoint.arguments, **began},
         "data": completed(trained, whole)["data"],
         "trainer": trained["trainer"],
     }

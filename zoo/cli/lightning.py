@@ -31,6 +31,7 @@ from zoo.errors import UsageError
 from zoo.files import as_typed
 from zoo.members import list_models, model_info, read_demonstrations
 from zoo.models import Classifier, ZooModule
+from zoo.pretrained import initialise_from
 from zoo.runs import newest_checkpoint
 from zoo.sync_batchnorm import SyncBatchNormAnywhere
 
@@ -136,6 +137,8 @@ class ZooCLI(LightningCLI):
         """Refuse what cannot work before other processes are started, each of which would complain."""
         if self.checkpoint is not None:
             check_fits(self.model, self.checkpoint)
+        elif self.subcommand == "fit" and getattr(self.model, "init_from", None):
+            initialise_from(self.model, self.model.init_from)
         if self.trainer.world_size > 1 and self.trainer.local_rank == 0:
             if self.subcommand == "fit" and isinstance(self.datamodule, MNISTDataModule):
                 self.datamodule.batch_size_of_each(self.trainer.world_size)

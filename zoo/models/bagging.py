@@ -96,7 +96,9 @@ class BaggedEnsemble(Classifier):
         self._bootstraps: Tensor | None = None
         self._position_of_row: Tensor | None = None
         self.test_members = EnsembleTotals(num_members)
-        self.test_calibration = MulticlassCalibrationError(num_classes=10, n_bins=CALIBRATION_BINS, norm="l1")
+        self.test_calibration = MulticlassCalibrationError(
+            num_classes=self.hparams["num_classes"], n_bins=CALIBRATION_BINS, norm="l1"
+        )
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``: the log of the members' mean probability."""
@@ -131,6 +133,15 @@ class BaggedEnsemble(Classifier):
             member.load_state_dict({**member.state_dict(), **own})
             found.append(member.train(self.training))
         return found
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Return all members' features of images ``(B, 1, 28, 28)`` side by side, ``(B, K·F)``; without gradients."""
+        return torch.cat([member.forward_features(images) for member in self.members()], dim=1)
+
+    def feature_names(self) -> list[str]:
+        """Return the names of the weights and buffers below the members' output layers."""
+        below = {_key(name) for name in self._template[0].feature_names()}
+        return [name for name in self.state_dict() if name.partition(".")[2] in below]
 
     def on_train_start(self) -> None:
         """Draw the bootstraps.
@@ -220,9 +231,17 @@ class BaggedEnsemble(Classifier):
             parts.append(f"out of the bag {figures['oob_acc']:.4f}")
         return "; ".join(parts)
 
+    def _adopt(self, other: Classifier) -> None:
+        assert isinstance(other, BaggedEnsemble)
+        super()._adopt(other)
+        self._template, self._names = other._template, other._names
+
     def _make_member(self) -> Classifier:
+        arguments = dict(self.hparams["member_args"] or {})
+        if self.hparams["num_classes"] != 10:
+            arguments["num_classes"] = self.hparams["num_classes"]
         try:
-            return self._class(**(self.hparams["member_args"] or {}))
+            return self._class(**arguments)
         except TypeError as error:
             raise UsageError(f"member_args do not suit a {self._class.__name__}: {error}.") from error
 

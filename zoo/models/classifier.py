@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoo.checks import check_fractions, check_not_negative, check_positive
+from zoo.checks import check_counts, check_fractions, check_not_negative, check_positive
+from zoo.errors import UsageError
 from zoo.metrics import ClassificationTotals
 from zoo.models.module import ZooModule
 from zoo.optimisers import check_optimiser, make_optimiser
@@ -23,10 +24,10 @@ class Classifier(ZooModule, ABC):
     """A LightningModule that classifies images by cross-entropy; subclasses say what the network is.
 
     A subclass takes its architecture's arguments, passes the rest on as ``**training``, and defines
-    ``forward(images)``: float32 ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``. All arguments are primitives and
-    are saved in checkpoints. Logged once per epoch: ``train_loss``, ``train_acc``, ``val_loss``, ``val_acc``,
-    ``test_loss``, ``test_acc`` (mean cross-entropy in nats, without the L2 term, and the fraction that is right), and
-    ``test_errors``, a whole number of images.
+    ``forward(images)``: float32 ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, C)``, C = 10 for digits. All arguments are
+    primitives and are saved in checkpoints. Logged once per epoch: ``train_loss``, ``train_acc``, ``val_loss``,
+    ``val_acc``, ``test_loss``, ``test_acc`` (mean cross-entropy in nats, without the L2 term, and the fraction that is
+    right), and ``test_errors``, a whole number of images.
 
     Args:
         optimizer: ``adam``, ``adamw``, ``sgd``, ``rmsprop`` or ``adagrad``; see `zoo.optimisers`.
@@ -36,6 +37,10 @@ class Classifier(ZooModule, ABC):
         l2: λ of the lecture's regularisation: the cost that is minimised is the cross-entropy + λ·Σw² over all
             weights and no biases, 0 or more.
         lr_schedule: ``constant``, or ``cosine`` down to 0 over the whole training.
+        num_classes: C, the classes that are told apart, at least 1.
+        init_from: A trained member's name, or a checkpoint of this class: its weights are the initial values, but for
+            those of an output layer with another number of classes. Whoever makes the network loads them, once
+            (`zoo.pretrained.initialise_from`; ``zoo fit`` and `zoo.create_model` do), and no checkpoint keeps this.
 
     Raises:
         UsageError: A name is unknown or a number out of range.
@@ -51,6 +56,8 @@ class Classifier(ZooModule, ABC):
         weight_decay: float = 0.0,
         l2: float = 0.0,
         lr_schedule: str = "constant",
+        num_classes: int = 10,
+        init_from: str | None = None,
     ) -> None:
         super().__init__()
         check_optimiser(optimizer)
@@ -58,7 +65,9 @@ class Classifier(ZooModule, ABC):
         check_positive(lr=lr)
         check_fractions(momentum=momentum)
         check_not_negative(weight_decay=weight_decay, l2=l2)
-        self.save_hyperparameters()
+        check_counts(least=1, num_classes=num_classes)
+        self.save_hyperparameters(ignore=["init_from"])
+        self.init_from = init_from
         self.train_totals = ClassificationTotals()
         self.val_totals = ClassificationTotals()
         self.test_totals = ClassificationTotals()
@@ -66,6 +75,45 @@ class Classifier(ZooModule, ABC):
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""
+
+    @property
+    def output_layer(self) -> nn.Linear:
+        """The layer whose inputs are the features: the last linear one."""
+        return self._named_output_layer()[1]
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Map images ``(B, 1, 28, 28)`` in [0, 1] to what the output layer sees of them, ``(B, F)``."""
+        found: list[Tensor] = []
+        hook = self.output_layer.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
+        try:
+            self(images)
+        finally:
+            hook.remove()
+        return found[0]
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Begin anew at the output layer, for another number of classes; what lies below stays as it is.
+
+        An optimiser that was made before knows nothing of the new layer.
+
+        Args:
+            num_classes: At least 1.
+
+        Raises:
+            UsageError: The number is out of range, or the class takes no notice of it.
+        """
+        other = type(self)(**{**self.hparams, "num_classes": num_classes})
+        if other.eval()(torch.zeros(1, *self.input_shape)).shape[1] != num_classes:
+            raise UsageError(f"{type(self).__name__} takes no notice of num_classes, so its output layer stays.")
+        state = self.state_dict()
+        other.load_state_dict({**other.state_dict(), **{name: state[name] for name in self.feature_names()}})
+        self._adopt(other.to(self.device, self.parameter_dtype).train(self.training))
+
+    def feature_names(self) -> list[str]:
+        """Return the names of the weights and buffers below the output layer."""
+        output, _ = self._named_output_layer()
+        names = list(self.state_dict())
+        return names[: next(place for place, name in enumerate(names) if name.startswith(f"{output}."))]
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Return the cost of a batch ``(images, labels, …)``, a scalar in nats."""
@@ -136,6 +184,16 @@ class Classifier(ZooModule, ABC):
         """Make the optimiser that the arguments name, over `parameter_groups`."""
         h = self.hparams
         return make_optimiser(h["optimizer"], self.parameter_groups(), h["lr"], h["momentum"], h["weight_decay"])
+
+    def _named_output_layer(self) -> tuple[str, nn.Linear]:
+        *_, last = ((name, layer) for name, layer in self.named_modules() if isinstance(layer, nn.Linear))
+        return last
+
+    def _adopt(self, other: Classifier) -> None:
+        """Take another network's parts in the place of one's own."""
+        for name, part in other.named_children():
+            setattr(self, name, part)
+        self.hparams["num_classes"] = other.hparams["num_classes"]
 
     def _count(self, totals: ClassificationTotals, batch: tuple[Tensor, ...]) -> None:
         images, labels, *_ = batch

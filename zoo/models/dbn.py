@@ -107,7 +107,7 @@ class DBN(Classifier):
         if weight_init is not None:
             for rbm in self.rbms:
                 initialise_tensor(rbm.weight.T, weight_init)
-        self.output = nn.Linear(hidden_sizes[-1], 10)
+        self.output = nn.Linear(hidden_sizes[-1], self.hparams["num_classes"])
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
         self.val_rbm_totals = RBMTotals()

@@ -52,7 +52,7 @@ class MLP(Classifier):
         check_layer_sizes(hidden_sizes)
         check_fractions(dropout=dropout)
         drop = nn.AlphaDropout if alpha_dropout else nn.Dropout
-        sizes = [784, *hidden_sizes, 10]
+        sizes = [784, *hidden_sizes, self.hparams["num_classes"]]
         layers: list[nn.Module] = [nn.Flatten()]
         for depth, (fan_in, units) in enumerate(itertools.pairwise(sizes), start=1):
             hidden = depth <= len(hidden_sizes)

@@ -59,7 +59,7 @@ class RecurrentNet(Classifier):
         between = dropout if num_layers > 1 else 0.0
         self.recurrent = kind(28, hidden_size, num_layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(hidden_size, 10)
+        self.output = nn.Linear(hidden_size, self.hparams["num_classes"])
         initialise(self.output, weight_init, "zeros")
         for name, parameter in self.recurrent.named_parameters():
             with torch.no_grad():

@@ -62,7 +62,7 @@ class ResidualMLP(Classifier):
                     last[0].get_parameter("weight").div_(num_blocks**0.5)
             return residual(dense(width, width, activation, weight_init, dropout), last, skip)
 
-        output = nn.Linear(width, 10)
+        output = nn.Linear(width, self.hparams["num_classes"])
         initialise(output, weight_init, "zeros")
         self.net = nn.Sequential(
             nn.Flatten(),
@@ -122,7 +122,7 @@ class ResidualCNN(Classifier):
             kernel_size = 3 if layers else 5
             layers.append(convolution(width_before, width, kernel_size, activation, weight_init, stride=2))
             layers += [block(width) for _ in range(num_blocks)]
-        output = nn.Linear(channels[-1], 10)
+        output = nn.Linear(channels[-1], self.hparams["num_classes"])
         initialise(output, weight_init, "zeros")
         net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), output)
         # With a pixel's channels side by side in memory an epoch takes half as long on a CPU.

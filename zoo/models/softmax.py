@@ -21,7 +21,7 @@ class SoftmaxRegression(Classifier):
 
     def __init__(self, weight_init: str = "normal", bias_init: str = "normal", **training: Any) -> None:
         super().__init__(**training)
-        self.net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(784, self.hparams["num_classes"]))
         initialise(self.net[1], weight_init, bias_init)
 
     def forward(self, images: Tensor) -> Tensor:

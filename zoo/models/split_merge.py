@@ -57,7 +57,7 @@ class SplitMerge(Classifier):
             sizes = [width, *([branch_width] * (depth - 1))]
             return nn.Sequential(*(dense(fan_in, branch_width, activation, weight_init, dropout) for fan_in in sizes))
 
-        output = nn.Linear(width, 10)
+        output = nn.Linear(width, self.hparams["num_classes"])
         initialise(output, weight_init, "zeros")
         self.net = nn.Sequential(
             nn.Flatten(),
@@ -127,7 +127,7 @@ class SplitMergeCNN(Classifier):
                 layers.append(nn.MaxPool2d(2, ceil_mode=True))
             layers.append(inception(channels_in, width))
             channels_in = 4 * width
-        output = nn.Linear(channels_in, 10)
+        output = nn.Linear(channels_in, self.hparams["num_classes"])
         initialise(output, weight_init, "zeros")
         net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), output)
         # With a pixel's channels side by side in memory an epoch takes half as long on a CPU.
