@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from zoo.data.archives import default_data_dir, stage
+from zoo.data.archives import default_data_dir
 from zoo.data.batches import Batch, ImageBatches, balanced_subset
 from zoo.data.distortion import DistortedBatches, check_augment
 from zoo.data.loader import make_loader
@@ -48,6 +48,8 @@ class MNISTDataModule(LightningDataModule):
         augment: How training images are distorted, anew in every epoch: ``none``, ``affine`` (turned, scaled, slanted
             and moved), ``elastic`` (bent) or ``affine_elastic``; see `zoo.data.distortion`.
         augment_strength: How much, 0 or more; 1 turns by at most 15°, scales by 15 %, and bends by 1.4 pixels.
+        dataset: ``mnist``, or another of its form: ``fashion_mnist``, ``kmnist`` or ``qmnist``, downloaded when it is
+            not there; see `zoo.data.datasets`.
 
     Raises:
         UsageError: A size is out of range.
@@ -66,6 +68,7 @@ class MNISTDataModule(LightningDataModule):
         with_indices: bool = False,
         augment: str = "none",
         augment_strength: float = 1.0,
+        dataset: str = "mnist",
     ) -> None:
         super().__init__()
         for name, size in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
@@ -87,6 +90,10 @@ class MNISTDataModule(LightningDataModule):
             if not 0 <= value < 2**32:
                 raise UsageError(f"{name} is {value}, but a seed is 0 or more and at most {2**32 - 1}.")
         check_augment(augment, augment_strength)
+        if dataset != "mnist":
+            from zoo.data.datasets import check_dataset
+
+            check_dataset(dataset)
         if data_dir is not None and "\0" in data_dir:
             raise UsageError("data_dir holds a NUL character, which no folder's name can.")
         self.save_hyperparameters()
@@ -99,13 +106,16 @@ class MNISTDataModule(LightningDataModule):
         self.seed = seed if seed is not None else int(os.environ.get("PL_GLOBAL_SEED", 0))
         self.subset_seed = subset_seed
         self.with_indices = with_indices
+        self.dataset = dataset
         self.augment = augment
         self.augment_strength = augment_strength
         self._splits: dict[str, ImageBatches] = {}
 
     def prepare_data(self) -> None:
-        """Stage the archives; called by Lightning in one process of each machine."""
-        stage(self.data_dir)
+        """Put the files where they are read from; called by Lightning in one process of each machine."""
+        from zoo.data.datasets import prepare
+
+        prepare(self.dataset, self.data_dir)
 
     def setup(self, stage: str | None = None) -> None:
         """Read what ``stage`` (fit, validate, test, predict or None for all) needs into memory."""
@@ -172,14 +182,10 @@ class MNISTDataModule(LightningDataModule):
         return self._loader("test", self.eval_batch_size, with_indices=True)
 
     def _read(self, *, train: bool) -> ImageBatches:
-        from torchvision.datasets import MNIST
+        from zoo.data.datasets import read
 
-        try:
-            archive = MNIST(str(self.data_dir), train=train, download=False)
-        except RuntimeError as error:
-            raise UsageError(f"No MNIST in {self.data_dir}: call prepare_data() first.") from error
-        labels = archive.targets.to(torch.int64)
-        return ImageBatches(archive.data, labels, torch.arange(len(labels)), with_indices=self.with_indices)
+        images, labels = read(self.dataset, self.data_dir, train=train)
+        return ImageBatches(images, labels, torch.arange(len(labels)), with_indices=self.with_indices)
 
     def _loader(
         self, split: str, batch_size: int, *, training: bool = False, with_indices: bool = False

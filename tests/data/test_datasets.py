@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.helpers import complaint, errors
+from zoo import MNISTDataModule
+from zoo.cli import main
+from zoo.data import datasets
+from zoo.data.datasets import DATASETS
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Every connection is refused; returns the pauses that were made."""
+    pauses: list[float] = []
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    monkeypatch.setattr("zoo.data.datasets.time.sleep", pauses.append)
+    return pauses
+
+
+def put(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of a data set's form, packed as its publishers do: a bright class 1 and a dark class 0."""
+    raw = folder / DATASETS[name].__name__ / "raw"
+    raw.mkdir(parents=True)
+    resources = []
+    for part, count in (("train", 60_000), ("t10k", 10_000)):
+        labels = (np.arange(count) % 2).astype(np.uint8)
+        images = np.repeat(labels * 200, 784).reshape(count, 28, 28).astype(np.uint8)
+        contents = {
+            f"{part}-images-idx3-ubyte.gz": struct.pack(">iiii", 2051, count, 28, 28) + images.tobytes(),
+            f"{part}-labels-idx1-ubyte.gz": struct.pack(">ii", 2049, count) + labels.tobytes(),
+        }
+        for file, content in contents.items():
+            packed = gzip.compress(content, compresslevel=1)
+            (raw / file).write_bytes(packed)
+            resources.append((file, hashlib.md5(packed).hexdigest()))
+    monkeypatch.setattr(DATASETS[name], "resources", resources)
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "kmnist"])
+def test_packed_files_that_are_there_are_read_without_a_network(
+    name: str, no_network: list[float], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(Path("data"), name, monkeypatch)
+    words = ["--data.dataset", name, "--data.data_dir", "data", "--data.num_train", "500", "--trainer.max_epochs", "3"]
+    fit = ["fit", "--config", "deep_relu_xavier", *words, "--trainer.accelerator", "cpu"]
+    assert main(fit) == 0
+    assert errors(capsys.readouterr().out) == 0  # bright from dark is not hard
+    data = MNISTDataModule("data", dataset=name)
+    data.setup()
+    images, labels = next(iter(data.test_dataloader()))
+    assert torch.equal(images.mean(dim=(1, 2, 3)) > 0.5, labels == 1)
+    assert len(data.training_set()) == 55_000
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "kmnist", "qmnist"])
+def test_without_a_network_the_files_and_the_folder_are_named(
+    name: str, no_network: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--data.dataset", name, "--data.data_dir", "data", "--trainer.accelerator", "cpu"]
+    assert main(["fit", "--config", "softmax", *words]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert no_network == [2.0, 4.0]
+    assert said[-1].startswith(f"zoo: {name} is not in data/{DATASETS[name].__name__}/raw and could not be downloaded")
+    assert "images-idx3-ubyte.gz" in said[-1]
+    assert not Path("logs").exists()
+
+
+def test_the_digits_of_qmnist_are_its_first_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Archive:
+        def __init__(self, root: str, *, train: bool, download: bool, what: str) -> None:
+            assert what == ("train" if train else "test10k")
+            self.data = torch.zeros(3, 28, 28, dtype=torch.uint8)
+            self.targets = torch.tensor([[5, 0, 9], [0, 1, 9], [4, 2, 9]], dtype=torch.int32)
+
+    monkeypatch.setitem(DATASETS, "qmnist", Archive)
+    images, labels = datasets.read("qmnist", Path("data"), train=False)
+    assert labels.tolist() == [5, 0, 4]
+    assert labels.dtype == torch.int64
+    assert images.shape == (3, 28, 28)
+
+
+def test_a_misspelt_data_set_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["fit", "--config", "softmax", "--data.dataset", "fashon_mnist", "--trainer.accelerator", "cpu"]
+    assert "did you mean fashion_mnist" in complaint(words, capsys)
