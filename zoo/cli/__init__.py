@@ -23,6 +23,7 @@ VERBS = {
     "verify": ("zoo.cli.verifying", "check that the trained networks are what they should be"),
     "reproduce": ("zoo.cli.reproducing", "train a published recipe again and compare"),
     "figures": ("zoo.cli.figures", "draw pictures from real runs"),
+    "export": ("zoo.cli.exporting", "write a trained member for other programs: ONNX, safetensors, torch.export"),
     "publish": ("zoo.cli.publishing", "make the trained network that ships from a run"),
 }
 """Verb to (module with a ``run(verb, arguments)``, what it does); a module is imported when its verb is used."""
