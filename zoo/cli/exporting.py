@@ -34,8 +34,6 @@ def run(verb: str, arguments: list[str]) -> int:
         raise UsageError(f"{options.name} is no classifier, so there are no logits to export: name a member.")
     path = options.output or Path(options.name + exporting.FORMS[options.format].suffix)
     deviation = exporting.export(model, options.format, path)
-    print(
-        f"{as_typed(path)}: {path.stat().st_size:,} bytes; read back, its logits are {options.name}'s to {deviation:.1e} "
-        "of the largest"
-    )
+    size, member = path.stat().st_size, options.name
+    print(f"{as_typed(path)}: {size:,} bytes; read back, its logits are {member}'s to {deviation:.1e} of the largest")
     return 0
