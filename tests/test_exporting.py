@@ -41,9 +41,12 @@ def test_every_member_can_be_written(name: str, form: str) -> None:
     assert deviation <= exporting.LARGEST_DEVIATION
 
 
-def test_what_differs_is_not_called_done(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("more", [0.1, float("nan")])
+def test_what_differs_is_not_called_done(
+    more: float, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     form = exporting.FORMS["torch_export"]
-    wrong = form._replace(read=lambda model, path: lambda images: model(images) + 0.1)
+    wrong = form._replace(read=lambda model, path: lambda images: model(images) + more)
     monkeypatch.setitem(exporting.FORMS, "torch_export", wrong)
     Path("softmax.pt2").write_text("what was there before")
     assert "answers otherwise" in complaint(["export", "softmax", "--format", "torch_export"], capsys)

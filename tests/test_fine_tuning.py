@@ -36,6 +36,13 @@ def test_with_other_classes_the_output_layer_begins_anew() -> None:
     assert model(torch.rand(2, 1, 28, 28)).shape == (2, 4)
 
 
+def test_an_ensemble_begins_at_another_s_weights_and_draws_bootstraps_of_its_own() -> None:
+    fit = ["fit", "--config", "bagging", "--model.init_from", "bagging", "--seed_everything", "1", *SHORT, *STILL]
+    assert main(fit) == 0
+    checkpoint = read_checkpoint("logs/bagging/version_0/checkpoints/last.ckpt")
+    assert int(checkpoint.state_dict["drawn"][0]) == 1
+
+
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [

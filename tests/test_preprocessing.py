@@ -53,9 +53,20 @@ def test_the_form_is_mnist_s() -> None:
         lambda page: (page / 255).astype(np.float64),
         lambda page: torch.from_numpy(page.copy()),
         lambda page: torch.from_numpy(page.copy()).unsqueeze(0),
+        lambda page: torch.from_numpy(page / 255).bfloat16().requires_grad_(),
         lambda page: (90 + page / 4).astype(np.uint8),
     ],
-    ids=["white on black", "off centre", "ten times", "colour", "float", "tensor", "channels first", "pale"],
+    ids=[
+        "white on black",
+        "off centre",
+        "ten times",
+        "colour",
+        "float",
+        "tensor",
+        "channels first",
+        "with gradients",
+        "pale",
+    ],
 )
 def test_size_place_polarity_and_contrast_do_not_matter(change: Any) -> None:
     difference = (preprocess(change(stroke())) - preprocess(stroke())).abs()
@@ -177,12 +188,14 @@ def test_what_is_no_picture_of_a_digit_is_refused(picture: Any, complaint: str) 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     Path("empty.png").write_bytes(b"")
     Path("text.png").write_text("a seven")
+    Path("program.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     Image.fromarray(stroke()).save("good.png")
     Path("cut.png").write_bytes(Path("good.png").read_bytes()[:60])
     Image.new("1", (10_000, 10_000)).save("huge.png")
     for name, complaint in {
         "empty.png": "it is empty",
         "text.png": "it is no picture, or damaged",
+        "program.png": "it is no picture, or damaged",
         "cut.png": "it is no picture, or damaged",
         "huge.png": "at most 50 megapixels",
     }.items():
@@ -200,3 +213,4 @@ def test_the_first_of_several_pictures_is_read_and_the_camera_s_turn_is_undone()
     turned[0x0112] = 6  # the camera was held on its side
     second.save("photo.jpg", exif=turned, quality=95)
     assert float((preprocess("photo.jpg") - preprocess(stroke())).abs().mean()) < 0.03
+    assert torch.equal(preprocess(Image.open("photo.jpg")), preprocess("photo.jpg"))

@@ -26,6 +26,9 @@ BOX = 20
 MIDDLE = 14.0
 """Where the centre of mass lies in MNIST, in pixels from 0: measured, 13.996 and 14.007 over the training images."""
 
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "ICO", "TGA", "MPO")
+"""Pictures and no programs: Pillow would start an interpreter for PostScript."""
+
 LARGEST_PICTURE = 50_000_000
 """Pixels; a larger one would take long, and most of the memory of a small machine."""
 WORKING_SIDE = 256
@@ -97,7 +100,12 @@ def _open(picture: Any, notes: list[str]) -> Image.Image:
     if isinstance(picture, str | Path):
         return _open_file(Path(picture), notes)
     if isinstance(picture, Image.Image):
-        return picture
+        if 0 in picture.size:
+            raise UsageError(f"A picture of {picture.size[0]} × {picture.size[1]} pixels shows nothing.")
+        return ImageOps.exif_transpose(picture)
+    if isinstance(picture, Tensor):
+        picture = picture.detach().cpu()
+        picture = picture.float() if picture.is_floating_point() else picture
     pixels = np.asarray(picture)
     if pixels.ndim == 3 and pixels.shape[0] in (1, 3, 4) and pixels.shape[2] not in (1, 3, 4):
         pixels = pixels.transpose(1, 2, 0)
@@ -118,7 +126,7 @@ def _open_file(path: Path, notes: list[str]) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 # A JPEG can be decoded at an eighth of its size, and then costs little.
                 image.draft("RGB", (4 * WORKING_SIDE, 4 * WORKING_SIDE))
                 if image.size[0] * image.size[1] > LARGEST_PICTURE:
@@ -133,6 +141,8 @@ def _open_file(path: Path, notes: list[str]) -> Image.Image:
         raise
     except FileNotFoundError:
         raise UsageError(f"There is no picture {path}.") from None
+    except PermissionError:
+        raise UsageError(f"{path} may not be read: change its permissions.") from None
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder: name a picture.") from None
     except Image.DecompressionBombError:
@@ -147,7 +157,7 @@ def _open_file(path: Path, notes: list[str]) -> Image.Image:
 def _small_colours(image: Image.Image) -> Array:
     """Return the picture's colours ``(H, W, 3)`` in [0, 1], its longer side at most `WORKING_SIDE`."""
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
-        values = np.asarray(image, dtype=np.float64)
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
         top = 65535.0 if values.max() > 255 else 255.0 if values.max() > 1 else 1.0
         image = Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
     if "A" in image.getbands() or "transparency" in image.info:

@@ -53,15 +53,20 @@ def initialise_from(model: Classifier, source: str) -> None:
     elif not Path(source).exists():
         raise unknown_name("init_from", source, list_models(pretrained=True))
     checkpoint = read_checkpoint(source)
-    if checkpoint.class_path != class_path_of(type(model)):
+    if checkpoint.class_path not in (None, class_path_of(type(model))):
         raise UsageError(f"{source} holds a {checkpoint.class_path}, but this is a {class_path_of(type(model))}.")
-    state, weights = model.state_dict(), checkpoint.content["state_dict"]
-    other_classes = checkpoint.arguments.get("num_classes", 10) != model.hparams["num_classes"]
-    for name in model.feature_names() if other_classes else state:
-        if name not in weights or weights[name].shape != state[name].shape:
-            raise UsageError(f"{source} is of another architecture: its {name} does not fit this network's.")
-        state[name] = weights[name]
-    model.load_state_dict(state)
+    try:
+        trained = type(model)(**(checkpoint.arguments or model.hparams))
+    except TypeError as error:
+        raise UsageError(f"{source} has arguments that {type(model).__name__} does not take: {error}.") from error
+    load_into(trained, checkpoint)
+    state, weights = model.state_dict(), trained.state_dict()
+    same_classes = trained.hparams["num_classes"] == model.hparams["num_classes"]
+    ours, theirs = (list(each.state_dict()) if same_classes else each.feature_names() for each in (model, trained))
+    if ours != theirs or any(state[name].shape != weights[name].shape for name in ours):
+        raise UsageError(f"{source} is of another architecture than this {type(model).__name__}.")
+    inherited = {name: weights[name] for name in ours if name not in model.not_inherited}
+    model.load_state_dict({**state, **inherited})
 
 
 def load_pretrained(name: str) -> ZooModule:

@@ -131,6 +131,8 @@ def check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]
         "data": {**data, "init_args": dict(described_data(info).hparams)},
         "trainer": described.get("trainer", {}),
     }
+    if whole["data"]["init_args"].get("dataset", "mnist") != "mnist" or whole["model"].get("num_classes", 10) != 10:
+        raise UsageError(f"{info.config} is not about MNIST's ten digits, and only those are published.")
     # Checkpoints keep nothing of where a training began.
     began = {"init_from": (trained["model"].get("init_args") or {}).get("init_from")}
     whole["model"]["init_from"] = model_config(info).get("init_args", {}).get("init_from")

@@ -66,6 +66,20 @@ def test_packed_files_that_are_there_are_read_without_a_network(
     assert len(data.training_set()) == 55_000
 
 
+@pytest.mark.parametrize("left", [0, 5000])
+def test_a_file_that_was_unpacked_half_is_unpacked_again(
+    left: int, no_network: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(Path("data"), "kmnist", monkeypatch)
+    data = MNISTDataModule("data", dataset="kmnist")
+    data.prepare_data()
+    unpacked = Path("data/KMNIST/raw/train-images-idx3-ubyte")
+    whole = unpacked.read_bytes()
+    unpacked.write_bytes(whole[:left])
+    data.prepare_data()
+    assert unpacked.read_bytes() == whole
+
+
 @pytest.mark.parametrize("name", ["fashion_mnist", "kmnist", "qmnist"])
 def test_without_a_network_the_files_and_the_folder_are_named(
     name: str, no_network: list[float], capsys: pytest.CaptureFixture[str]

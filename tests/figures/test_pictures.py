@@ -62,7 +62,7 @@ def test_a_picture_comes_in_three_files_that_say_where_they_are_from(
     output = capsys.readouterr().out
     assert f"pictures/{name}.png" in output
     head = Path(f"pictures/{name}.csv").read_text(encoding="utf-8").splitlines()
-    assert head[:2] == [f"# command: zoo figures {name} --seeds 2 --output_dir pictures", "# seeds: 0 1"]
+    assert head[:2] == [f"# command: zoo figures {name} --output_dir pictures --seeds 2", "# seeds: 0 1"]
     assert f"torch {version('torch')}" in head[2]
     assert Path(f"pictures/{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in Path(f"pictures/{name}.svg").read_text(encoding="utf-8")

@@ -202,6 +202,7 @@ def test_weights_count_in_the_penalty_and_biases_do_not() -> None:
         (["--model.member", "torch.nn.Linear"], "Unknown member class"),
         (["--model.member", "nowhere.Net"], "nowhere"),
         (["--model.member_args", '{"strange": 1}'], "strange"),
+        (["--model.member", "RecurrentNet", "--model.member_args", "{}"], "only feed-forward networks"),
         (["--model.member_args", '{"hidden_sizes": [0]}'], "hidden_sizes is [0]"),
     ],
 )

@@ -64,12 +64,18 @@ def test_wrong_arguments_are_refused_in_a_sentence(kind: Any, arguments: dict[st
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "sentence"),
     [
-        ["fit", "--config", "deep_relu", "--data", "zoo.data.XORDataModule"],
-        ["fit", "--config", "demos/xor_sigmoid", "--data", "zoo.data.MNISTDataModule"],
-        ["fit", "--config", "bagging", "--data", "zoo.data.XORDataModule"],
+        (["fit", "--config", "deep_relu", "--data", "zoo.data.XORDataModule"], "has the shape (2,)"),
+        (["fit", "--config", "demos/xor_sigmoid", "--data", "zoo.data.MNISTDataModule"], "has the shape (1, 28, 28)"),
+        (["fit", "--config", "bagging", "--data", "zoo.data.XORDataModule"], "which image is which"),
+        *(
+            ([verb, "--config", "softmax", "--ckpt_path", "softmax", "--data", "zoo.data.XORDataModule"], "(2,)")
+            for verb in ("validate", "test", "predict")
+        ),
     ],
 )
-def test_a_net_and_data_that_do_not_belong_together(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert complaint([*words, "--trainer.accelerator", "cpu"], capsys)
+def test_a_net_and_data_that_do_not_belong_together(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sentence in complaint([*words, "--trainer.accelerator", "cpu"], capsys)

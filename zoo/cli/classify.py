@@ -44,7 +44,7 @@ def run(verb: str, arguments: list[str]) -> int:
     """Classify and return the exit status: 0, or 2 when a picture could not be read."""
     options = _parser().parse_args(arguments)
     paths = list(_pictures(options.images))
-    names = options.model or list_models(pretrained=True)
+    names = list(dict.fromkeys(options.model or list_models(pretrained=True)))  # each asked once
     for name in names:
         model_info(name)  # a misspelt name is found before seconds are spent
     complaints: list[str] = []

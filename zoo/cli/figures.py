@@ -102,13 +102,23 @@ def run(verb: str, arguments: list[str]) -> int:
 
     from zoo.figures.writing import Sheet
 
-    words = [word for word in arguments if word not in options.names]
+    if options.seeds is not None and "few_labels" in names:
+        raise UsageError("few_labels has seeds of its own, ten for few labels and three for many: leave --seeds out.")
     for name in names:
         picture = FIGURES[name]
         count = options.seeds or picture.seeds
         seeds = [options.seed] if picture.seeds == 1 else list(range(count if picture.seeds else 0))
-        picture.draw(Sheet(options.output_dir, shlex.join(["zoo", "figures", name, *words]), seeds), options)
+        picture.draw(Sheet(options.output_dir, _command(name, options), seeds), options)
     return 0
+
+
+def _command(name: str, options: argparse.Namespace) -> str:
+    """Return the command that draws one of the pictures that were asked for."""
+    words = ["zoo", "figures", name]
+    for setting, value in vars(options).items():
+        if setting != "names" and value != _parser().get_default(setting):
+            words += [f"--{setting}", *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join(words)
 
 
 def _parser() -> ShortErrorParser:

@@ -33,6 +33,8 @@ test images the first 10,000 are used, which are MNIST's."""
 ATTEMPTS = 3
 PAUSE = 2.0
 """Seconds before the second attempt at a download; twice as many before the third."""
+DAMAGE = (OSError, RuntimeError, ValueError, AssertionError)
+"""What torchvision raises when a file is missing, cannot be downloaded, or is cut off."""
 PATIENCE = 20.0
 """Seconds without a byte, after which an attempt is given up: a mirror that hangs must not hang the training."""
 
@@ -52,6 +54,7 @@ def prepare(name: str, data_dir: Path) -> None:
     if name == "mnist":
         stage(data_dir)
         return
+    folder = data_dir / DATASETS[name].__name__ / "raw"
     problem: Exception | None = None
     for attempt in range(ATTEMPTS):
         if attempt:
@@ -63,9 +66,9 @@ def prepare(name: str, data_dir: Path) -> None:
                     # It looks for the files first; what lies there packed is checked and unpacked.
                     DATASETS[name](str(data_dir), train=train, download=True, **_part(name, train))
             return
-        except (OSError, RuntimeError) as error:
+        except DAMAGE as error:
             problem = error
-    folder = data_dir / DATASETS[name].__name__ / "raw"
+            _remove_unpacked(folder)
     raise UsageError(
         f"{name} is not in {folder} and could not be downloaded ({' '.join(str(problem).split())}): put "
         f"{', '.join(_file_names(name))} there, or name another data.data_dir."
@@ -80,11 +83,19 @@ def read(name: str, data_dir: Path, *, train: bool) -> tuple[Tensor, Tensor]:
     """
     try:
         archive = DATASETS[name](str(data_dir), train=train, download=False, **_part(name, train))
-    except RuntimeError as error:
-        raise UsageError(f"No {name} in {data_dir}: call prepare_data() first.") from error
+    except DAMAGE as error:
+        raise UsageError(f"No {name} in {data_dir}, or a damaged one: call prepare_data() first.") from error
     labels = archive.targets.to(torch.int64)
     # QMNIST tells of each digit who wrote it, and more, behind its class.
     return archive.data, labels[:, 0] if labels.dim() == 2 else labels
+
+
+def _remove_unpacked(folder: Path) -> None:
+    """Remove what may have been unpacked half: torchvision looks only whether it is there."""
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if path.suffix not in (".gz", ".xz"):
+                path.unlink(missing_ok=True)
 
 
 def _part(name: str, train: bool) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class DistortedBatches(ImageBatches):
 
     def __init__(self, source: ImageBatches, kind: str, strength: float, seed: int) -> None:
         super().__init__(source.images, source.labels, source.rows, with_indices=source.with_indices)
+        self.undistorted = source
         self.kind = kind
         self.strength = strength
         self.seed = seed

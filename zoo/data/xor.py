@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from zoo.checks import check_counts
+from zoo.errors import UsageError
 
 INPUTS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 LABELS = (0, 1, 1, 0)
@@ -41,6 +42,16 @@ class XORDataModule(LightningDataModule):
 
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader
+
+    def setup(self, stage: str | None = None) -> None:
+        """Refuse to share four examples.
+
+        Raises:
+            UsageError: There are several processes.
+        """
+        together = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if together and torch.distributed.get_world_size() > 1:
+            raise UsageError("Four examples are too few to be shared: set trainer.devices 1.")
 
     def _loader(self, times: int) -> DataLoader[tuple[Tensor, ...]]:
         examples = TensorDataset(torch.tensor(INPUTS).repeat(times, 1), torch.tensor(LABELS).repeat(times))

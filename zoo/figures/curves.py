@@ -55,9 +55,10 @@ def read_log(path: Path) -> dict[str, dict[int, float]]:
         logged: dict[str, dict[int, float]] = {}
         for row in rows:
             for name, value in row.items():
-                if value and name not in ("epoch", "step") and not name.startswith("test"):
+                # Some callbacks log between epochs; a log that was cut off may have a longer row.
+                if value and row["epoch"] and name not in (None, "epoch", "step") and not name.startswith("test"):
                     logged.setdefault(name, {})[int(row["epoch"])] = float(value)
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise UsageError(f"{path.parent} is no run's folder ({error}): name one like logs/NAME/version_0.") from error
     if not logged:
         raise UsageError(f"{path} holds no figures of an epoch yet: wait for the first to end.")

@@ -218,7 +218,7 @@ def _read(path: Path, form: type) -> list[Any]:
                 form(**{field.name: kinds[str(field.type)](row[field.name]) for field in fields(form)})
                 for row in csv.DictReader(file)
             ]
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise UsageError(f"{as_typed(path)} is damaged ({error}): remove it to begin anew.") from error
 
 

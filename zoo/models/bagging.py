@@ -45,8 +45,8 @@ class BaggedEnsemble(Classifier):
     bootstraps, ``oob_acc``: of the training images, each judged by those members that have not seen it.
 
     Args:
-        member: The members' class: a `Classifier` by its name or path, one of the zoo's or one that has been imported
-            (``zoo fit`` imports the one that a config names).
+        member: The members' class: a feed-forward `Classifier` by its name or path, one of the zoo's or one that has
+            been imported (``zoo fit`` imports the one that a config names).
         member_args: Its arguments, as plain values; those of training count for nothing here.
         num_members: K, 1 to 1000.
         bootstrap: Whether each member is trained on a bootstrap; else all see the same images in the same order, and
@@ -58,6 +58,7 @@ class BaggedEnsemble(Classifier):
         UsageError: The class is unknown, its arguments do not suit it, or a number is out of range.
     """
 
+    not_inherited = ("drawn",)
     training_arguments = (*Classifier.training_arguments, "bootstrap_seed")
 
     def __init__(
@@ -76,6 +77,8 @@ class BaggedEnsemble(Classifier):
             raise UsageError(f"bootstrap_seed is {bootstrap_seed}, but a seed is 0 to {2**32 - 1}.")
         self._class = find_classifier(member, without=BaggedEnsemble)
         members = [self._make_member() for _ in range(num_members)]
+        if any(isinstance(part, nn.RNNBase) for part in members[0].modules()):
+            raise UsageError(f"A {self._class.__name__} is recurrent, and only feed-forward networks can be stacked.")
         for module in (part for each in members for part in each.modules()):
             if isinstance(module, _BatchNorm):
                 module.num_batches_tracked = None  # a count that cannot be stacked, and that only cumulative means need

@@ -46,6 +46,9 @@ class Classifier(ZooModule, ABC):
         UsageError: A name is unknown or a number out of range.
     """
 
+    not_inherited: ClassVar[tuple[str, ...]] = ()
+    """What a checkpoint says of its own training, which one that begins at its weights does not take over."""
+
     training_arguments: ClassVar[tuple[str, ...]] = ("optimizer", "lr", "momentum", "weight_decay", "l2", "lr_schedule")
 
     def __init__(
@@ -110,10 +113,9 @@ class Classifier(ZooModule, ABC):
         self._adopt(other.to(self.device, self.parameter_dtype).train(self.training))
 
     def feature_names(self) -> list[str]:
-        """Return the names of the weights and buffers below the output layer."""
+        """Return the names of the weights and buffers that are no part of the output layer."""
         output, _ = self._named_output_layer()
-        names = list(self.state_dict())
-        return names[: next(place for place, name in enumerate(names) if name.startswith(f"{output}."))]
+        return [name for name in self.state_dict() if not name.startswith(f"{output}.")]
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Return the cost of a batch ``(images, labels, …)``, a scalar in nats."""
@@ -186,8 +188,10 @@ class Classifier(ZooModule, ABC):
         return make_optimiser(h["optimizer"], self.parameter_groups(), h["lr"], h["momentum"], h["weight_decay"])
 
     def _named_output_layer(self) -> tuple[str, nn.Linear]:
-        *_, last = ((name, layer) for name, layer in self.named_modules() if isinstance(layer, nn.Linear))
-        return last
+        linear = [(name, layer) for name, layer in self.named_modules() if isinstance(layer, nn.Linear)]
+        if not linear:
+            raise UsageError(f"{type(self).__name__} has no linear layer, so there are no features below one.")
+        return linear[-1]
 
     def _adopt(self, other: Classifier) -> None:
         """Take another network's parts in the place of one's own."""

@@ -68,6 +68,11 @@ class MLP(Classifier):
                     layers.append(drop(dropout))
         self.net = nn.Sequential(*layers)
 
+    def feature_names(self) -> list[str]:
+        """Return the names of the weights and buffers below the output layer; its batch norm is a part of it."""
+        last = int(self._named_output_layer()[0].rpartition(".")[2])
+        return [name for name in self.state_dict() if int(name.split(".")[1]) < last]
+
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""
         logits: Tensor = self.net(images)

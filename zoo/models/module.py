@@ -67,7 +67,9 @@ class ZooModule(LightningModule, ABC):
         loader: Any = self.trainer.train_dataloader
         if loader is None:
             return iter(())
-        return (images.to(self.device, self.parameter_dtype) for images in images_of(loader.dataset, limit))
+        # As they are: how they are distorted depends on when one looks.
+        dataset = getattr(loader.dataset, "undistorted", loader.dataset)
+        return (images.to(self.device, self.parameter_dtype) for images in images_of(dataset, limit))
 
     def trained_parameters(self) -> int:
         """How many parameters the training changes."""
@@ -125,6 +127,14 @@ class ZooModule(LightningModule, ABC):
         """Refuse data that is not for this network."""
         if batch_idx == 0:
             self._check_inputs(batch)
+
+    def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Refuse data that is not for this network."""
+        self.on_test_batch_start(batch, batch_idx)
+
+    def on_predict_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Refuse data that is not for this network."""
+        self.on_test_batch_start(batch, batch_idx)
 
     def _check_inputs(self, batch: Any) -> None:
         inputs, *_ = batch
