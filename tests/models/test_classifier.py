@@ -119,7 +119,7 @@ def test_predictions_are_probabilities(test_batch: tuple[torch.Tensor, torch.Ten
         ({"momentum": 1.0}, "momentum is 1.0"),
         ({"weight_decay": -0.1}, "weight_decay is -0.1"),
         ({"l2": -1.0}, "l2 is -1.0"),
-        ({"hidden_sizes": [8, 0]}, "every layer has at least 1 unit"),
+        ({"hidden_sizes": [8, 0]}, "every layer has 1 to 1000000 units"),
         ({"dropout": 1.0}, "dropout is 1.0"),
         ({"activation": "Relu"}, "did you mean relu"),
     ],
