@@ -7,7 +7,6 @@ and Haffner, "Gradient-based learning applied to document recognition", 1998, se
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,23 +14,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
 from zoo.errors import UsageError
+from zoo.pictures import WORKING_SIDE, open_picture, small_colours
 
 SIDE = 28
 BOX = 20
 MIDDLE = 14.0
 """Where the centre of mass lies in MNIST, in pixels from 0: measured, 13.996 and 14.007 over the training images."""
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "ICO", "TGA", "MPO")
-"""Pictures and no programs: Pillow would start an interpreter for PostScript."""
-
-LARGEST_PICTURE = 50_000_000
-"""Pixels; a larger one would take long, and most of the memory of a small machine."""
-WORKING_SIDE = 256
 SMALL_DIGIT = 96
 """A digit that is smaller than this in a picture of the working size is looked at again, enlarged."""
 
@@ -80,102 +74,20 @@ def preprocess(picture: str | Path | Image.Image | NDArray[Any] | Tensor, centre
 def read_digit(picture: str | Path | Image.Image | NDArray[Any] | Tensor, centre: bool = True) -> Digit:
     """Do as `preprocess` does, and say what was odd."""
     notes: list[str] = []
-    image = _open(picture, notes)
-    ink = _ink(_small_colours(image))
+    image = open_picture(picture, notes)
+    ink = _ink(small_colours(image))
     found = _digit_mask(ink)
     if found is None:
         raise UsageError("There is nothing in this picture that stands out: it needs a digit on a plain background.")
     top, bottom, left, right = _box(found)
     if max(bottom - top, right - left) < SMALL_DIGIT and max(image.size) > WORKING_SIDE:
-        closer = _ink(_small_colours(_part_of(image, ink.shape, (top, bottom, left, right))))
+        closer = _ink(small_colours(_part_of(image, ink.shape, (top, bottom, left, right))))
         again = _digit_mask(closer)
         if again is not None:
             ink, found = closer, again
     if (digits := _digits_in(found)) > 1:
         notes.append(f"It looks like {digits} digits side by side, and only pictures of one are read right.")
     return Digit(torch.from_numpy(_as_mnist(ink, found, centre).astype(np.float32)).unsqueeze(0), tuple(notes))
-
-
-def _open(picture: Any, notes: list[str]) -> Image.Image:
-    if isinstance(picture, str | Path):
-        return _open_file(Path(picture), notes)
-    if isinstance(picture, Image.Image):
-        if 0 in picture.size:
-            raise UsageError(f"A picture of {picture.size[0]} × {picture.size[1]} pixels shows nothing.")
-        return ImageOps.exif_transpose(picture)
-    if isinstance(picture, Tensor):
-        picture = picture.detach().cpu()
-        picture = picture.float() if picture.is_floating_point() else picture
-    pixels = np.asarray(picture)
-    if pixels.ndim == 3 and pixels.shape[0] in (1, 3, 4) and pixels.shape[2] not in (1, 3, 4):
-        pixels = pixels.transpose(1, 2, 0)
-    if pixels.ndim == 3 and pixels.shape[2] == 1:
-        pixels = pixels[:, :, 0]
-    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)) or 0 in pixels.shape:
-        raise UsageError(f"Pixels of the shape {pixels.shape} are no picture: give (H, W), (H, W, C) or (C, H, W).")
-    if not np.issubdtype(pixels.dtype, np.integer):
-        if not np.isfinite(pixels).all() or pixels.min() < 0 or pixels.max() > 1:
-            raise UsageError("Pixels that are no whole numbers must lie between 0 and 1.")
-        pixels = (pixels * 255).round()
-    if pixels.min() < 0 or pixels.max() > 255:
-        raise UsageError("Pixels that are whole numbers must lie between 0 and 255.")
-    return Image.fromarray(pixels.astype(np.uint8))
-
-
-def _open_file(path: Path, notes: list[str]) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours
-            with Image.open(path, formats=FORMATS) as image:
-                # A JPEG can be decoded at an eighth of its size, and then costs little.
-                image.draft("RGB", (4 * WORKING_SIDE, 4 * WORKING_SIDE))
-                if image.size[0] * image.size[1] > LARGEST_PICTURE:
-                    raise UsageError(
-                        f"{path} has {image.size[0]:,} × {image.size[1]:,} pixels: make it smaller, at most "
-                        f"{LARGEST_PICTURE // 1_000_000} megapixels."
-                    )
-                if getattr(image, "n_frames", 1) > 1:
-                    notes.append("It holds several pictures, and this is about the first.")
-                return ImageOps.exif_transpose(image.copy())
-    except UsageError:
-        raise
-    except FileNotFoundError:
-        raise UsageError(f"There is no picture {path}.") from None
-    except PermissionError:
-        raise UsageError(f"{path} may not be read: change its permissions.") from None
-    except IsADirectoryError:
-        raise UsageError(f"{path} is a folder: name a picture.") from None
-    except Image.DecompressionBombError:
-        raise UsageError(
-            f"{path} has too many pixels: make it smaller, at most {LARGEST_PICTURE // 1_000_000} megapixels."
-        ) from None
-    except Exception as error:  # a damaged file can make a decoder raise anything
-        reason = "it is empty" if path.is_file() and path.stat().st_size == 0 else "it is no picture, or damaged"
-        raise UsageError(f"{path} cannot be read as a picture: {reason}.") from error
-
-
-def _small_colours(image: Image.Image) -> Array:
-    """Return the picture's colours ``(H, W, 3)`` in [0, 1], its longer side at most `WORKING_SIDE`."""
-    if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
-        values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-        top = 65535.0 if values.max() > 255 else 255.0 if values.max() > 1 else 1.0
-        image = Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = _on_paper(image.convert("RGBA"))
-    image = image.convert("RGB")
-    image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
-    return np.asarray(image, dtype=np.float32) / 255
-
-
-def _on_paper(image: Image.Image) -> Image.Image:
-    """Put a picture with transparent parts on white, or on black where what is opaque is light."""
-    alpha = np.asarray(image.getchannel("A"), dtype=np.float32)
-    if alpha.min() == 255:
-        return image
-    light = np.asarray(image.convert("L"), dtype=np.float32)
-    mean = float((light * alpha).sum() / max(float(alpha.sum()), 1.0))
-    paper = Image.new("RGBA", image.size, "white" if mean < 128 else "black")
-    return Image.alpha_composite(paper, image)
 
 
 def _ink(colours: Array) -> Array:

@@ -28,7 +28,7 @@ class MNISTDataModule(LightningDataModule):
     """MNIST as batches ``(images, labels)``: float32 ``(B, 1, 28, 28)`` in [0, 1] and int64 ``(B,)`` in 0..9.
 
     The first ``val_size`` of the 60,000 training images are the validation set, the others the training set; the
-    10,000 test images are only ever the test set. The archives come with the package: nothing is downloaded.
+    10,000 test images are only ever the test set. MNIST's archives come with the package.
     LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 1998.
 
     Args:

@@ -12,7 +12,7 @@ from zoo.activations import Maxout
 from zoo.checks import check_counts, check_fractions, check_layer_sizes
 from zoo.errors import UsageError
 from zoo.initialisers import initialise
-from zoo.layers.blocks import Residual, convolution, dense
+from zoo.layers.blocks import Residual, channels_last, convolution, dense, mean_and_output
 from zoo.models.classifier import Classifier
 
 DEEPEST = 1000
@@ -122,11 +122,10 @@ class ResidualCNN(Classifier):
             kernel_size = 3 if layers else 5
             layers.append(convolution(width_before, width, kernel_size, activation, weight_init, stride=2))
             layers += [block(width) for _ in range(num_blocks)]
-        output = nn.Linear(channels[-1], self.hparams["num_classes"])
-        initialise(output, weight_init, "zeros")
-        net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), output)
-        # With a pixel's channels side by side in memory an epoch takes half as long on a CPU.
-        self.net = net.to(memory_format=torch.channels_last)
+        self.net = nn.Sequential(
+            *layers, *mean_and_output(channels[-1], self.hparams["num_classes"], dropout, weight_init)
+        )
+        channels_last(self.net)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""
