@@ -15,12 +15,12 @@ from torch.optim import Optimizer
 from zoo.checks import check_counts, check_fractions, check_not_negative, check_positive
 from zoo.errors import UsageError
 from zoo.metrics import ClassificationTotals
-from zoo.models.module import ZooModule
+from zoo.models.counting import CountingModule
 from zoo.optimisers import check_optimiser, make_optimiser
 from zoo.schedules import check_schedule, with_schedule
 
 
-class Classifier(ZooModule, ABC):
+class Classifier(CountingModule, ABC):
     """A LightningModule that classifies images by cross-entropy; subclasses say what the network is.
 
     A subclass takes its architecture's arguments, passes the rest on as ``**training``, and defines
@@ -71,9 +71,6 @@ class Classifier(ZooModule, ABC):
         check_counts(least=1, num_classes=num_classes)
         self.save_hyperparameters(ignore=["init_from"])
         self.init_from = init_from
-        self.train_totals = ClassificationTotals()
-        self.val_totals = ClassificationTotals()
-        self.test_totals = ClassificationTotals()
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
@@ -138,18 +135,6 @@ class Classifier(ZooModule, ABC):
         images, *_ = batch
         return torch.softmax(self(images), dim=1)
 
-    def on_train_epoch_end(self) -> None:
-        """Log the epoch's means once: logging each step would cost as much as Lightning's whole loop."""
-        self._log_totals("train", self.train_totals)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the validation set's figures."""
-        self._log_totals("val", self.val_totals)
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test set's figures."""
-        self._log_totals("test", self.test_totals)
-
     def epoch_figures(self, epoch: int) -> Mapping[str, str]:
         """What the line of an epoch says."""
         return {"train_loss": "cost", "val_loss": "val_loss", "val_acc": "val_acc"}
@@ -163,10 +148,6 @@ class Classifier(ZooModule, ABC):
         if "test_acc" not in figures:
             return None
         return f"accuracy {figures['test_acc']:.4f}, {int(figures['test_errors']):,} errors"
-
-    def validation_summary(self, figures: Mapping[str, Tensor]) -> str | None:
-        """Say the accuracy and the loss."""
-        return f"accuracy {figures['val_acc']:.4f}, loss {figures['val_loss']:.4f}" if "val_acc" in figures else None
 
     def l2_penalty(self) -> Tensor:
         """Return λ·Σw² over every trainable tensor of two dimensions or more: the weights, not the biases."""
@@ -203,15 +184,3 @@ class Classifier(ZooModule, ABC):
         images, labels, *_ = batch
         logits = self(images)
         totals.update(F.cross_entropy(logits, labels), logits, labels)
-
-    def _log_totals(self, split: str, totals: ClassificationTotals) -> None:
-        figures = totals.compute()
-        totals.reset()
-        if split != "test":
-            del figures["errors"]
-        # The totals are summed over the devices already; "max" over equal values lets every device have them exactly.
-        self.log_dict(
-            {f"{split}_{name}": value.float() for name, value in figures.items()},
-            reduce_fx="max",
-            sync_dist=True,
-        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch.nn.functional as F
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
@@ -14,11 +13,11 @@ from zoo.activations import inputs_for, make_activation
 from zoo.checks import check_fractions, check_layer_sizes, check_positive
 from zoo.initialisers import initialise
 from zoo.metrics import ClassificationTotals
-from zoo.models.module import ZooModule
+from zoo.models.counting import CountingModule
 from zoo.optimisers import check_optimiser, make_optimiser
 
 
-class XORNet(ZooModule):
+class XORNet(CountingModule):
     """A net of two inputs and one output, 2-5-4-1 as the lecture has it, that says whether its inputs differ.
 
     The cost is the cross-entropy in nats. Logged once per epoch: ``train_loss``, ``train_acc``, ``val_loss``,
@@ -66,7 +65,6 @@ class XORNet(ZooModule):
             if isinstance(layer, nn.Linear):
                 initialise(layer, weight_init, bias_init)
         self.net = nn.Sequential(*layers)
-        self.train_totals, self.val_totals, self.test_totals = (ClassificationTotals() for _ in range(3))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs ``(B, 2)`` to the logit ``(B,)`` of their being different; its sigmoid is the probability."""
@@ -85,18 +83,6 @@ class XORNet(ZooModule):
         """Count a batch."""
         self._cost(batch, self.test_totals)
 
-    def on_train_epoch_end(self) -> None:
-        """Log the epoch's means."""
-        self._log_totals("train", self.train_totals)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the four examples' figures."""
-        self._log_totals("val", self.val_totals)
-
-    def on_test_epoch_end(self) -> None:
-        """Log the four examples' figures."""
-        self._log_totals("test", self.test_totals)
-
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimiser that the arguments name."""
         h = self.hparams
@@ -112,18 +98,9 @@ class XORNet(ZooModule):
             return None
         return f"{4 - int(figures['test_errors'])} of 4 right, cost {figures['test_loss']:.4f}"
 
-    def validation_summary(self, figures: Mapping[str, Tensor]) -> str | None:
-        """Say the accuracy and the loss."""
-        return f"accuracy {figures['val_acc']:.4f}, loss {figures['val_loss']:.4f}" if "val_acc" in figures else None
-
     def _cost(self, batch: tuple[Tensor, ...], totals: ClassificationTotals) -> Tensor:
         inputs, labels, *_ = batch
         logits = self(inputs)
         cost = F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
         totals.update(cost, F.pad(logits.unsqueeze(1), (1, 0)), labels)  # as the logits of two classes
         return cost
-
-    def _log_totals(self, split: str, totals: ClassificationTotals) -> None:
-        figures: dict[str, Any] = totals.compute()
-        totals.reset()
-        self.log_dict({f"{split}_{name}": value.float() for name, value in figures.items()}, reduce_fx="max")
