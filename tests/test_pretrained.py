@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 import statistics
 import subprocess
@@ -17,7 +16,6 @@ from pytorch_lightning import LightningModule
 import zoo
 from zoo import members
 from zoo.class_paths import default_arguments
-from zoo.cli import main
 from zoo.evaluation import Evaluation
 from zoo.intervals import reproduction_interval, wilson_interval
 from zoo.recipe import first_difference
@@ -147,17 +145,3 @@ def test_the_public_names_are_there() -> None:
     assert set(zoo.__all__) <= set(dir(zoo))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         zoo.nothing  # noqa: B018
-
-
-def readme() -> str:
-    return (Path(zoo.__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-
-
-def test_the_readme_s_table_is_the_index_s(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["list", "--pretrained", "--sort", "accuracy", "--markdown"]) == 0
-    assert capsys.readouterr().out in readme(), "put the table that this command prints into README.md"
-
-
-def test_ci_runs_the_readme_s_test_command() -> None:
-    (command,) = re.findall(r"^python3 -m venv .*pytest -n 2$", readme(), flags=re.MULTILINE)
-    assert command in (Path(zoo.__file__).parent.parent / ".ci" / "run").read_text(encoding="utf-8")

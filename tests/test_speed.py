@@ -125,6 +125,31 @@ def test_ten_networks_at_once_cost_no_more_than_one_after_the_other(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("augment", ["elastic", "affine_elastic"])
+@pytest.mark.filterwarnings("ignore:Total length of `CombinedLoader`")
+def test_an_epoch_of_bent_images_costs_at_most_1_5_times_one_of_still_ones(
+    augment: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """784-512×4-10, batches of 100 of the 55,000 training images."""
+    torch.set_num_threads(2)
+    plain, bent = (MNISTDataModule(augment=name) for name in ("none", augment))
+    for data in (plain, bent):
+        data.prepare_data()
+        data.setup("fit")
+    without, with_distortion = [], []
+    for _ in range(ROUNDS):
+        without.append(epoch_by_lightning(plain, zoo.create_model("deeper_relu_xavier")))
+        with_distortion.append(epoch_by_lightning(bent, zoo.create_model("deeper_relu_xavier")))
+    ratio = statistics.median(with_distortion) / statistics.median(without)
+    with capsys.disabled():
+        print(
+            f"\nstill {statistics.median(without):.2f} s, {augment} {statistics.median(with_distortion):.2f} s "
+            f"an epoch, ratio {ratio:.2f} (medians of {ROUNDS})"
+        )
+    assert ratio <= 1.5
+
+
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Total length of `CombinedLoader`")
 def test_an_epoch_of_the_rbm_is_faster_than_scikit_learn_s(capsys: pytest.CaptureFixture[str]) -> None:
     """784-500, CD-1, batches of 100, on the 55,000 training images.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from zoo.console import is_watched
 from zoo.data.binarisation import sampled_pixels
 from zoo.intervals import Z_975
 from zoo.layers.bernoulli_rbm import BernoulliRBM
@@ -131,4 +131,4 @@ def _likelihood(free_energies: Tensor, forward: LogPartition, reverse: LogPartit
 
 def _bar(description: str) -> Track:
     """A progress bar where there is a terminal."""
-    return partial(tqdm, desc=description, leave=False, disable=not sys.stderr.isatty())
+    return partial(tqdm, desc=description, leave=False, disable=not is_watched())

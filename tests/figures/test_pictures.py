@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from functools import partial
 from importlib.metadata import version
@@ -26,7 +27,7 @@ from zoo.figures import (
     overfitting,
     vanishing_gradient,
 )
-from zoo.figures.training import train
+from zoo.figures.training import progress, train
 from zoo.figures.writing import Sheet, read_table
 
 SMALL: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -156,3 +157,11 @@ def test_all_draws_what_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_mistake_is_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert sentence in complaint(["figures", *words], capsys)
+
+
+@pytest.mark.parametrize(("module", "moves"), [("ipykernel.iostream", True), ("io", False)])
+def test_a_bar_moves_where_someone_looks_at_it(module: str, moves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = type("OutStream", (io.StringIO,), {"__module__": module})()
+    monkeypatch.setattr("sys.stderr", stream)
+    assert list(progress(range(3), "Depth")) == [0, 1, 2]
+    assert ("Depth" in stream.getvalue()) == moves

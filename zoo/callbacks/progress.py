@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 
 from zoo.checkpoint import Checkpoint
+from zoo.console import is_watched
 from zoo.files import as_typed
 from zoo.machine import device_name
 from zoo.models.module import ZooModule
@@ -29,7 +30,7 @@ class EpochLines(TQDMProgressBar):
 
     def init_train_tqdm(self) -> Tqdm:
         """Return the epoch's bar, silent where the output is no terminal."""
-        silent = self.is_disabled or not sys.stderr.isatty()
+        silent = self.is_disabled or not is_watched()
         return Tqdm(desc="Training", disable=silent, leave=False, dynamic_ncols=True, smoothing=0)
 
     def init_validation_tqdm(self) -> Tqdm:

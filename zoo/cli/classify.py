@@ -103,11 +103,12 @@ def _classify(
     from tqdm import tqdm
 
     from zoo.committee import Committee
+    from zoo.console import is_watched
     from zoo.preprocessing import read_digit
 
     committee: Committee | None = None
     saved: Counter[str] = Counter()
-    silent = len(paths) < 100 or not sys.stderr.isatty()
+    silent = len(paths) < 100 or not is_watched()
     with tqdm(total=len(paths), desc="Classifying", leave=False, disable=silent) as bar:
         for start in range(0, len(paths), CHUNK):
             read: list[tuple[Path, Digit]] = []

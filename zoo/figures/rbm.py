@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import torch
 from torch import Tensor
 from tqdm import trange
 
 from zoo.callbacks.progress import EpochLines
+from zoo.console import is_watched
 from zoo.data import MNISTDataModule
 from zoo.evaluation import golden_images
 from zoo.figures.training import fit
@@ -82,7 +81,7 @@ def draw_filters(sheet: Sheet, model: RBM) -> None:
 def gibbs_chain(model: RBM, images: Tensor) -> Tensor:
     """Return the pixels' probabilities along chains that begin at images ``(C, 784)``: ``(len(STEPS), C, 784)``."""
     states, shown = sample(images), [images]
-    for step in trange(1, STEPS[-1] + 1, desc="Gibbs sampling", leave=False, disable=not sys.stderr.isatty()):
+    for step in trange(1, STEPS[-1] + 1, desc="Gibbs sampling", leave=False, disable=not is_watched()):
         probabilities = model.rbm.gibbs(states, 1, sample_visible=False)
         states = sample(probabilities)
         if step in STEPS:
@@ -121,7 +120,7 @@ def dream(dbn: DBN, count: int, steps: int = 2000) -> Tensor:
     """
     *lower, top = dbn.rbms
     states = sample(torch.sigmoid(top.visible_bias).expand(count, -1))
-    for _ in trange(steps, desc="Sampling the top RBM", leave=False, disable=not sys.stderr.isatty()):
+    for _ in trange(steps, desc="Sampling the top RBM", leave=False, disable=not is_watched()):
         states = top.gibbs(states, 1)
     for rbm in reversed(lower):
         states = rbm.visible_probabilities(states)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from pytorch_lightning.loggers import Logger
 from tqdm import tqdm
 
 from zoo.callbacks.progress import EpochLines
+from zoo.console import is_watched
 from zoo.data import MNISTDataModule
 from zoo.models import ZooModule
 from zoo.quiet import quieten_lightning
@@ -110,4 +110,4 @@ def fit(model: ZooModule, data: MNISTDataModule, epochs: int, *callbacks: Callba
 
 def progress(steps: Iterable[Any], description: str) -> Any:
     """Return ``steps`` with a bar where there is a terminal."""
-    return tqdm(list(steps), desc=description, leave=False, disable=not sys.stderr.isatty())
+    return tqdm(list(steps), desc=description, leave=False, disable=not is_watched())
