@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from zoo import MNISTDataModule
@@ -118,3 +119,16 @@ def run_zoo(*arguments: str, program: tuple[str, ...] = ("-m", "zoo")) -> str:
         process.kill()
     assert process.returncode == 0, complaint
     return output
+
+
+def write_pictures(folder: Path, names: list[str], count: int, first: int = 0) -> Path:
+    """Write PNGs of test images, a folder for each class: the digits 0, 1, … under these names."""
+    data = MNISTDataModule()
+    data.prepare_data()
+    data.setup("test")
+    images, labels = data.splits["test"].images, data.splits["test"].labels
+    for digit, name in enumerate(names):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for place in (labels == digit % 10).nonzero().flatten()[first : first + count].tolist():
+            Image.fromarray(images[place].numpy()).save(folder / name / f"{place:05}.png")
+    return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 import zoo
+from tests.helpers import write_pictures
 from zoo import members
 from zoo.cli import main
 from zoo.models import RBM
@@ -113,8 +115,16 @@ def test_classifiers_commands_say_that_it_is_none(published: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (members.root() / "configs/demos").glob("*.yaml")))
-def test_every_demonstration_runs_from_its_config(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_demonstration_runs_from_its_config(
+    name: str, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fit = ["fit", "--config", f"demos/{name}", "--trainer.fast_dev_run", "true", *CPU]
+    if name == "image_folder":
+        fit += ["--data.data_dir", str(write_pictures(Path("own"), [str(digit) for digit in range(10)], 2))]
+    if name == "fashion_mnist":
+        # The digits' files under its names, which are of the same form: nothing is downloaded for a test.
+        shutil.copytree(data_dir / "MNIST", "data/FashionMNIST", copy_function=os.link)
+        fit += ["--data.data_dir", "data"]
     assert main(fit) == 0
     assert capsys.readouterr().out.startswith(f"{name}: ")
     assert (members.root() / f"configs/demos/{name}.yaml").read_text(encoding="utf-8").startswith("# ")

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from zoo.data.module import listed
 from zoo.ensemble_metrics import elected, votes_of
 from zoo.errors import UsageError
 from zoo.members import list_models
 from zoo.models import Classifier
-from zoo.pretrained import load_pretrained
+from zoo.pretrained import load_classifier
 
 CHUNK = 1000
 """Images at a time."""
@@ -45,22 +46,29 @@ class Answers:
 
 
 class Committee:
-    """Trained members by name.
+    """Trained networks by name.
 
     Args:
-        names: Members that ship trained; none means all of them.
+        names: Members that ship trained, or paths of checkpoints; none means all that ship.
 
     Raises:
-        UsageError: One is unknown, ships no trained network, or is no classifier.
+        UsageError: One is unknown, ships no trained network, or is no classifier; or they tell different classes apart.
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self.members: dict[str, Classifier] = {}
+        self.class_names: tuple[str, ...] = ()
+        self.mnist_like = True
         for name in names or list_models(pretrained=True):
-            model = load_pretrained(name)
-            if not isinstance(model, Classifier):
-                raise UsageError(f"{name} is no classifier, so it has no answer: choose among the members.")
-            self.members[name] = model
+            trained = load_classifier(name)
+            self.members[name] = trained.model
+            self.class_names = self.class_names or trained.class_names
+            self.mnist_like = self.mnist_like and trained.mnist_like
+            if trained.class_names != self.class_names:
+                raise UsageError(
+                    f"{name} tells {listed(trained.class_names)} apart and {next(iter(self.members))} "
+                    f"{listed(self.class_names)}: only networks of the same classes can answer together."
+                )
 
     @torch.inference_mode()
     def ask(self, images: Tensor) -> Answers:

@@ -26,6 +26,9 @@ BOX = 20
 MIDDLE = 14.0
 """Where the centre of mass lies in MNIST, in pixels from 0: measured, 13.996 and 14.007 over the training images."""
 
+LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+"""How bright red, green and blue are (ITU-R BT.601)."""
+
 SMALL_DIGIT = 96
 """A digit that is smaller than this in a picture of the working size is looked at again, enlarged."""
 
@@ -69,6 +72,18 @@ def preprocess(picture: str | Path | Image.Image | NDArray[Any] | Tensor, centre
         UsageError: The file cannot be read, or there is nothing in it that stands out.
     """
     return read_digit(picture, centre).pixels
+
+
+def resize(picture: str | Path | Image.Image | NDArray[Any] | Tensor) -> Tensor:
+    """Return a picture as it is, but grey and of 28×28 pixels, its sides made equal: float32 ``(1, 28, 28)`` in [0, 1].
+
+    For pictures of other things than one that is drawn or written; `preprocess` says what is accepted and raised.
+    """
+    colours = small_colours(open_picture(picture, []))
+    grey = Image.fromarray((colours @ LUMA * 255).round().astype(np.uint8))
+    if grey.size != (SIDE, SIDE):
+        grey = grey.resize((SIDE, SIDE), Image.Resampling.BOX if max(grey.size) > SIDE else Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(grey, dtype=np.float32) / 255).unsqueeze(0)
 
 
 def read_digit(picture: str | Path | Image.Image | NDArray[Any] | Tensor, centre: bool = True) -> Digit:

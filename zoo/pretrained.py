@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from zoo.checkpoint import Checkpoint, load_into, read_checkpoint
 from zoo.class_paths import class_path_of, import_class
+from zoo.data.module import CLASS_NAMES, DIGITS, PREPROCESS
 from zoo.errors import UsageError, unknown_name
 from zoo.members import ModelInfo, Published, list_models, model_info, read_demonstrations, read_index
 from zoo.models import Classifier, ZooModule
@@ -88,6 +90,58 @@ def load_pretrained(name: str) -> ZooModule:
     info = model_info(name)
     check_file(info.checkpoint, published_entry(info))
     return build(info, read_checkpoint(info.checkpoint))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A classifier, in eval mode, and what is known of the pictures that it was trained on."""
+
+    model: Classifier
+    class_names: tuple[str, ...]
+    mnist_like: bool = True
+    """Whether they were of MNIST's form, as `zoo.preprocess` makes them; if not, grey and as bright as they were."""
+
+
+def load_classifier(source: str) -> Trained:
+    """Return a trained classifier and what its classes are called.
+
+    Args:
+        source: A member that ships trained, or the path of a checkpoint of one of the zoo's own classes.
+
+    Raises:
+        UsageError: There is none of that name, or it is no such classifier.
+    """
+    if Path(source).is_file() and source not in list_models():
+        checkpoint = read_checkpoint(source)
+        model = _of_the_zoo(checkpoint)
+        # Whichever DataModule it was trained on, that one's part of the checkpoint has them.
+        parts = [part for part in checkpoint.content.values() if isinstance(part, dict)]
+        told: dict[str, Any] = next((part for part in parts if isinstance(part.get(CLASS_NAMES), list)), {})
+        count = model.hparams["num_classes"]
+        names = told.get(CLASS_NAMES, [])
+        names = tuple(map(str, names if len(names) == count else range(count)))
+        return Trained(model, names, told.get(PREPROCESS) is not False)
+    known = list_models(pretrained=True)
+    if source not in [*list_models(), *read_demonstrations()]:
+        raise unknown_name("member or checkpoint", source, known)
+    member = load_pretrained(source)
+    if not isinstance(member, Classifier):
+        raise UsageError(f"{source} is no classifier, so it has no answer: choose among the members.")
+    return Trained(member, DIGITS)
+
+
+def _of_the_zoo(checkpoint: Checkpoint) -> Classifier:
+    """Return the network in a checkpoint of one of the zoo's own classes: a file never names what is imported."""
+    import zoo.models
+
+    own = {class_path_of(cls): cls for name in zoo.models.__all__ if isinstance(cls := getattr(zoo.models, name), type)}
+    cls = own.get(checkpoint.class_path or "")
+    if cls is None or not issubclass(cls, Classifier):
+        raise UsageError(
+            f"{checkpoint.path} holds a {checkpoint.class_path or 'network of unknown class'}, which is no classifier "
+            "of the zoo's own: ask it with `zoo predict`."
+        )
+    return cls.load_from_checkpoint(checkpoint.path).eval()
 
 
 def published_entry(info: ModelInfo) -> Published:

@@ -15,6 +15,7 @@ from zoo import MNISTDataModule
 from zoo.cli import main
 from zoo.data import datasets
 from zoo.data.datasets import DATASETS
+from zoo.errors import UsageError
 
 
 @pytest.fixture
@@ -64,6 +65,23 @@ def test_packed_files_that_are_there_are_read_without_a_network(
     images, labels = next(iter(data.test_dataloader()))
     assert torch.equal(images.mean(dim=(1, 2, 3)) > 0.5, labels == 1)
     assert len(data.training_set()) == 55_000
+
+
+def test_files_that_somebody_has_packed_anew_are_read(no_network: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    put(Path("data"), "kmnist", monkeypatch)
+    others = [(file, "0" * 32) for file, _ in DATASETS["kmnist"].resources]  # as the publisher's digests would be
+    monkeypatch.setattr(DATASETS["kmnist"], "resources", others)
+    data = MNISTDataModule("data", dataset="kmnist")
+    data.prepare_data()
+    data.setup("fit")
+    assert len(data.training_set()) == 55_000
+    assert not no_network
+    # A damaged one is not.
+    packed = Path("data/KMNIST/raw/train-images-idx3-ubyte.gz")
+    packed.with_suffix("").unlink()
+    packed.write_bytes(packed.read_bytes()[:-100])
+    with pytest.raises(UsageError, match="could not be downloaded"):
+        MNISTDataModule("data", dataset="kmnist").prepare_data()
 
 
 @pytest.mark.parametrize("left", [0, 5000])

@@ -9,7 +9,7 @@ from torchvision.datasets import MNIST
 
 from zoo import MNISTDataModule
 from zoo.data.batches import balanced_subset
-from zoo.data.mnist import _same_number_of_batches
+from zoo.data.module import _same_number_of_batches
 from zoo.errors import UsageError
 
 

@@ -167,7 +167,7 @@ def test_data_that_was_set_up_before_the_trainer_came_is_asked_for_labels_too() 
 def test_unlabelled_batches_hold_no_labels() -> None:
     data = MNISTDataModule(num_train=100, unlabelled_epochs=1)
     data.setup("fit")
-    labelled, unlabelled = data._splits["train"], data._splits["unlabelled"]
+    labelled, unlabelled = data.splits["train"], data.splits["unlabelled"]
     assert len(labelled) == 100
     assert len(unlabelled) == 55_000
     assert set(unlabelled.labels.tolist()) == {-1}

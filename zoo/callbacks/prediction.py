@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from zoo.files import atomic_path
 class PredictionReport(Callback):
     """Write ``predictions.csv`` and ``predictions.png`` after a prediction, and print a summary.
 
-    The CSV has one row per image in the data set's order: index, label, prediction and ten probabilities.
+    The CSV has one row per image in the data set's order: index, label, prediction and each class's probability, the
+    classes by their names; and its file, where the images have been read from files.
 
     Args:
         output_dir: Folder for both files.
@@ -72,27 +74,41 @@ class PredictionReport(Callback):
             return
         indices, labels, probabilities, images = (torch.cat(column) for column in zip(*shares, strict=True))
         order = indices.argsort()
-        self._write(indices[order], labels[order], probabilities[order], images[order])
+        data = getattr(trainer, "datamodule", None)
+        names = list(getattr(data, "class_names", map(str, range(probabilities.shape[1]))))
+        self._write(
+            indices[order], labels[order], probabilities[order], images[order], names, getattr(data, "files", [])
+        )
 
-    def _write(self, indices: Tensor, labels: Tensor, probabilities: Tensor, images: Tensor) -> None:
+    def _write(
+        self,
+        indices: Tensor,
+        labels: Tensor,
+        probabilities: Tensor,
+        images: Tensor,
+        names: Sequence[str],
+        files: Sequence[Path],
+    ) -> None:
         table = self.output_dir / "predictions.csv"
         picture = self.output_dir / "predictions.png"
         chosen = self._choose(indices)
         predictions = probabilities.argmax(dim=1)
         with atomic_path(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(["index", "label", "prediction", *(f"p{digit}" for digit in range(probabilities.shape[1]))])
+            head = ["file"] if files else []
+            writer.writerow(["index", "label", "prediction", *(f"p{name}" for name in names), *head])
             for index, label, prediction, row in zip(
                 indices.tolist(), labels.tolist(), predictions.tolist(), probabilities.tolist(), strict=True
             ):
-                writer.writerow([index, label, prediction, *(f"{p:.8g}" for p in row)])
-        draw_grid(images[chosen], indices[chosen], labels[chosen], predictions[chosen], picture)
+                file_of = [files[index]] if files else []
+                writer.writerow([index, names[label], names[prediction], *(f"{p:.8g}" for p in row), *file_of])
+        draw_grid(images[chosen], indices[chosen], labels[chosen], predictions[chosen], names, picture)
         wrong = predictions != labels
         print(f"{len(labels):,} images, {int(wrong.sum()):,} errors, accuracy {1 - wrong.double().mean():.4f}")
         if wrong.any():
             pairs, counts = torch.stack([labels, predictions])[:, wrong].unique(dim=1, return_counts=True)
             (true, taken), often = pairs[:, counts.argmax()].tolist(), int(counts.max())
-            print(f"Most often:    a {true} taken for a {taken}, {often} times")
+            print(f"Most often:    a {names[true]} taken for a {names[taken]}, {often} times")
         print(f"Probabilities: {table}")
         print(f"Picture:       {picture}")
 
@@ -107,7 +123,9 @@ class PredictionReport(Callback):
         return torch.tensor([positions[index] for index in self.indices])
 
 
-def draw_grid(images: Tensor, indices: Tensor, labels: Tensor, predictions: Tensor, path: Path) -> None:
+def draw_grid(
+    images: Tensor, indices: Tensor, labels: Tensor, predictions: Tensor, names: Sequence[str], path: Path
+) -> None:
     """Draw images with label → prediction, the wrong ones in a red frame with a cross in their title.
 
     Args:
@@ -115,6 +133,7 @@ def draw_grid(images: Tensor, indices: Tensor, labels: Tensor, predictions: Tens
         indices: int64 ``(N,)``, shown small.
         labels: int64 ``(N,)``.
         predictions: int64 ``(N,)``.
+        names: What the classes are called.
         path: The PNG to write.
     """
     from matplotlib.figure import Figure
@@ -131,14 +150,17 @@ def draw_grid(images: Tensor, indices: Tensor, labels: Tensor, predictions: Tens
         if position >= len(images):
             axes.set_axis_off()
             continue
-        label, prediction = int(labels[position]), int(predictions[position])
+        label, prediction = names[int(labels[position])], names[int(predictions[position])]
+        # Two long names stand one above the other.
+        arrow = " → " if len(label) + len(prediction) < 10 else "\n→ "
+        size_of_title = 10 if len(arrow) == 3 and len(label) < 5 else 8
         axes.imshow(images[position, 0].numpy(), cmap="gray_r", vmin=0, vmax=255)
         axes.set_xlabel(f"image {int(indices[position])}", fontsize=7, color="0.4", labelpad=2)
         if label == prediction:
-            axes.set_title(f"{label} → {prediction}", fontsize=10)
+            axes.set_title(f"{label}{arrow}{prediction}", fontsize=size_of_title)
             axes.spines[:].set_color("0.8")
         else:
-            axes.set_title(f"✗ {label} → {prediction}", fontsize=10, color="#b30000", weight="bold")
+            axes.set_title(f"✗ {label}{arrow}{prediction}", fontsize=size_of_title, color="#b30000", weight="bold")
             axes.spines[:].set(color="#b30000", linewidth=2.5)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)

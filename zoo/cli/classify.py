@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from zoo.members import list_models, model_info
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from zoo.committee import Answers, Committee
+    from zoo.committee import Answers
     from zoo.preprocessing import Digit
 
 CHUNK = 500
@@ -38,6 +38,7 @@ class Verdict:
     """Of each member, ``(K, 10)``."""
     mean: Tensor
     votes: Tensor
+    class_names: Sequence[str]
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -46,7 +47,8 @@ def run(verb: str, arguments: list[str]) -> int:
     paths = list(_pictures(options.images))
     names = list(dict.fromkeys(options.model or list_models(pretrained=True)))  # each asked once
     for name in names:
-        model_info(name)  # a misspelt name is found before seconds are spent
+        if not Path(name).is_file():
+            model_info(name)  # a misspelt name is found before seconds are spent
     complaints: list[str] = []
     verdicts = _classify(paths, names, options, complaints)
     if options.json:
@@ -104,9 +106,9 @@ def _classify(
 
     from zoo.committee import Committee
     from zoo.console import is_watched
-    from zoo.preprocessing import read_digit
+    from zoo.preprocessing import Digit, read_digit, resize
 
-    committee: Committee | None = None
+    committee = Committee(names)
     saved: Counter[str] = Counter()
     silent = len(paths) < 100 or not is_watched()
     with tqdm(total=len(paths), desc="Classifying", leave=False, disable=silent) as bar:
@@ -115,25 +117,27 @@ def _classify(
             for path in paths[start : start + CHUNK]:
                 bar.update()
                 try:
-                    read.append((path, read_digit(path, centre=not options.no_centre)))
+                    if committee.mnist_like:
+                        read.append((path, read_digit(path, centre=not options.no_centre)))
+                    else:
+                        read.append((path, Digit(resize(path))))
                 except UsageError as error:
                     complaints.append(_with_name(path, error))
             if not read:
                 continue
-            committee = committee or Committee(names)
             answers = committee.ask(torch.stack([digit.pixels for _, digit in read]))
             if options.save:
                 for path, digit in read:
                     saved[path.stem] += 1
                     number = f"-{saved[path.stem]}" * (saved[path.stem] > 1)  # of one name in several folders
                     _save(options.save / f"{path.stem}-seen{number}.png", digit.pixels)
-            yield from _verdicts(read, answers)
+            yield from _verdicts(read, answers, committee.class_names)
 
 
-def _verdicts(read: list[tuple[Path, Digit]], answers: Answers) -> Iterator[Verdict]:
+def _verdicts(read: list[tuple[Path, Digit]], answers: Answers, class_names: Sequence[str]) -> Iterator[Verdict]:
     by_picture = zip(answers.probabilities.unbind(dim=1), answers.mean, answers.votes, strict=True)
     for (path, digit), (probabilities, mean, votes) in zip(read, by_picture, strict=True):
-        yield Verdict(path, digit, probabilities, mean, votes)
+        yield Verdict(path, digit, probabilities, mean, votes, class_names)
 
 
 def _with_name(path: Path, error: UsageError) -> str:
@@ -146,29 +150,38 @@ def _line(verdict: Verdict, width: int) -> str:
         len(verdict.probabilities) > 1
     )
     notes = "".join(f"  {note}" for note in verdict.digit.notes)
-    return f"{verdict.path!s:<{width}}  {answer}  {float(verdict.mean[answer]):.3f}{agreeing}{notes}"
+    told = verdict.class_names[answer]
+    return f"{verdict.path!s:<{width}}  {told}  {float(verdict.mean[answer]):.3f}{agreeing}{notes}"
 
 
 def _table(verdict: Verdict, names: list[str]) -> str:
     answer = int(verdict.mean.argmax())
     rows = list(zip(names, verdict.probabilities, strict=True))
-    lines = [f"{as_typed(verdict.path)}: {answer}, probability {float(verdict.mean[answer]):.3f}"]
+    told = verdict.class_names
+    lines = [f"{as_typed(verdict.path)}: {told[answer]}, probability {float(verdict.mean[answer]):.3f}"]
     if len(names) > 1:
         lines[0] += f", {int(verdict.votes[answer])} of {len(names)} members agree"
         rows.append(("mean", verdict.mean))
     lines += [f"  {note}" for note in verdict.digit.notes]
     width = max(len(name) for name, _ in rows)
-    lines.append(f"  {'':<{width}}  answer " + " ".join(f"{digit:>5}" for digit in range(10)))
+    widths = [max(5, len(name)) for name in told]
+    widest = max(6, *map(len, told))
+    head = " ".join(f"{name:>{each}}" for name, each in zip(told, widths, strict=True))
+    lines.append(f"  {'':<{width}}  {'answer':>{widest}} {head}")
     for name, probabilities in rows:
-        figures = " ".join(f"{value:5.3f}" for value in probabilities.tolist())
-        lines.append(f"  {name:<{width}}  {int(probabilities.argmax()):>6} {figures}")
+        figures = " ".join(f"{value:{each}.3f}" for value, each in zip(probabilities.tolist(), widths, strict=True))
+        lines.append(f"  {name:<{width}}  {told[int(probabilities.argmax())]:>{widest}} {figures}")
     return "\n".join(lines)
 
 
 def _as_json(verdict: Verdict, names: list[str]) -> dict[str, Any]:
+    classes = list(verdict.class_names)
+    are_digits = classes == [str(digit) for digit in range(10)]
+
     def told(probabilities: Tensor) -> dict[str, Any]:
+        answer = int(probabilities.argmax())
         return {
-            "answer": int(probabilities.argmax()),
+            "answer": answer if are_digits else classes[answer],
             "probabilities": [round(value, 6) for value in probabilities.tolist()],
         }
 
@@ -180,6 +193,7 @@ def _as_json(verdict: Verdict, names: list[str]) -> dict[str, Any]:
             name: told(probabilities) for name, probabilities in zip(names, verdict.probabilities, strict=True)
         },
         "notes": list(verdict.digit.notes),
+        **({} if are_digits else {"classes": classes}),
     }
 
 

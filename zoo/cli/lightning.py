@@ -26,7 +26,7 @@ from zoo.class_paths import import_class
 from zoo.cli.parser import ZooArgumentParser
 from zoo.cli.restoring import check_same_network, check_same_steps
 from zoo.cli.settings import check_trainer, set_default_length, set_devices
-from zoo.data import MNISTDataModule
+from zoo.data.module import ImageDataModule
 from zoo.errors import UsageError
 from zoo.files import as_typed
 from zoo.members import list_models, model_info, read_demonstrations
@@ -140,7 +140,7 @@ class ZooCLI(LightningCLI):
         elif self.subcommand == "fit" and getattr(self.model, "init_from", None):
             initialise_from(self.model, self.model.init_from)
         if self.trainer.world_size > 1 and self.trainer.local_rank == 0:
-            if self.subcommand == "fit" and isinstance(self.datamodule, MNISTDataModule):
+            if self.subcommand == "fit" and isinstance(self.datamodule, ImageDataModule):
                 self.datamodule.batch_size_of_each(self.trainer.world_size)
             self.datamodule.prepare_data()
 

@@ -1,6 +1,7 @@
-"""MNIST as it was published: archives, tensors, batches."""
+"""MNIST as it was published, others of its form, and pictures of one's own."""
 
+from zoo.data.folder import ImageFolderDataModule
 from zoo.data.mnist import MNISTDataModule
 from zoo.data.xor import XORDataModule
 
-__all__ = ["MNISTDataModule", "XORDataModule"]
+__all__ = ["ImageFolderDataModule", "MNISTDataModule", "XORDataModule"]

@@ -5,8 +5,10 @@ MNIST comes with the package; the others are torchvision's, downloaded when they
 
 from __future__ import annotations
 
+import gzip
 import socket
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,9 @@ from torchvision.datasets import KMNIST, MNIST, QMNIST, FashionMNIST
 
 from zoo.console import tell
 from zoo.data.archives import stage
+from zoo.data.module import DIGITS
 from zoo.errors import UsageError, unknown_name
+from zoo.files import write_bytes
 
 DATASETS: dict[str, type[MNIST]] = {
     "mnist": MNIST,
@@ -45,6 +49,11 @@ def check_dataset(name: str) -> None:
         raise unknown_name("dataset", name, DATASETS)
 
 
+def class_names(name: str) -> tuple[str, ...]:
+    """Return what a data set's classes are called, in the order of their labels."""
+    return DIGITS if name in ("mnist", "qmnist") else tuple(DATASETS[name].classes)
+
+
 def prepare(name: str, data_dir: Path) -> None:
     """Put a data set's files into ``data_dir``, where torchvision looks for them.
 
@@ -58,19 +67,20 @@ def prepare(name: str, data_dir: Path) -> None:
     problem: Exception | None = None
     for attempt in range(ATTEMPTS):
         if attempt:
-            tell(f"The download of {name} failed ({problem}); once more in {PAUSE * attempt:.0f} s.")
+            tell(f"The download of {name} failed ({_reason(problem)}); once more in {PAUSE * attempt:.0f} s.")
             time.sleep(PAUSE * attempt)
         try:
+            _unpack(folder, _file_names(name))
             with _patience():
                 for train in (True, False):
-                    # It looks for the files first; what lies there packed is checked and unpacked.
+                    # It looks for the files first.
                     DATASETS[name](str(data_dir), train=train, download=True, **_part(name, train))
             return
         except DAMAGE as error:
             problem = error
             _remove_unpacked(folder)
     raise UsageError(
-        f"{name} is not in {folder} and could not be downloaded ({' '.join(str(problem).split())}): put "
+        f"{name} is not in {folder} and could not be downloaded ({_reason(problem)}): put "
         f"{', '.join(_file_names(name))} there, or name another data.data_dir."
     )
 
@@ -88,6 +98,27 @@ def read(name: str, data_dir: Path, *, train: bool) -> tuple[Tensor, Tensor]:
     labels = archive.targets.to(torch.int64)
     # QMNIST tells of each digit who wrote it, and more, behind its class.
     return archive.data, labels[:, 0] if labels.dim() == 2 else labels
+
+
+def _reason(problem: Exception | None) -> str:
+    """Return what torchvision says, in one line."""
+    return " ".join(str(problem).split())
+
+
+def _unpack(folder: Path, names: list[str]) -> None:
+    """Unpack what lies there packed.
+
+    torchvision would, but not a copy that somebody has packed anew, as Debian's is: its digest is another one.
+    """
+    for packed in (folder / name for name in names):
+        unpacked = packed.with_suffix("")
+        if packed.suffix != ".gz" or not packed.is_file() or unpacked.exists():
+            continue
+        try:
+            content = gzip.decompress(packed.read_bytes())
+        except (OSError, EOFError, zlib.error):
+            continue  # a damaged one, for which torchvision takes another
+        write_bytes(unpacked, content)
 
 
 def _remove_unpacked(folder: Path) -> None:

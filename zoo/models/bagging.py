@@ -16,9 +16,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics.classification import MulticlassCalibrationError
 
 from zoo.console import tell
-from zoo.data import MNISTDataModule
 from zoo.data.batches import ImageBatches
 from zoo.data.bootstrap import bootstrap_positions, multiplicities
+from zoo.data.module import ImageDataModule
 from zoo.ensemble_metrics import EnsembleTotals
 from zoo.errors import UsageError
 from zoo.metrics import CALIBRATION_BINS
@@ -277,7 +277,7 @@ class BaggedEnsemble(Classifier):
     def _out_of_bag(self) -> dict[str, Tensor]:
         """Accuracy on the training images that some member has not seen, and their share."""
         data = getattr(self.trainer, "datamodule", None)
-        if not self.hparams["bootstrap"] or not isinstance(data, MNISTDataModule) or self.drawn[0] < 0:
+        if not self.hparams["bootstrap"] or not isinstance(data, ImageDataModule) or self.drawn[0] < 0:
             return {}
         data.setup("fit")
         dataset = data.training_set()

@@ -114,6 +114,20 @@ class Classifier(CountingModule, ABC):
         output, _ = self._named_output_layer()
         return [name for name in self.state_dict() if not name.startswith(f"{output}.")]
 
+    def setup(self, stage: str) -> None:
+        """Refuse data with another number of classes.
+
+        Raises:
+            UsageError: The number is another one.
+        """
+        names = getattr(getattr(self.trainer, "datamodule", None), "class_names", None)
+        told_apart = self.hparams["num_classes"]
+        if names is not None and len(names) != told_apart:
+            raise UsageError(
+                f"The data has {len(names)} classes, but this {type(self).__name__} tells {told_apart} apart: "
+                f"set model.num_classes {len(names)}."
+            )
+
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Return the cost of a batch ``(images, labels, …)``, a scalar in nats."""
         images, labels, *_ = batch
