@@ -2,7 +2,7 @@
 
 import sys
 
-from zoo.cli import main
+from zoo.cli import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())
