@@ -140,6 +140,16 @@ def test_strangers_are_named_and_the_others_done(own: Path, capsys: pytest.Captu
     assert said[3] == "zoo: 3 of 33 files were passed over."
 
 
+def test_a_picture_or_two_of_each_class_are_trained_on_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    write_pictures(Path("own"), NAMES, 2)
+    assert main(SMALL) == 0
+    assert "Test set" not in capsys.readouterr().out
+    trained = ["--config", "logs/image_folder/version_0/config.yaml", "--trainer.accelerator", "cpu"]
+    trained += ["--ckpt_path", "logs/image_folder/version_0/checkpoints/last.ckpt"]
+    assert "There are no test images" in complaint(["test", *trained], capsys)
+    assert "has no test images" in complaint(["predict", *trained], capsys)
+
+
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [

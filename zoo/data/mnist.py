@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch.utils.data import DataLoader
 
 from zoo.checks import check_counts
 from zoo.data.archives import default_data_dir
-from zoo.data.batches import ImageBatches, balanced_subset
+from zoo.data.batches import Batch, ImageBatches, balanced_subset
 from zoo.data.module import ImageDataModule, check_data_dir, check_seeds
 from zoo.errors import UsageError
 
@@ -118,6 +119,10 @@ class MNISTDataModule(ImageDataModule):
             self.trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
         if stage in ("test", "predict", None) and "test" not in self.splits:
             self.splits["test"] = self._read(train=False)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the official test set, in the archive's order."""
+        return self.loader("test", self.eval_batch_size)
 
     def training_split(self) -> str:
         """Return ``unlabelled`` for the epochs that withhold the labels, and ``train`` after."""

@@ -125,19 +125,22 @@ class ImageDataModule(LightningDataModule, ABC):
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Batches of the validation set; an empty list, which Lightning skips, when there is none."""
-        if len(self.splits["validation"]):
-            return self.loader("validation", self.eval_batch_size)
-        # It is the intention: the user asked for no validation.
-        warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
-        return []
+        return self._loader_or_none("validation")
 
-    def test_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the test set, in its own order."""
-        return self.loader("test", self.eval_batch_size)
+    def test_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        """Batches of the test set, in its own order; an empty list when there is none."""
+        return self._loader_or_none("test")
 
     def predict_dataloader(self) -> DataLoader[Batch]:
         """Batches of the test set with their indices, so that predictions can be put into order."""
         return self.loader("test", self.eval_batch_size, with_indices=True)
+
+    def _loader_or_none(self, split: str) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+        if len(self.splits[split]):
+            return self.loader(split, self.eval_batch_size)
+        # It is the intention: the user asked for none.
+        warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
+        return []
 
     def loader(
         self, split: str, batch_size: int, *, training: bool = False, with_indices: bool = False
@@ -151,13 +154,15 @@ class ImageDataModule(LightningDataModule, ABC):
             with_indices: Whether batches carry the indices whatever the DataModule's argument says.
 
         Raises:
-            UsageError: There are fewer images than processes.
+            UsageError: There are no images, or fewer than processes.
         """
         rank, processes = _processes()
         if self.trainer:
             # On an accelerator the images live there, and no batch is ever copied.
             self.splits[split] = self.splits[split].to(self.trainer.strategy.root_device)
         dataset = self.splits[split]
+        if not len(dataset):
+            raise UsageError(f"The data has no {split} images: take some more, or another share of them.")
         if len(dataset) < processes:
             raise UsageError(f"{len(dataset)} {split} images cannot be shared by {processes} processes.")
         if with_indices:
