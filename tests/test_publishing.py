@@ -74,6 +74,25 @@ def test_a_recipe_becomes_a_member_that_ships(tiny: Path, capsys: pytest.Capture
     assert "tiny is reproduced" in output[-1]
 
 
+def test_a_run_that_began_at_trained_weights_is_no_run_of_the_recipe(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fit("--model.init_from", "softmax")
+    assert main(["publish", "tiny", run]) == 2
+    assert "was trained with model.init_from 'softmax', but the config says None" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["dataset: kmnist", "val_share: 0.1"])
+def test_only_the_digits_of_mnist_are_published(line: str, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit()
+    config = CONFIG.replace("num_train: 500", line)
+    if line.startswith("val_share"):
+        config = config.replace("MNISTDataModule", "ImageFolderDataModule")
+    (tiny / "configs/tiny.yaml").write_text(config)
+    assert main(["publish", "tiny", run]) == 2
+    assert "not about MNIST's ten digits" in capsys.readouterr().err
+
+
 def test_a_run_that_was_reported_stays(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     zero, one = fit(), fit("--seed_everything", "1")
     assert main(["publish", "tiny", zero, one]) == 0

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import statistics
 import time
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from pytorch_lightning import Callback, Trainer
 
 import zoo
+from tests.helpers import run_zoo
 from zoo import MNISTDataModule
 from zoo.callbacks.guard import Guard
 from zoo.callbacks.record import RunRecord
@@ -177,3 +180,27 @@ def test_an_epoch_of_the_rbm_is_faster_than_scikit_learn_s(capsys: pytest.Captur
             f"ratio {ratio:.2f}, without Lightning {statistics.median(alone):.2f} s (medians of {ROUNDS})"
         )
     assert ratio < 1.0
+
+
+@pytest.mark.slow
+def test_a_picture_is_classified_in_six_seconds_and_ten_thousand_in_a_minute(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whole processes, the start of Python included: one picture by all members, 10,000 by one."""
+    data = MNISTDataModule()
+    data.prepare_data()
+    data.setup("test")
+    for place, image in enumerate(data.splits["test"].images.numpy()):
+        Image.fromarray(image).save(tmp_path / f"{place:05}.png")
+    one = [seconds_of("classify", str(tmp_path / "00000.png")) for _ in range(ROUNDS)]
+    many = seconds_of("classify", str(tmp_path), "--model", "dropout_batchnorm")
+    with capsys.disabled():
+        print(f"\none picture {statistics.median(one):.2f} s (median of {ROUNDS}), 10,000 in {many:.1f} s")
+    assert statistics.median(one) < 6
+    assert many < 60
+
+
+def seconds_of(*words: str) -> float:
+    started = time.perf_counter()
+    run_zoo(*words)
+    return time.perf_counter() - started

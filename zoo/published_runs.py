@@ -14,7 +14,7 @@ import yaml
 
 from zoo.callbacks.record import recorded_run
 from zoo.checkpoint import Checkpoint, read_checkpoint
-from zoo.class_paths import default_arguments
+from zoo.class_paths import default_arguments, import_class
 from zoo.data import MNISTDataModule
 from zoo.data.archives import ARCHIVES
 from zoo.errors import UsageError
@@ -26,6 +26,9 @@ from zoo.pretrained import build, member_class, model_config
 from zoo.recipe import completed, first_difference, recipe
 
 LICENCE = "MIT; trained on MNIST, which is CC BY-SA 3.0"
+
+MNIST = "zoo.data.MNISTDataModule"
+"""The data of a config that names none."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,19 @@ def finished_runs(info: ModelInfo, paths: Sequence[str | Path], reported: int) -
 
 
 def described_data(info: ModelInfo) -> MNISTDataModule:
-    """Return the data as the config describes it."""
-    config = yaml.safe_load(info.config.read_text(encoding="utf-8"))
-    return MNISTDataModule(**config.get("data", {}).get("init_args", {}))
+    """Return the data as the config describes it.
+
+    Raises:
+        UsageError: It is not MNIST.
+    """
+    data = yaml.safe_load(info.config.read_text(encoding="utf-8")).get("data", {})
+    arguments = data.get("init_args", {})
+    if (
+        import_class(data.get("class_path", MNIST)) is not MNISTDataModule
+        or arguments.get("dataset", "mnist") != "mnist"
+    ):
+        raise UsageError(f"{info.config} is not about MNIST's ten digits, and only those are published.")
+    return MNISTDataModule(**arguments)
 
 
 def published(info: ModelInfo, run: FinishedRun, content: bytes, test_images: int) -> Published:
@@ -125,13 +138,13 @@ def check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]
         UsageError: The sentence says what differs.
     """
     trained, described = record["config"], yaml.safe_load(info.config.read_text(encoding="utf-8"))
-    data = described.get("data", {"class_path": "zoo.data.MNISTDataModule"})
+    data = described.get("data", {"class_path": MNIST})
     whole = {
         "model": dict(member_class(info)(**model_config(info).get("init_args", {})).hparams),
         "data": {**data, "init_args": dict(described_data(info).hparams)},
         "trainer": described.get("trainer", {}),
     }
-    if whole["data"]["init_args"].get("dataset", "mnist") != "mnist" or whole["model"].get("num_classes", 10) != 10:
+    if whole["model"].get("num_classes", 10) != 10:
         raise UsageError(f"{info.config} is not about MNIST's ten digits, and only those are published.")
     # Checkpoints keep nothing of where a training began.
     began = {"init_from": (trained["model"].get("init_args") or {}).get("init_from")}
