@@ -1,0 +1,105 @@
+"""What the zoo's speed is measured against does the same work."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+import zoo
+from tests.helpers import complaint
+from zoo import MNISTDataModule
+from zoo.benchmark import plain, scanned
+from zoo.benchmark.interleaved import contenders
+from zoo.cli import main
+from zoo.models import MLP, SoftmaxRegression
+
+FULLY_CONNECTED = ["softmax", "deep_relu_xavier", "deeper_relu_xavier", "dropout", "dropout_batchnorm"]
+
+
+def config_of(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(zoo.model_info(name).config.read_text())
+    return content
+
+
+@pytest.fixture
+def data() -> MNISTDataModule:
+    data = MNISTDataModule(num_train=2000, val_size=1000)
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+@pytest.mark.parametrize("name", FULLY_CONNECTED)
+def test_the_plain_network_is_the_member_s(name: str) -> None:
+    member = zoo.create_model(name)
+    assert isinstance(member, MLP | SoftmaxRegression)
+    network = plain.described_network(config_of(name))
+    assert network is not None
+    assert [type(layer) for layer in network] == [type(layer) for layer in member.net]
+    ours = {key: value.shape for key, value in member.net.state_dict().items()}
+    assert {key: value.shape for key, value in network.state_dict().items()} == ours
+
+
+@pytest.mark.parametrize("name", ["residual_cnn", "recurrent", "dbn", "selu"])
+def test_what_is_no_relu_net_has_none(name: str) -> None:
+    assert plain.described_network(config_of(name)) is None
+
+
+def test_the_eager_loop_learns(data: MNISTDataModule) -> None:
+    torch.manual_seed(0)
+    training, validation = data.training_set(), data.splits["validation"]
+    (epoch,) = [
+        epoch
+        for name, epoch in contenders(SoftmaxRegression(), training, validation, config_of("softmax")).items()
+        if name == "eager"
+    ]
+    epoch()
+    network = plain.network([64])
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.001)
+    before = plain.count_errors(network, validation.images, validation.labels)
+    for _ in range(3):
+        fetch = plain.fetch_from(training.images, training.labels)
+        plain.train_epoch(network, optimizer, fetch, len(training), 100)
+    assert plain.count_errors(network, validation.images, validation.labels) < before / 3
+
+
+@pytest.mark.parametrize("settings", [{}, {"hidden_sizes": [32, 32], "dropout": 0.1, "batch_norm": True}])
+def test_the_scanned_epoch_learns(settings: dict[str, Any], data: MNISTDataModule) -> None:
+    pytest.importorskip("jax", reason="needs JAX, which is in .[bench]")
+    training = data.training_set()
+    images, labels = training.images.numpy(), training.labels.numpy()
+    epoch = scanned.make_epoch(images, labels, lr=0.01, **settings)
+    costs = [epoch() for _ in range(6)]
+    assert costs[-1] < costs[0] / 2
+
+
+@pytest.mark.parametrize("name", ["bagging", "mlp_augmented", "residual"])
+def test_every_kind_of_member_has_an_eager_loop(name: str) -> None:
+    data = MNISTDataModule(num_train=200, val_size=100, augment="affine" if "augmented" in name else "none")
+    data.prepare_data()
+    data.setup("fit")
+    loader: Any = data.train_dataloader()
+    model = zoo.create_model(name)
+    found = contenders(model, loader.dataset, data.splits["validation"], config_of(name))
+    found["eager"]()
+
+
+def test_mistakes_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean softmax" in complaint(["bench", "sofmax"], capsys)
+    assert "--rounds is 0" in complaint(["bench", "--rounds", "0"], capsys)
+
+
+@pytest.mark.slow
+def test_it_measures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "softmax", "--rounds", "1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["machine"]["cores"] > 0
+    measured = told["members"]["softmax"]
+    assert all(len(seconds) == 1 and seconds[0] > 0 for seconds in measured["seconds"].values())
+    assert {"zoo", "eager"} <= set(measured["seconds"])
+    assert measured["start"] > 0
+    assert 50e6 < measured["short"]["zoo"]["peak_bytes"] < 5e9

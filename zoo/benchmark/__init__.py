@@ -1,0 +1,1 @@
+"""How fast members are trained, beside what else one could write."""
