@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,16 @@ def open_picture(picture: Any, notes: list[str]) -> Image.Image:
     """Return a picture as PIL has it, upright, and add to the notes what was odd.
 
     Args:
-        picture: A file, a PIL image, or pixels, as `zoo.preprocess` takes them.
+        picture: A file, its bytes, a PIL image, or pixels, as `zoo.preprocess` takes them.
         notes: A sentence is added for each thing that a person should know.
 
     Raises:
         UsageError: It cannot be read, or is no picture.
     """
     if isinstance(picture, str | Path):
-        return _open_file(Path(picture), notes)
+        return _decode(Path(picture), str(picture), notes)
+    if isinstance(picture, bytes):
+        return _decode(io.BytesIO(picture), "The picture", notes)
     if isinstance(picture, Image.Image):
         if 0 in picture.size:
             raise UsageError(f"A picture of {picture.size[0]} × {picture.size[1]} pixels shows nothing.")
@@ -57,17 +60,19 @@ def open_picture(picture: Any, notes: list[str]) -> Image.Image:
     return Image.fromarray(pixels.astype(np.uint8))
 
 
-def _open_file(path: Path, notes: list[str]) -> Image.Image:
+def _decode(source: Path | io.BytesIO, name: str, notes: list[str]) -> Image.Image:
+    """Return what a file or its bytes hold; complaints call it by ``name``."""
+    megapixels = LARGEST_PICTURE // 1_000_000
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours
-            with Image.open(path, formats=FORMATS) as image:
+            with Image.open(source, formats=FORMATS) as image:
                 # A JPEG can be decoded at an eighth of its size, and then costs little.
                 image.draft("RGB", (4 * WORKING_SIDE, 4 * WORKING_SIDE))
                 if image.size[0] * image.size[1] > LARGEST_PICTURE:
                     raise UsageError(
-                        f"{path} has {image.size[0]:,} × {image.size[1]:,} pixels: make it smaller, at most "
-                        f"{LARGEST_PICTURE // 1_000_000} megapixels."
+                        f"{name} has {image.size[0]:,} × {image.size[1]:,} pixels: make it smaller, at most "
+                        f"{megapixels} megapixels."
                     )
                 if getattr(image, "n_frames", 1) > 1:
                     notes.append("It holds several pictures, and this is about the first.")
@@ -75,18 +80,18 @@ def _open_file(path: Path, notes: list[str]) -> Image.Image:
     except UsageError:
         raise
     except FileNotFoundError:
-        raise UsageError(f"There is no picture {path}.") from None
+        raise UsageError(f"There is no picture {name}.") from None
     except PermissionError:
-        raise UsageError(f"{path} may not be read: change its permissions.") from None
+        raise UsageError(f"{name} may not be read: change its permissions.") from None
     except IsADirectoryError:
-        raise UsageError(f"{path} is a folder: name a picture.") from None
+        raise UsageError(f"{name} is a folder: name a picture.") from None
     except Image.DecompressionBombError:
-        raise UsageError(
-            f"{path} has too many pixels: make it smaller, at most {LARGEST_PICTURE // 1_000_000} megapixels."
-        ) from None
+        raise UsageError(f"{name} has too many pixels: make it smaller, at most {megapixels} megapixels.") from None
     except Exception as error:  # a damaged file can make a decoder raise anything
-        reason = "it is empty" if path.is_file() and path.stat().st_size == 0 else "it is no picture, or damaged"
-        raise UsageError(f"{path} cannot be read as a picture: {reason}.") from error
+        size = source.stat().st_size if isinstance(source, Path) and source.is_file() else None
+        size = len(source.getbuffer()) if isinstance(source, io.BytesIO) else size
+        reason = "it is empty" if size == 0 else "it is no picture, or damaged"
+        raise UsageError(f"{name} cannot be read as a picture: {reason}.") from error
 
 
 def small_colours(image: Image.Image) -> NDArray[np.floating[Any]]:

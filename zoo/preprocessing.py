@@ -40,6 +40,7 @@ THINNEST_STROKE = 1.9
 """Pixels in the box of 20; thinner ones, which would turn grey, are thickened. MNIST's median is 2.5."""
 
 Array = NDArray[np.floating[Any]]
+Picture = str | Path | bytes | Image.Image | NDArray[Any] | Tensor
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,14 @@ class Digit:
     notes: tuple[str, ...] = ()
 
 
-def preprocess(picture: str | Path | Image.Image | NDArray[Any] | Tensor, centre: bool = True) -> Tensor:
+def preprocess(picture: Picture, centre: bool = True) -> Tensor:
     """Make a picture of one digit into what every member of the zoo takes.
 
     Dark on light or light on dark, painted or photographed, of any size, with or without transparency.
 
     Args:
-        picture: A file, a PIL image, or pixels ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``, of 0 to 255 when they are
-            whole numbers and of 0 to 1 when not.
+        picture: A file, its bytes, a PIL image, or pixels ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``, of 0 to 255 when
+            they are whole numbers and of 0 to 1 when not.
         centre: Whether the centre of mass is put into the middle, as in MNIST, or the middle of the digit's box.
 
     Returns:
@@ -74,7 +75,7 @@ def preprocess(picture: str | Path | Image.Image | NDArray[Any] | Tensor, centre
     return read_digit(picture, centre).pixels
 
 
-def resize(picture: str | Path | Image.Image | NDArray[Any] | Tensor) -> Tensor:
+def resize(picture: Picture) -> Tensor:
     """Return a picture as it is, but grey and of 28×28 pixels, its sides made equal: float32 ``(1, 28, 28)`` in [0, 1].
 
     For pictures of other things than one that is drawn or written; `preprocess` says what is accepted and raised.
@@ -86,7 +87,7 @@ def resize(picture: str | Path | Image.Image | NDArray[Any] | Tensor) -> Tensor:
     return torch.from_numpy(np.array(grey, dtype=np.float32) / 255).unsqueeze(0)
 
 
-def read_digit(picture: str | Path | Image.Image | NDArray[Any] | Tensor, centre: bool = True) -> Digit:
+def read_digit(picture: Picture, centre: bool = True) -> Digit:
     """Do as `preprocess` does, and say what was odd."""
     notes: list[str] = []
     image = open_picture(picture, notes)

@@ -24,6 +24,7 @@ VERBS = {
     "info": ("zoo.cli.card", "say everything that is known of a member"),
     "verify": ("zoo.cli.verifying", "check that the trained networks are what they should be"),
     "reproduce": ("zoo.cli.reproducing", "train a published recipe again and compare"),
+    "demo": ("zoo.cli.demonstrating", "start a page to draw on, where every member answers"),
     "bench": ("zoo.cli.benchmarking", "measure how fast members are trained, beside other programs"),
     "figures": ("zoo.cli.figures", "draw pictures from real runs"),
     "export": ("zoo.cli.exporting", "write a trained member for other programs: ONNX, safetensors, torch.export"),

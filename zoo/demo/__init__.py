@@ -1,0 +1,1 @@
+"""A page to draw on, where every network answers at once."""
