@@ -32,6 +32,8 @@ def quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
     # The second logger writes into the first one's folder, which is therefore not empty.
     warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
+    # A checkpoint is of what the step has made, whoever made the step.
+    warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
     # Evaluation needs no checkpoint callback, and a training that goes on has a folder of its own.
     warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`, callbacks used")
     warnings.filterwarnings("ignore", message="The dirpath has changed from")

@@ -9,7 +9,7 @@ from zoo.class_paths import default_arguments, import_class
 # Settings of the Trainer and the data that say where a run happened or what it printed, and not what was trained.
 NO_PART_OF_A_RECIPE = frozenset(
     {"accelerator", "devices", "num_nodes", "logger", "default_root_dir", "enable_progress_bar", "log_every_n_steps"}
-    | {"data_dir", "eval_batch_size"}
+    | {"data_dir", "eval_batch_size", "steps_per_call"}
 )
 # The Trainer's settings by which every step is made; the others say how many steps, or what is looked at in between.
 SETTINGS_OF_A_STEP = (

@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 
 from zoo.checkpoint import Checkpoint
 from zoo.console import is_watched
+from zoo.data.loader import Block
 from zoo.files import as_typed
 from zoo.machine import device_name
 from zoo.models.module import ZooModule
@@ -60,6 +61,17 @@ class EpochLines(TQDMProgressBar):
         # As the lines count them, from 1; Lightning's bar alone counts from 0.
         names = [_epoch_name(trainer, trainer.current_epoch + 1), _stage(trainer, trainer.current_epoch)]
         self.train_progress_bar.set_description(", ".join(filter(None, names)))
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar; after a block by all of its steps."""
+        if not isinstance(batch, Block):
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        elif not self.train_progress_bar.disable:
+            self.train_progress_bar.set_postfix(self.get_metrics(trainer, pl_module), refresh=False)
+            done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+            self.train_progress_bar.update(done - self.train_progress_bar.n)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop the clock."""

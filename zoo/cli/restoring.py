@@ -8,7 +8,7 @@ from zoo.callbacks.record import recorded_run
 from zoo.checkpoint import Checkpoint
 from zoo.class_paths import class_path_of, import_class
 from zoo.errors import UsageError
-from zoo.recipe import completed, first_difference, settings_of_steps
+from zoo.recipe import NO_PART_OF_A_RECIPE, completed, first_difference, settings_of_steps
 
 
 def check_same_network(model: Any, checkpoint: Checkpoint, *, resuming: bool) -> None:
@@ -34,7 +34,7 @@ def check_same_network(model: Any, checkpoint: Checkpoint, *, resuming: bool) ->
     if resuming:
         _check_resumable(checkpoint)
     # How a network was trained does not change what it computes, so that may differ when it is only evaluated.
-    ignored = () if resuming else getattr(cls, "training_arguments", ())
+    ignored = NO_PART_OF_A_RECIPE if resuming else {*NO_PART_OF_A_RECIPE, *getattr(cls, "training_arguments", ())}
     for name, value in model.get("init_args", {}).items():
         if name in ignored or name not in checkpoint.arguments:
             continue

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from zoo.data.batches import Batch, ImageBatches
@@ -18,12 +19,34 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
+class Block:
+    """Several batches that are trained on in one call.
+
+    Args:
+        dataset: Where they come from.
+        positions: Each batch's places in it, int64 ``(B,)``.
+    """
+
+    def __init__(self, dataset: ImageBatches, positions: Sequence[Tensor]) -> None:
+        self.dataset = dataset
+        self.positions = positions
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self.dataset.__getitems__(places) for places in self.positions)
+
+
 class BatchLoader(DataLoader[Batch]):
     """A `DataLoader` with a position that goes into checkpoints; `make_loader` makes one.
 
     Lightning saves and restores a loader that has ``state_dict`` and ``load_state_dict``: a training that was
     interrupted within an epoch goes on with the batch that comes next.
     """
+
+    block_length: Callable[[], int] | None = None
+    """Asked before each fetch how many batches are wanted at once; without it, or for 1, batches come one by one."""
 
     # Set here and not by a constructor, because Lightning makes some loaders again by the parent's arguments.
     _fetched = 0
@@ -34,9 +57,17 @@ class BatchLoader(DataLoader[Batch]):
         self._fetched = self._resumed["batches"] if self._resumed["epoch"] == self._epoch else 0
         if isinstance(self.dataset, DistortedBatches):
             self.dataset.enter_epoch(self._epoch)
-        for batch in super().__iter__():
-            self._fetched += 1
-            yield batch
+        if self.block_length is None or not isinstance(self.sampler, ExactSampler):
+            for batch in super().__iter__():
+                self._fetched += 1
+                yield batch
+            return
+        batches = self.sampler.positions().split(self.batch_size or 1)
+        while batches:
+            count = self.block_length()
+            self._fetched += count
+            yield Block(self.dataset, batches[:count])  # type: ignore[misc,arg-type]
+            batches = batches[count:]
 
     def state_dict(self) -> dict[str, int]:
         """Return the epoch and how many of its batches have been fetched."""

@@ -55,10 +55,14 @@ class ExactSampler(DistributedSampler[int]):
         mixed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)[0])
         return torch.randperm(self.num_examples, generator=torch.Generator().manual_seed(mixed & (2**63 - 1)))
 
-    def __iter__(self) -> Iterator[int]:
+    def positions(self) -> Tensor:
+        """This process's share of the epoch's order, less what has been seen of it, int64 ``(n,)``."""
         epoch, seen = self._resumed
-        own = self.order()[: self.total_size][self.rank :: self.num_replicas].tolist()
-        return iter(own[seen:] if epoch == self.epoch else own)
+        own = self.order()[: self.total_size][self.rank :: self.num_replicas]
+        return own[seen:] if epoch == self.epoch else own
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.positions().tolist())
 
     def __len__(self) -> int:
         return self.num_samples

@@ -13,9 +13,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zoo.checks import check_counts, check_fractions, check_not_negative, check_positive
+from zoo.console import tell
+from zoo.data.loader import Block
 from zoo.errors import UsageError
 from zoo.metrics import ClassificationTotals
 from zoo.models.counting import CountingModule
+from zoo.models.stepping import STEPS, Stepper, reason_against
 from zoo.optimisers import check_optimiser, make_optimiser
 from zoo.schedules import check_schedule, with_schedule
 
@@ -38,6 +41,9 @@ class Classifier(CountingModule, ABC):
             weights and no biases, 0 or more.
         lr_schedule: ``constant``, or ``cosine`` down to 0 over the whole training.
         num_classes: C, the classes that are told apart, at least 1.
+        steps_per_call: Steps of the optimiser that Lightning's loop sees as one, which costs less; 1 is its ordinary
+            path, with the same weights. None takes 50 where that is possible. More than 1 is possible on one device,
+            in single or double precision, where nothing wants to look at every step.
         init_from: A trained member's name, or a checkpoint of this class: its weights are the initial values, but for
             those of an output layer with another number of classes. Whoever makes the network loads them, once
             (`zoo.pretrained.initialise_from`; ``zoo fit`` and `zoo.create_model` do), and no checkpoint keeps this.
@@ -49,7 +55,9 @@ class Classifier(CountingModule, ABC):
     not_inherited: ClassVar[tuple[str, ...]] = ()
     """What a checkpoint says of its own training, which one that begins at its weights does not take over."""
 
-    training_arguments: ClassVar[tuple[str, ...]] = ("optimizer", "lr", "momentum", "weight_decay", "l2", "lr_schedule")
+    training_arguments: ClassVar[tuple[str, ...]] = (
+        *("optimizer", "lr", "momentum", "weight_decay", "l2", "lr_schedule", "steps_per_call"),
+    )
 
     def __init__(
         self,
@@ -60,6 +68,7 @@ class Classifier(CountingModule, ABC):
         l2: float = 0.0,
         lr_schedule: str = "constant",
         num_classes: int = 10,
+        steps_per_call: int | None = None,
         init_from: str | None = None,
     ) -> None:
         super().__init__()
@@ -68,9 +77,10 @@ class Classifier(CountingModule, ABC):
         check_positive(lr=lr)
         check_fractions(momentum=momentum)
         check_not_negative(weight_decay=weight_decay, l2=l2)
-        check_counts(least=1, num_classes=num_classes)
+        check_counts(least=1, num_classes=num_classes, steps_per_call=steps_per_call or 1)
         self.save_hyperparameters(ignore=["init_from"])
         self.init_from = init_from
+        self._stepper: Stepper | None = None
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
@@ -128,9 +138,33 @@ class Classifier(CountingModule, ABC):
                 f"set model.num_classes {len(names)}."
             )
 
-    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
-        """Return the cost of a batch ``(images, labels, …)``, a scalar in nats."""
+    def on_train_start(self) -> None:
+        """Choose how many steps are made in a call."""
+        super().on_train_start()
+        if self._stepper is not None:
+            self._stepper, self.automatic_optimization = None, True
+        wanted = self.hparams["steps_per_call"]
+        reason = reason_against(self) if wanted != 1 else None
+        if reason is None and wanted != 1:
+            self._stepper = Stepper(self, wanted or STEPS)
+        elif wanted is not None and wanted > 1:
+            tell(f"steps_per_call is 1 here, because {reason}.")
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the cost of a batch ``(images, labels, …)``, a scalar in nats; make the steps of a block."""
+        if isinstance(batch, Block):
+            assert self._stepper is not None
+            return self._stepper.run(batch)
         images, labels, *_ = batch
+        return self.training_cost(images, labels)
+
+    def training_cost(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return what a step makes smaller, a scalar in nats, and count the images.
+
+        Args:
+            images: ``(B, 1, 28, 28)`` in [0, 1].
+            labels: int64 ``(B,)``.
+        """
         logits = self(images)
         loss = F.cross_entropy(logits, labels)
         self.train_totals.update(loss, logits, labels)

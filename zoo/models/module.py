@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from zoo.checkpoint import CLASS_PATH, load_into, read_checkpoint
 from zoo.class_paths import class_path_of
 from zoo.data.batches import images_of
+from zoo.data.loader import Block
 from zoo.errors import UsageError
 from zoo.schedules import check_not_prolonged
 
@@ -120,7 +121,7 @@ class ZooModule(LightningModule, ABC):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Enter the epoch where nothing has announced it."""
         if batch_idx == 0:
-            self._check_inputs(batch)
+            self._check_inputs(next(iter(batch)) if isinstance(batch, Block) else batch)
         self._enter()
 
     def on_test_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:

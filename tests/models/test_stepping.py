@@ -1,0 +1,134 @@
+"""Several steps in one call mean what they mean one by one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytorch_lightning import Trainer
+
+import zoo
+from tests.helpers import weights
+from zoo.callbacks.guard import Guard
+from zoo.checkpoint import read_checkpoint
+from zoo.cli import main
+
+FIT = ["fit", "--config", "dropout_batchnorm", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "2"]
+FIT += ["--model.hidden_sizes", "[16, 16]", "--data.num_train", "720", "--data.batch_size", "50"]  # 15 steps an epoch
+FIT += ["--model.lr_schedule", "cosine"]
+LOGS = Path("logs/dropout_batchnorm")
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The steps after which the zoo's own callbacks were called."""
+    steps: list[int] = []
+    original = Guard.on_train_batch_end
+
+    def note(self: Guard, trainer: Any, *rest: Any) -> None:
+        steps.append(trainer.global_step)
+        original(self, trainer, *rest)
+
+    monkeypatch.setattr(Guard, "on_train_batch_end", note)
+    return steps
+
+
+def run(steps: int | None, *more: str) -> Path:
+    number = len(list(LOGS.glob("version_*")))
+    chosen = [] if steps is None else ["--model.steps_per_call", str(steps)]
+    assert main([*FIT, *chosen, *more]) == 0
+    return LOGS / f"version_{number}" / "checkpoints" / "last.ckpt"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        [],
+        ["--model.optimizer", "sgd", "--model.lr", "0.1", "--model.l2", "0.001"],
+        ["--data.augment", "affine_elastic", "--trainer.precision", "64-true"],
+    ],
+)
+def test_the_weights_are_the_same_to_the_last_bit(how: list[str], seen: list[int]) -> None:
+    one = run(1, *how)
+    assert seen == list(range(1, 31))
+    for steps in (None, 7):
+        seen.clear()
+        assert weights(run(steps, *how)) == weights(one)
+    assert seen == [7, 14, 15, 22, 29, 30]
+    contents = [read_checkpoint(path).content for path in LOGS.glob("version_*/checkpoints/last.ckpt")]
+    assert {content["global_step"] for content in contents} == {30}
+    figures = {path.read_text() for path in LOGS.glob("version_*/metrics.csv")}
+    assert len(figures) == 1
+
+
+def test_a_training_ends_at_its_last_step(seen: list[int]) -> None:
+    path = run(None, "--trainer.max_steps", "22")
+    assert seen == [15, 22]
+    assert read_checkpoint(path).content["global_step"] == 22
+    assert weights(path) == weights(run(1, "--trainer.max_steps", "22"))
+
+
+def test_checkpoints_are_of_their_steps_and_a_training_goes_on_from_each_with_or_without_blocks(
+    seen: list[int],
+) -> None:
+    often = ["--checkpoint.every_n_train_steps", "4", "--checkpoint.save_top_k", "-1"]
+    whole = run(6, *often)
+    assert seen == [4, 8, 12, 15, 16, 20, 24, 28, 30]
+    folder = whole.parent
+    assert sorted(int(path.stem.rpartition("=")[2]) for path in folder.glob("epoch*.ckpt")) == [*range(4, 29, 4), 30]
+    ordinary = run(1, *often).parent
+    for step, steps in ((8, 1), (20, 50), (12, 5)):
+        (path,) = folder.glob(f"epoch=*-step={step}.ckpt")
+        assert weights(path) == weights(ordinary / path.name)
+        assert weights(run(steps, "--ckpt_path", str(path))) == weights(whole)
+        assert weights(run(steps, "--ckpt_path", str(ordinary / path.name))) == weights(whole)
+
+
+def test_validation_within_an_epoch_is_where_it_was_asked_for(seen: list[int]) -> None:
+    path = run(None, "--trainer.val_check_interval", "5")
+    assert seen == [5, 10, 15, 20, 25, 30]
+    rows = (path.parent.parent / "metrics.csv").read_text().count("\n")
+    assert rows == (run(1, "--trainer.val_check_interval", "5").parent.parent / "metrics.csv").read_text().count("\n")
+
+
+def test_an_epoch_may_be_cut_short(seen: list[int]) -> None:
+    path = run(None, "--trainer.limit_train_batches", "8")
+    assert seen == [8, 16]
+    assert weights(path) == weights(run(1, "--trainer.limit_train_batches", "8"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        (["--trainer.accumulate_grad_batches", "2"], "gradients are accumulated"),
+        (["--trainer.gradient_clip_val", "1.0"], "gradients are clipped"),
+        (["--trainer.precision", "bf16-mixed"], "the precision is bf16-mixed"),
+        (["--trainer.profiler", "simple"], "a profiler looks at every step"),
+        (["--trainer.callbacks", "tests.helpers.BreakWeightsAt", "--trainer.callbacks.step", "99"], "BreakWeightsAt"),
+        (["--checkpoint.train_time_interval", "null"], ""),
+    ],
+)
+def test_where_each_step_is_looked_at_there_are_no_blocks(
+    setting: list[str], reason: str, seen: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(50, *setting, "--trainer.max_epochs", "1")
+    said = capsys.readouterr().err
+    assert (f"steps_per_call is 1 here, because {reason}" in said) == bool(reason)
+    assert (len(seen) == 15) == bool(reason)
+
+
+def test_a_loss_that_is_no_number_stops_the_training(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*FIT, "--model.optimizer", "sgd", "--model.lr", "1e38"]) == 2
+    assert "The loss is" in capsys.readouterr().err
+
+
+def test_a_network_trained_in_blocks_is_trained_again_without(seen: list[int]) -> None:
+    model = zoo.create_model("softmax")
+    for steps in (50, 1):
+        model.hparams["steps_per_call"] = steps
+        quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        trainer = Trainer(max_epochs=1, accelerator="cpu", num_sanity_val_steps=0, enable_model_summary=False, **quiet)
+        trainer.fit(model, datamodule=zoo.MNISTDataModule(num_train=500))
+        assert trainer.global_step == 5
+        assert model.automatic_optimization == (steps == 1)
