@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pytorch_lightning import Trainer
+from torch import Tensor
 
 import zoo
 from tests.helpers import weights
 from zoo.callbacks.guard import Guard
 from zoo.checkpoint import read_checkpoint
 from zoo.cli import main
+from zoo.models import Classifier
 
 FIT = ["fit", "--config", "dropout_batchnorm", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "2"]
 FIT += ["--model.hidden_sizes", "[16, 16]", "--data.num_train", "720", "--data.batch_size", "50"]  # 15 steps an epoch
@@ -116,6 +120,24 @@ def test_where_each_step_is_looked_at_there_are_no_blocks(
     said = capsys.readouterr().err
     assert (f"steps_per_call is 1 here, because {reason}" in said) == bool(reason)
     assert (len(seen) == 15) == bool(reason)
+
+
+def test_a_signal_ends_a_training_after_the_block_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(6)
+    cost = Classifier.training_cost
+    made = 0
+
+    def interrupted(self: Classifier, *batch: Tensor) -> Tensor:
+        nonlocal made
+        made += 1
+        if made == 9:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return cost(self, *batch)
+
+    monkeypatch.setattr(Classifier, "training_cost", interrupted)
+    assert main([*FIT, "--model.steps_per_call", "6"]) == 143
+    assert (LOGS / "version_1/checkpoints/interrupted-epoch=0-step=12.ckpt").is_file()
+    assert weights(run(6, "--ckpt_path", "last")) == weights(whole)
 
 
 def test_a_loss_that_is_no_number_stops_the_training(capsys: pytest.CaptureFixture[str]) -> None:
