@@ -28,6 +28,6 @@ def draw(sheet: Sheet) -> None:
         xlabel="probability of dropping a hidden unit (1 − keep_prob)", ylabel="accuracy on 5,000 validation images"
     )
     axes[0, 0].set_title(
-        f"784-512-512-10, {IMAGES:,} images, {EPOCHS} epochs, {of_seeds(len(sheet.seeds))}", fontsize=9
+        f"784-512-512-10, {IMAGES:,} images, {EPOCHS} epochs\n{of_seeds(len(sheet.seeds))}", fontsize=9
     )
     sheet.write(figure, ["dropout", "seed", "val_accuracy"], rows, "dropout")

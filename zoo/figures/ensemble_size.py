@@ -36,7 +36,7 @@ def draw(sheet: Sheet) -> None:
         curve(axes[0, 0], range(1, LARGEST + 1), errors[kind], kind, colour, marker="o", markersize=3)
     axes[0, 0].set(xlabel="networks that answer together", ylabel="test error in %", xticks=[1, 5, 10, 15, 20])
     axes[0, 0].legend(frameon=False)
-    axes[0, 0].set_title(f"784-100-10, {IMAGES:,} images, {of_seeds(len(sheet.seeds))}", fontsize=9)
+    axes[0, 0].set_title(f"784-100-10, {IMAGES:,} images\n{of_seeds(len(sheet.seeds))}", fontsize=9)
     sheet.write(figure, ["kind", "seed", "networks", "test_error_percent"], rows, "ensemble_size")
 
 
