@@ -51,12 +51,9 @@ def test_an_ensemble_begins_at_another_s_weights_and_draws_bootstraps_of_its_own
         ("deeper_relu_xavier", "another architecture"),
         ("nothing.ckpt", "nothing.ckpt"),
         ("text.ckpt", "text.ckpt"),
-        ("residual", "ships no trained network"),
     ],
 )
 def test_a_mistake_is_one_sentence(source: str, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("text.ckpt").write_text("weights")
     fit = ["fit", "--config", "deep_relu_xavier", "--model.init_from", source, *SHORT]
-    if source == "residual" and zoo.model_info(source).figures is not None:
-        pytest.skip("it ships by now")
     assert sentence in complaint(fit, capsys)
