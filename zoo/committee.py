@@ -52,7 +52,8 @@ class Committee:
         names: Members that ship trained, or paths of checkpoints; none means all that ship.
 
     Raises:
-        UsageError: One is unknown, ships no trained network, or is no classifier; or they tell different classes apart.
+        UsageError: One is unknown, ships no trained network, or is no classifier; or they want other
+            classes or pictures than each other.
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
@@ -63,7 +64,13 @@ class Committee:
             trained = load_classifier(name)
             self.members[name] = trained.model
             self.class_names = self.class_names or trained.class_names
-            self.mnist_like = self.mnist_like and trained.mnist_like
+            if len(self.members) == 1:
+                self.mnist_like = trained.mnist_like
+            elif trained.mnist_like != self.mnist_like:
+                raise UsageError(
+                    f"{name} and {next(iter(self.members))} want their pictures made ready in different ways: ask them "
+                    "one at a time."
+                )
             if trained.class_names != self.class_names:
                 raise UsageError(
                     f"{name} tells {listed(trained.class_names)} apart and {next(iter(self.members))} "

@@ -75,7 +75,10 @@ def _parser() -> ShortErrorParser:
     )
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of them")
     parser.add_argument(
-        "--model", action="append", metavar="NAME", help="ask this trained member; again for more (default: all)"
+        "--model",
+        action="append",
+        metavar="NAME",
+        help="ask this trained member, or a checkpoint of your own; again for more (default: all members)",
     )
     parser.add_argument("--json", action="store_true", help="print every probability as JSON")
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="write what the networks saw, as PNG")

@@ -102,10 +102,10 @@ class ImageFolderDataModule(ImageDataModule):
         """
         if self.splits:
             return
-        parts = self._shared()
-        total = sum(map(len, parts.values()))
         from zoo.preprocessing import preprocess, resize
 
+        parts = self._shared()
+        total = sum(map(len, parts.values()))
         read_one = preprocess if self.preprocess else resize
         complaints: list[str] = []
         with tqdm(total=total, desc="Reading", leave=False, disable=total < MANY or not is_watched()) as bar:
