@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 from importlib.metadata import version
@@ -13,6 +14,7 @@ import torch
 import zoo
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """The versions of whatever can change a training's result."""
     packages = ("torch", "torchvision", "pytorch-lightning", "torchmetrics")

@@ -30,9 +30,15 @@ class ClassificationTotals(Metric):
         self.add_state("examples", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, mean_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch: its mean loss ``()``, logits ``(B, C)`` and labels ``(B,)``."""
+        """Add a batch: its mean loss ``()``, logits ``(B, C)`` and labels ``(B,)``.
+
+        Or N batches of B each, one after the other: mean losses ``(N,)``, logits ``(N·B, C)`` and labels ``(N·B,)``.
+        """
         # Not in place: a spawned process shares the memory of the tensors that it was handed.
-        self.loss_sum = self.loss_sum + mean_loss.detach() * len(labels)
+        loss_sum = self.loss_sum
+        for each in (mean_loss.detach() * (len(labels) // mean_loss.numel())).reshape(-1).unbind():
+            loss_sum = loss_sum + each
+        self.loss_sum = loss_sum
         self.errors = self.errors + (logits.detach().argmax(dim=1) != labels).sum()
         self.examples = self.examples + len(labels)
 

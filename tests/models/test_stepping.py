@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 from pytorch_lightning import Trainer
-from torch import Tensor
 
 import zoo
 from tests.helpers import weights
 from zoo.callbacks.guard import Guard
 from zoo.checkpoint import read_checkpoint
 from zoo.cli import main
-from zoo.models import Classifier
+from zoo.models.stepping import ChainSteps
 
 FIT = ["fit", "--config", "dropout_batchnorm", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "2"]
 FIT += ["--model.hidden_sizes", "[16, 16]", "--data.num_train", "720", "--data.batch_size", "50"]  # 15 steps an epoch
@@ -64,6 +63,33 @@ def test_the_weights_are_the_same_to_the_last_bit(how: list[str], seen: list[int
     assert {content["global_step"] for content in contents} == {30}
     figures = {path.read_text() for path in LOGS.glob("version_*/metrics.csv")}
     assert len(figures) == 1
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        ["rbm", "--model.num_hidden", "16"],
+        ["rbm", "--model.num_hidden", "16", "--model.persistent", "false", "--model.centred", "true"],
+        ["rbm", "--model.num_hidden", "16", "--model.sparsity_target", "0.1", "--model.lr_schedule", "cosine"],
+        ["bagging", "--model.num_members", "2"],
+        ["selu"],
+        ["split_merge"],
+        ["residual_cnn"],
+        ["recurrent"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_no_chain_of_layers_has_the_same_weights_too(how: list[str]) -> None:
+    name, *more = how
+    config = f"demos/{name}" if name == "rbm" else name
+    short = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "2", "--data.num_train", "500"]
+    for number, steps in enumerate(("1", "4")):
+        fit = ["fit", "--config", config, *short, "--data.batch_size", "100", *more]
+        assert main([*fit, "--model.steps_per_call", steps]) == 0
+        assert Path(f"logs/{name}/version_{number}").is_dir()
+    one, four = (Path(f"logs/{name}/version_{number}/checkpoints/last.ckpt") for number in (0, 1))
+    assert weights(one) == weights(four)
+    assert (one.parent.parent / "metrics.csv").read_text() == (four.parent.parent / "metrics.csv").read_text()
 
 
 def test_a_training_ends_at_its_last_step(seen: list[int]) -> None:
@@ -124,17 +150,17 @@ def test_where_each_step_is_looked_at_there_are_no_blocks(
 
 def test_a_signal_ends_a_training_after_the_block_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(6)
-    cost = Classifier.training_cost
+    gradients = ChainSteps.gradients
     made = 0
 
-    def interrupted(self: Classifier, *batch: Tensor) -> Tensor:
+    def interrupted(self: ChainSteps, batch: Any) -> None:
         nonlocal made
         made += 1
         if made == 9:
             os.kill(os.getpid(), signal.SIGTERM)
-        return cost(self, *batch)
+        gradients(self, batch)
 
-    monkeypatch.setattr(Classifier, "training_cost", interrupted)
+    monkeypatch.setattr(ChainSteps, "gradients", interrupted)
     assert main([*FIT, "--model.steps_per_call", "6"]) == 143
     assert (LOGS / "version_1/checkpoints/interrupted-epoch=0-step=12.ckpt").is_file()
     assert weights(run(6, "--ckpt_path", "last")) == weights(whole)

@@ -102,6 +102,18 @@ class BernoulliRBM(nn.Module):
         return loss
 
     @torch.no_grad()
+    def set_contrastive_gradients(self, data: Tensor, model: Tensor, hidden_inputs: Tensor) -> None:
+        """Set each parameter's ``grad`` to that of `contrastive_loss`, whose value means nothing and is left out.
+
+        Args:
+            data: ``(B, V)`` in [0, 1].
+            model: The chains' visible states, ``(C, V)``.
+            hidden_inputs: What `hidden_inputs` gives for the data.
+        """
+        gradients = _contrastive_gradients(1.0, data, model, hidden_inputs, self.hidden_inputs(model))
+        self.weight.grad, self.visible_bias.grad, self.hidden_bias.grad = gradients
+
+    @torch.no_grad()
     def reconstruct(self, visible: Tensor) -> Tensor:
         """Return E[v | E[h | v]], ``(B, V)``: what one step up and down, without noise, makes of ``visible``."""
         return self.visible_probabilities(self.hidden_probabilities(visible))
@@ -144,17 +156,27 @@ class _ContrastiveLoss(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         """Return the derivatives by the weights and biases."""
         (gradient,) = gradients
-        data, model, data_inputs, model_inputs = ctx.saved_tensors
-        # One number for each row, as autograd has them: where rows end decides how the last digits are rounded.
-        shares = [(sign * gradient / len(states)).repeat(len(states)) for sign, states in ((-1, data), (1, model))]
+        data, *_ = ctx.saved_tensors
         with full_precision(data):  # a step that goes backwards by itself does so within mixed precision
-            of_data, of_model = (
-                torch.ops.aten.softplus_backward(share.unsqueeze(1).expand_as(inputs), inputs, 1, 20)
-                for share, inputs in zip(shares, (data_inputs, model_inputs), strict=True)
-            )
-            by_weight = (data.T @ of_data).addmm_(model.T, of_model)
-            by_visible = data.T @ shares[0] + model.T @ shares[1]
-        return by_weight, by_visible, of_data.sum(dim=0) + of_model.sum(dim=0), None, None, None
+            return *_contrastive_gradients(gradient, *ctx.saved_tensors), None, None, None
+
+
+def _contrastive_gradients(
+    gradient: Tensor | float, data: Tensor, model: Tensor, data_inputs: Tensor, model_inputs: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The derivatives of the loss by the weights, the visible and the hidden biases, times that of what follows it."""
+    # One number for each row, as autograd has them: where rows end decides how the last digits are rounded.
+    shares = [
+        torch.ones(len(states), dtype=data.dtype, device=data.device).mul_(sign * gradient / len(states))
+        for sign, states in ((-1, data), (1, model))
+    ]
+    of_data, of_model = (
+        torch.ops.aten.softplus_backward(share.unsqueeze(1).expand_as(inputs), inputs, 1, 20)
+        for share, inputs in zip(shares, (data_inputs, model_inputs), strict=True)
+    )
+    by_weight = (data.T @ of_data).addmm_(model.T, of_model)
+    by_visible = data.T @ shares[0] + model.T @ shares[1]
+    return by_weight, by_visible, of_data.sum(dim=0) + of_model.sum(dim=0)
 
 
 def _softplus(inputs: Tensor) -> Tensor:

@@ -169,7 +169,35 @@ class ContrastiveDivergence(nn.Module):
             raise UsageError("The checkpoint's chains are damaged: take another copy of it, or the one before.")
         self.chains = torch.cat(chains).tensor_split(processes)[rank].to(self.visible_mean.device)
 
+    def set_gradients(self, rbm: BernoulliRBM, visible: Tensor, average: Callable[[Tensor], Tensor]) -> None:
+        """Set the parameters' ``grad`` to that of `loss`, as one backward pass would, but faster.
+
+        Args:
+            rbm: The model.
+            visible: A batch of the training data, ``(B, V)`` in [0, 1].
+            average: Returns the mean of a tensor over all processes.
+        """
+        with full_precision(visible):
+            visible = visible.to(rbm.weight.dtype)
+            if self.sparsity_target is None:
+                data, states, inputs = self._sample(rbm, visible)
+                rbm.set_contrastive_gradients(data, states, inputs)
+                self._remember(inputs, average)
+            else:
+                for parameter in rbm.parameters():
+                    parameter.grad = None
+                self._loss(rbm, visible, average).backward()
+
     def _loss(self, rbm: BernoulliRBM, visible: Tensor, average: Callable[[Tensor], Tensor]) -> Tensor:
+        data, states, inputs = self._sample(rbm, visible)
+        loss = rbm.contrastive_loss(data, states, inputs.detach())
+        self._remember(inputs, average)
+        if self.sparsity_target is not None:
+            loss = loss + sparsity_loss(inputs, self.hidden_mean, self.sparsity_target, self.sparsity_cost)
+        return loss
+
+    def _sample(self, rbm: BernoulliRBM, visible: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The data's visible states, the model's, and the data's hidden inputs."""
         data = sample(visible) if self.sample_visible else visible
         with torch.set_grad_enabled(self.sparsity_target is not None):
             inputs = rbm.hidden_inputs(data)
@@ -179,10 +207,10 @@ class ContrastiveDivergence(nn.Module):
         else:
             # The reconstruction stands at its probabilities, which have less noise (section 3.2).
             states = rbm.gibbs(data, self.gibbs_steps, sample_visible=False, hidden_inputs=inputs)
-        loss = rbm.contrastive_loss(data, states, inputs.detach())
+        return data, states, inputs
+
+    def _remember(self, inputs: Tensor, average: Callable[[Tensor], Tensor]) -> None:
+        """Let the hidden units' mean activity follow a batch's."""
         if self.centred or self.sparsity_target is not None:
             mean = average(torch.sigmoid(inputs.detach()).mean(dim=0))
             self.hidden_mean.lerp_(mean, 1 - HIDDEN_MEAN_DECAY)
-        if self.sparsity_target is not None:
-            loss = loss + sparsity_loss(inputs, self.hidden_mean, self.sparsity_target, self.sparsity_cost)
-        return loss

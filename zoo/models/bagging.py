@@ -165,16 +165,15 @@ class BaggedEnsemble(Classifier):
             raise UsageError("Bootstraps need to know which image is which: set data.with_indices true.")
         self._draw(loader.dataset)
 
-    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
-        """Return the sum of the members' costs."""
-        images, labels, *rest = batch
+    def training_cost(self, images: Tensor, labels: Tensor, *rest: Tensor) -> Tensor:
+        """Return the sum of the members' costs, so that each one's gradient is what it would be alone."""
         if self.hparams["bootstrap"]:
             own, labels = self._own_batches(rest[0])
             images = own.to(images.dtype)
-        return self.training_step_on(images, labels)
+        return self.cost_of(images, labels)
 
-    def training_step_on(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the sum of the members' costs, so that each one's gradient is what it would be alone.
+    def cost_of(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the sum of the members' costs, and count the images.
 
         Args:
             images: The same for all members or each one's own, as in `member_logits`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -13,12 +13,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zoo.checks import check_counts, check_fractions, check_not_negative, check_positive
-from zoo.console import tell
-from zoo.data.loader import Block
 from zoo.errors import UsageError
+from zoo.layers.chain import Chain
 from zoo.metrics import ClassificationTotals
 from zoo.models.counting import CountingModule
-from zoo.models.stepping import STEPS, Stepper, reason_against
+from zoo.models.stepping import AutogradSteps, ChainSteps, Steps
 from zoo.optimisers import check_optimiser, make_optimiser
 from zoo.schedules import check_schedule, with_schedule
 
@@ -80,7 +79,6 @@ class Classifier(CountingModule, ABC):
         check_counts(least=1, num_classes=num_classes, steps_per_call=steps_per_call or 1)
         self.save_hyperparameters(ignore=["init_from"])
         self.init_from = init_from
-        self._stepper: Stepper | None = None
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
@@ -138,32 +136,29 @@ class Classifier(CountingModule, ABC):
                 f"set model.num_classes {len(names)}."
             )
 
-    def on_train_start(self) -> None:
-        """Choose how many steps are made in a call."""
-        super().on_train_start()
-        if self._stepper is not None:
-            self._stepper, self.automatic_optimization = None, True
-        wanted = self.hparams["steps_per_call"]
-        reason = reason_against(self) if wanted != 1 else None
-        if reason is None and wanted != 1:
-            self._stepper = Stepper(self, wanted or STEPS)
-        elif wanted is not None and wanted > 1:
-            tell(f"steps_per_call is 1 here, because {reason}.")
+    def step(self, batch: tuple[Tensor, ...]) -> Tensor:
+        """Return the cost of a batch ``(images, labels, …)``, a scalar in nats."""
+        return self.training_cost(*batch)
 
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Return the cost of a batch ``(images, labels, …)``, a scalar in nats; make the steps of a block."""
-        if isinstance(batch, Block):
-            assert self._stepper is not None
-            return self._stepper.run(batch)
-        images, labels, *_ = batch
-        return self.training_cost(images, labels)
+    def steps(self) -> Steps | None:
+        """Without autograd where the network is a chain of layers, which costs half as much."""
+        if type(self).step is not Classifier.step:
+            return None
+        layers = self.layers_in_order() if type(self).training_cost is Classifier.training_cost else None
+        chain = Chain.of(layers) if layers is not None and self.device.type == "cpu" else None
+        return AutogradSteps(self) if chain is None else ChainSteps(self, chain)
 
-    def training_cost(self, images: Tensor, labels: Tensor) -> Tensor:
+    def layers_in_order(self) -> Iterable[nn.Module] | None:
+        """Return the layers of a network that is nothing else than one after the other, from the bottom up."""
+        return None
+
+    def training_cost(self, images: Tensor, labels: Tensor, *_: Tensor) -> Tensor:
         """Return what a step makes smaller, a scalar in nats, and count the images.
 
         Args:
             images: ``(B, 1, 28, 28)`` in [0, 1].
             labels: int64 ``(B,)``.
+            *_: What else the data says of the images: their rows in the archive (``data.with_indices``).
         """
         logits = self(images)
         loss = F.cross_entropy(logits, labels)

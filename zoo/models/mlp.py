@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -77,6 +77,10 @@ class MLP(Classifier):
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""
         logits: Tensor = self.net(images)
         return logits
+
+    def layers_in_order(self) -> Iterable[nn.Module] | None:
+        """Return the layers, from the bottom up, unless a subclass does something else with them."""
+        return self.net if type(self).forward is MLP.forward else None
 
 
 def _shifting_batch_norm(units: int) -> nn.BatchNorm1d:

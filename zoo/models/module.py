@@ -16,9 +16,11 @@ from torch.optim import Optimizer
 
 from zoo.checkpoint import CLASS_PATH, load_into, read_checkpoint
 from zoo.class_paths import class_path_of
+from zoo.console import tell
 from zoo.data.batches import images_of
 from zoo.data.loader import Block
 from zoo.errors import UsageError
+from zoo.models.stepping import DEFAULT_STEPS, Stepper, Steps, reason_against
 from zoo.schedules import check_not_prolonged
 
 
@@ -32,6 +34,7 @@ class ZooModule(LightningModule, ABC):
     """Of an example in a batch."""
 
     _entered: int | None = None
+    _stepper: Stepper | None = None
 
     def epoch_figures(self, epoch: int) -> Mapping[str, str]:
         """What the line of an epoch, from 0, says: logged names to what they are called, in this order."""
@@ -52,6 +55,24 @@ class ZooModule(LightningModule, ABC):
     def schedule_length(self) -> float:
         """How often a schedule of the learning rate moves until the end of the training; infinite if that is open."""
         return self.trainer.estimated_stepping_batches
+
+    def steps(self) -> Steps | None:
+        """How steps are made several in one call, or None where they are made one by one.
+
+        For modules that have an argument ``steps_per_call``.
+        """
+        return None
+
+    def step(self, batch: tuple[Tensor, ...]) -> Tensor:
+        """Return the cost of a batch, whose gradient the step follows."""
+        raise NotImplementedError
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the cost of a batch, or make the steps of a block."""
+        if isinstance(batch, Block):
+            assert self._stepper is not None
+            return self._stepper.run(batch)
+        return self.step(batch)
 
     def mean_over_processes(self, tensor: Tensor) -> Tensor:
         """Return the mean of a tensor over all processes."""
@@ -162,6 +183,21 @@ class ZooModule(LightningModule, ABC):
                 f"The data withholds the labels for {withheld} epochs, but this {type(self).__name__} needs none for "
                 f"{self.unlabelled_epochs()}: set data.unlabelled_epochs to that."
             )
+        self._choose_steps()
+
+    def _choose_steps(self) -> None:
+        """Choose how many steps are made in a call."""
+        if self._stepper is not None:
+            self._stepper, self.automatic_optimization = None, True
+        wanted = self.hparams.get("steps_per_call", 1)
+        if wanted == 1:
+            return
+        steps = self.steps()
+        reason = reason_against(self, steps)
+        if steps is not None and reason is None:
+            self._stepper = Stepper(self, steps, wanted or DEFAULT_STEPS)
+        elif wanted is not None:
+            tell(f"steps_per_call is 1 here, because {reason}.")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note which class the arguments belong to, so that no other one is ever made from them."""

@@ -18,6 +18,7 @@ from zoo.layers.contrastive_divergence import ContrastiveDivergence, make_optimi
 from zoo.layers.rbm_monitoring import SCORED_PIXELS, WATCHED, RBMTotals, summarise
 from zoo.likelihood import Likelihood, measure_likelihood
 from zoo.models.module import ZooModule
+from zoo.models.stepping import Steps
 from zoo.schedules import check_schedule, with_schedule
 
 
@@ -50,6 +51,7 @@ class RBM(ZooModule):
         sparsity_target: The wanted mean activity of a hidden unit, 0 < t < 1; None means any.
         sparsity_cost: How much that counts, 0 or more.
         centred: Use the centred gradient (`zoo.layers.contrastive_divergence.centre_gradients`).
+        steps_per_call: As in `Classifier`.
 
     Raises:
         UsageError: A number is out of range or a name unknown.
@@ -57,7 +59,7 @@ class RBM(ZooModule):
 
     training_arguments = (
         *("gibbs_steps", "persistent", "sample_pixels", "lr", "lr_schedule", "initial_momentum", "momentum"),
-        *("initial_epochs", "weight_cost", "sparsity_target", "sparsity_cost", "centred"),
+        *("initial_epochs", "weight_cost", "sparsity_target", "sparsity_cost", "centred", "steps_per_call"),
     )
 
     def __init__(
@@ -75,10 +77,11 @@ class RBM(ZooModule):
         sparsity_target: float | None = None,
         sparsity_cost: float = 0.01,
         centred: bool = False,
+        steps_per_call: int | None = None,
     ) -> None:
         super().__init__()
         check_schedule(lr_schedule)
-        check_counts(least=1, num_hidden=num_hidden)
+        check_counts(least=1, num_hidden=num_hidden, steps_per_call=steps_per_call or 1)
         check_counts(initial_epochs=initial_epochs)
         check_positive(lr=lr)
         check_fractions(initial_momentum=initial_momentum, momentum=momentum)
@@ -114,10 +117,14 @@ class RBM(ZooModule):
         initial = self.current_epoch < h["initial_epochs"]
         set_momentum(optimizer.optimizer, h["initial_momentum"] if initial else h["momentum"])
 
-    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+    def step(self, batch: tuple[Tensor, ...]) -> Tensor:
         """Return the contrastive loss of a batch ``(images, …)``."""
         images, *_ = batch
         return self.divergence.loss(self.rbm, images.flatten(start_dim=1), self.mean_over_processes)
+
+    def steps(self) -> Steps:
+        """Without the loss, whose value means nothing."""
+        return _ContrastiveSteps(self)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Centre the gradients, if that is asked for; they are those of all processes by now."""
@@ -184,3 +191,20 @@ class RBM(ZooModule):
         """Make the optimiser and, for ``cosine``, its schedule over all steps of the training."""
         optimizer: SGD = make_optimizer([self.rbm], self.hparams["lr"], self.hparams["weight_cost"])
         return with_schedule(optimizer, self.hparams["lr_schedule"], self.schedule_length)
+
+
+class _ContrastiveSteps(Steps):
+    def __init__(self, module: RBM) -> None:
+        self.module = module
+
+    def gradients(self, batch: tuple[Tensor, ...]) -> None:
+        images, *_ = batch
+        module = self.module
+        module.divergence.set_gradients(module.rbm, images.flatten(start_dim=1), module.mean_over_processes)
+        module.divergence.finish_gradients(module.rbm)
+
+    def finish(self) -> Tensor:
+        gradient = self.module.rbm.hidden_bias.grad
+        assert gradient is not None
+        size: Tensor = gradient.norm()
+        return size

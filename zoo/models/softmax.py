@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, nn
@@ -28,3 +29,7 @@ class SoftmaxRegression(Classifier):
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""
         logits: Tensor = self.net(images)
         return logits
+
+    def layers_in_order(self) -> Iterable[nn.Module] | None:
+        """Return the layers, from the bottom up, unless a subclass does something else with them."""
+        return self.net if type(self).forward is SoftmaxRegression.forward else None

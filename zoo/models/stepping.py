@@ -7,10 +7,13 @@ what they mean without blocks. A block ends where one of them has something to d
 
 from __future__ import annotations
 
+import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, ModelSummary, Timer, TQDMProgressBar
 from pytorch_lightning.profilers import PassThroughProfiler
@@ -19,11 +22,14 @@ from torch import Tensor
 
 from zoo.data.loader import BatchLoader, Block
 from zoo.data.sampler import ExactSampler
+from zoo.layers.chain import Chain
+from zoo.optimisers import make_update
 
 if TYPE_CHECKING:
     from zoo.models.classifier import Classifier
+    from zoo.models.module import ZooModule
 
-STEPS = 50
+DEFAULT_STEPS = 50
 """In a block, where nothing says how many."""
 
 HOOKS = (
@@ -37,17 +43,91 @@ AWARE_OF_BLOCKS = (EarlyStopping, ModelCheckpoint, ModelSummary, Timer, TQDMProg
 """Lightning's callbacks that need no look at every step; the zoo's own know of blocks too."""
 
 
-class Stepper:
-    """Trains a classifier block by block.
+class Steps(ABC):
+    """How the gradients of a step are found."""
+
+    @abstractmethod
+    def gradients(self, batch: tuple[Tensor, ...]) -> None:
+        """Set every parameter's ``grad``."""
+
+    @abstractmethod
+    def finish(self) -> Tensor:
+        """End a block: count its images, and return a scalar that is finite if all went well."""
+
+
+class AutogradSteps(Steps):
+    """As Lightning's own loop has them.
 
     Args:
-        module: The classifier, which a Trainer is about to train.
-        steps: In a block at most.
+        module: Whose `ZooModule.step` gives the cost.
     """
 
-    def __init__(self, module: Classifier, steps: int) -> None:
+    def __init__(self, module: ZooModule) -> None:
+        self.module = module
+
+    def gradients(self, batch: tuple[Tensor, ...]) -> None:
+        """Go backwards from the cost."""
+        for parameter in self.module.parameters():
+            parameter.grad = None
+        cost = self.module.step(batch)
+        cost.backward()
+        self.cost = cost.detach()
+
+    def finish(self) -> Tensor:
+        """Return the last cost."""
+        return self.cost
+
+
+class ChainSteps(Steps):
+    """Of a chain of layers, without autograd.
+
+    Args:
+        module: The classifier.
+        chain: Its layers.
+    """
+
+    def __init__(self, module: Classifier, chain: Chain) -> None:
+        self.module = module
+        self.chain = chain
+        self.penalty: float = module.hparams["l2"]
+        self.weights = [each for each in module.parameters() if each.requires_grad and each.dim() > 1]
+        self.seen: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def gradients(self, batch: tuple[Tensor, ...]) -> None:
+        """Go through the layers and back; the gradient of λ·Σw² is 2λw."""
+        images, labels, *_ = batch
+        cost, logits = self.chain.gradients(images, labels)
+        self.seen.append((cost, logits, labels))
+        if self.penalty:
+            for weight in self.weights:
+                assert weight.grad is not None
+                weight.grad.add_(weight.detach().mul(2).mul_(self.penalty))
+
+    def finish(self) -> Tensor:
+        """Count the images, and return the last cross-entropy."""
+        seen, self.seen = self.seen, []
+        # The last batch of an epoch may be smaller.
+        for _, group in itertools.groupby(seen, key=lambda each: len(each[2])):
+            costs, logits, labels = zip(*group, strict=True)
+            self.module.train_totals.update(torch.stack(costs), torch.cat(logits), torch.cat(labels))
+        return seen[-1][0]
+
+
+class Stepper:
+    """Trains a module block by block.
+
+    Args:
+        module: What a Trainer is about to train.
+        steps: How a step is made.
+        most: Steps in a block at most.
+    """
+
+    def __init__(self, module: ZooModule, steps: Steps, most: int) -> None:
         self.module = module
         self.steps = steps
+        self.most = most
+        optimizer: Any = module.optimizers(use_pl_optimizer=False)
+        self.update = make_update(optimizer)
         self.trainer: Trainer = module.trainer
         loader: Any = self.trainer.train_dataloader
         loader.block_length = self.next_length
@@ -62,7 +142,7 @@ class Stepper:
         """Return how many steps can be made until something else has to be done."""
         trainer, loop = self.trainer, self.trainer.fit_loop.epoch_loop
         begun, step = loop.batch_progress.current.ready, trainer.global_step
-        limits = [self.steps, int(trainer.num_training_batches) - begun]
+        limits = [self.most, int(trainer.num_training_batches) - begun]
         if trainer.max_steps != -1:
             limits.append(trainer.max_steps - step)
         every = (getattr(each, "_every_n_train_steps", 0) for each in trainer.checkpoint_callbacks)
@@ -74,22 +154,17 @@ class Stepper:
         return max(1, min(limits))
 
     def run(self, block: Block) -> Tensor:
-        """Make a step for each batch, and return the last one's cost, a scalar in nats."""
+        """Make a step for each batch, and return a scalar that is finite if all went well."""
         module = self.module
-        optimizer: Any = module.optimizers(use_pl_optimizer=False)
         scheduler: Any = module.lr_schedulers()
-        cost: Tensor | None = None
         dtype = module.parameter_dtype
-        for images, labels, *_ in block:
-            optimizer.zero_grad()
-            cost = module.training_cost(images.to(dtype), labels)
-            cost.backward()
-            optimizer.step()
+        for images, *rest in block:
+            self.steps.gradients((images.to(dtype), *rest))
+            self.update()
             if scheduler is not None:
                 scheduler.step()
-        assert cost is not None
         self._count(len(block))
-        return cost.detach()
+        return self.steps.finish()
 
     def _count(self, steps: int) -> None:
         """Move Lightning's counters on, which count a block as one batch and know nothing of its steps."""
@@ -111,22 +186,27 @@ class Stepper:
             progress.completed += steps
 
 
-def reason_against(module: Classifier) -> str | None:
-    """Say why a training cannot be made block by block, or None where it can."""
-    return next(_reasons_against(module, module.trainer), None)
+def reason_against(module: ZooModule, steps: Steps | None) -> str | None:
+    """Say why a training cannot be made block by block, or None where it can.
+
+    Args:
+        module: What a Trainer is about to train.
+        steps: How it would make its steps.
+    """
+    return next(_reasons_against(module, steps, module.trainer), None)
 
 
-def _reasons_against(module: Classifier, trainer: Any) -> Iterator[str]:
-    from zoo.models.classifier import Classifier
-
+def _reasons_against(module: ZooModule, steps: Steps | None, trainer: Any) -> Iterator[str]:
+    # Which class says how steps are made knows of its own hooks, and of no subclass's.
+    author = next(each for each in type(module).__mro__ if "steps" in vars(each))
     loader: Any = trainer.train_dataloader
     if trainer.world_size > 1:
         yield "several processes train together"
     if not isinstance(loader, BatchLoader) or not isinstance(loader.sampler, ExactSampler):
         yield "its batches come from another loader than the zoo's"
-    if type(module).training_step is not Classifier.training_step:
+    if steps is None or is_overridden("training_step", module, author):
         yield f"{type(module).__name__} has a step of its own"
-    if any(is_overridden(hook, module, Classifier) for hook in (*HOOKS, "optimizer_step")):
+    if any(is_overridden(hook, module, author) for hook in (*HOOKS, "optimizer_step")):
         yield f"{type(module).__name__} does something of its own in every step"
     if any(is_overridden(hook, each) for hook in TRANSFERS for each in (module, trainer.datamodule) if each):
         yield "something is done to every batch on its way"

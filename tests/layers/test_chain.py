@@ -1,0 +1,121 @@
+"""Back-propagation written out gives autograd's gradients to the last bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import zoo
+from zoo.activations import ACTIVATIONS
+from zoo.layers.chain import Chain
+from zoo.layers.noise import bernoulli_noise
+from zoo.models import MLP, Classifier
+from zoo.models.stepping import AutogradSteps, ChainSteps
+
+
+def chain_of(model: Classifier) -> Chain:
+    layers = model.layers_in_order()
+    assert layers is not None
+    chain = Chain.of(layers)
+    assert chain is not None
+    return chain
+
+
+def batch(dtype: torch.dtype = torch.float32, size: int = 100) -> tuple[Tensor, Tensor]:
+    return torch.rand(size, 1, 28, 28, dtype=dtype), torch.randint(10, (size,))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *({"activation": name} for name in ACTIVATIONS if name != "maxout"),
+        {"hidden_sizes": []},
+        {"dropout": 0.3},
+        {"batch_norm": True, "dropout": 0.3, "hidden_sizes": [64, 32]},
+        {"activation": "selu", "alpha_dropout": True, "dropout": 0.05},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gradients_costs_and_logits_are_those_of_autograd(arguments: dict[str, Any], dtype: torch.dtype) -> None:
+    model = MLP(**{"hidden_sizes": [64, 48], **arguments}).to(dtype)
+    other = MLP(**{"hidden_sizes": [64, 48], **arguments}).to(dtype)
+    other.load_state_dict(model.state_dict())
+    chain = chain_of(model)
+    for size in (100, 100, 37):
+        images, labels = batch(dtype, size)
+        torch.manual_seed(size)
+        cost, logits = chain.gradients(images, labels)
+        state = torch.get_rng_state()
+        torch.manual_seed(size)
+        other.zero_grad()
+        expected_logits = other(images)
+        expected = F.cross_entropy(expected_logits, labels)
+        expected.backward()
+        assert torch.equal(torch.get_rng_state(), state)
+        assert torch.equal(cost, expected)
+        assert torch.equal(logits, expected_logits)
+        for found, wanted in zip(model.parameters(), other.parameters(), strict=True):
+            assert (found.grad is None) == (wanted.grad is None)
+            assert found.grad is None or torch.equal(found.grad, wanted.grad)  # type: ignore[arg-type]
+        assert all(map(torch.equal, model.buffers(), other.buffers()))
+
+
+@pytest.mark.parametrize("probability", [0.5, 0.7, 1 / 3, 0.95, 1e-3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_noise_is_torch_s_own_and_uses_up_as_much(probability: float, dtype: torch.dtype) -> None:
+    like = torch.empty(100, 300, dtype=dtype)
+    torch.manual_seed(0)
+    found, state = bernoulli_noise(like, probability), torch.get_rng_state()
+    torch.manual_seed(0)
+    assert torch.equal(found, torch.empty_like(like).bernoulli_(probability))
+    assert torch.equal(state, torch.get_rng_state())
+
+
+class Doubled(MLP):
+    def forward(self, images: Tensor) -> Tensor:
+        return 2 * super().forward(images)
+
+
+class Weighted(MLP):
+    def training_cost(self, images: Tensor, labels: Tensor, *_: Tensor) -> Tensor:
+        return 2 * super().training_cost(images, labels)
+
+
+def frozen() -> MLP:
+    model = MLP()
+    model.net[1].requires_grad_(False)
+    return model
+
+
+def hooked() -> MLP:
+    model = MLP()
+    model.net[1].register_forward_hook(lambda *_: None)
+    return model
+
+
+def evaluated() -> MLP:
+    model = MLP(batch_norm=True)
+    model.net[2].eval()
+    return model
+
+
+def reshaped() -> MLP:
+    model = MLP()
+    model.net[2] = nn.GELU()
+    return model
+
+
+@pytest.mark.parametrize("make", [Doubled, Weighted, frozen, hooked, evaluated, reshaped])
+def test_a_network_that_is_not_just_known_layers_in_order_is_left_to_autograd(make: Any) -> None:
+    assert isinstance(make().steps(), AutogradSteps)
+    assert isinstance(MLP(dropout=0.3, batch_norm=True).steps(), ChainSteps)
+
+
+@pytest.mark.parametrize("name", ["softmax", "deep_relu_xavier", "dropout_batchnorm", "selu", "mlp_augmented"])
+def test_the_lecture_s_nets_go_without_autograd(name: str) -> None:
+    assert isinstance(zoo.create_model(name).steps(), ChainSteps)
