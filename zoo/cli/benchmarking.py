@@ -18,6 +18,8 @@ from zoo.members import model_info
 FOUR = ("softmax", "deep_relu_xavier", "deeper_relu_xavier", "dropout_batchnorm")
 IMAGES = 55_000
 """In an epoch."""
+LIKE_SCIKIT_LEARN = ["--model.persistent", "false", "--model.sample_pixels", "false", "--model.centred", "false"]
+"""How an RBM's update is the work that scikit-learn's does: five matrix products."""
 OTHERS = ("eager", "jax", "scikit-learn")
 
 
@@ -33,6 +35,10 @@ def run(verb: str, arguments: list[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"members, or rbm (default: {' '.join(FOUR)})")
     parser.add_argument("--rounds", type=int, default=5, help="epochs that are measured, after one that is not")
     parser.add_argument("--whole", action="store_true", help="also whole runs, beside those of a short PyTorch script")
+    parser.add_argument(
+        "--precision",
+        help="of `zoo fit`, as trainer.precision has it, bf16-mixed for example; the others stay in single",
+    )
     parser.add_argument("--json", action="store_true", help="print every measurement as JSON")
     options = parser.parse_args(arguments)
     names = options.names or list(FOUR)
@@ -46,10 +52,14 @@ def run(verb: str, arguments: list[str]) -> int:
     stage(default_data_dir())
     header = {"versions": {**versions(), **_more_versions()}, "machine": machine(), "rounds": options.rounds}
     found: dict[str, Any] = {}
+    if options.precision:
+        header["precision"] = options.precision
     if not options.json:
         print("\n".join(_head(header)), flush=True)
     for name, config in configs.items():
-        found[name] = {**measure_epochs(config, options.rounds), **measure_runs(config, options.whole)}
+        more = ["--trainer.precision", options.precision] if options.precision else []
+        more += LIKE_SCIKIT_LEARN if name == "rbm" else []
+        found[name] = {**measure_epochs(config, options.rounds, more), **measure_runs(config, options.whole, more)}
         if not options.json:
             print(_row(name, found[name]), flush=True)
     if options.json:
@@ -57,8 +67,14 @@ def run(verb: str, arguments: list[str]) -> int:
     return 0
 
 
-def measure_epochs(config: Path, rounds: int) -> dict[str, Any]:
-    """Return the seconds of each epoch by program, and of the start until the first step."""
+def measure_epochs(config: Path, rounds: int, more: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the seconds of each epoch by program, and of the start until the first step.
+
+    Args:
+        config: The member's YAML.
+        rounds: Epochs that are measured.
+        more: Arguments of ``zoo fit``.
+    """
     from zoo.benchmark.interleaved import STARTED
     from zoo.benchmark.processes import run_program
 
@@ -69,7 +85,7 @@ def measure_epochs(config: Path, rounds: int) -> dict[str, Any]:
             "init_args": {"output": str(output), "config": str(config)},
         }
         run_program(
-            [*_fit(config, folder, rounds + 1), "--trainer.callbacks", json.dumps(callback)],
+            [*_fit(config, folder, rounds + 1), *more, "--trainer.callbacks", json.dumps(callback)],
             {STARTED: str(time.time())},
         )
         measured: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
@@ -79,8 +95,14 @@ def measure_epochs(config: Path, rounds: int) -> dict[str, Any]:
     return measured
 
 
-def measure_runs(config: Path, whole: bool) -> dict[str, Any]:
-    """Return the seconds and the peak memory of a run of one epoch, and, if asked for, of a whole one."""
+def measure_runs(config: Path, whole: bool, more: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the seconds and the peak memory of a run of one epoch, and, if asked for, of a whole one.
+
+    Args:
+        config: The member's YAML.
+        whole: Whether to measure one of all epochs too.
+        more: Arguments of ``zoo fit``.
+    """
     import yaml
 
     from zoo.benchmark.plain import described_network
@@ -93,7 +115,7 @@ def measure_runs(config: Path, whole: bool) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, epochs in lengths.items():
-            found[name] = {"epochs": epochs, "zoo": run_program(_fit(config, folder, epochs))._asdict()}
+            found[name] = {"epochs": epochs, "zoo": run_program([*_fit(config, folder, epochs), *more])._asdict()}
             if described_network(content) is not None:
                 plain = [*script, "--epochs", str(epochs), "--save", f"{folder}/weights.pt"]
                 found[name]["eager"] = run_program(plain)._asdict()
@@ -110,7 +132,7 @@ def _head(header: dict[str, Any]) -> list[str]:
     told = ", ".join(f"{name} {version}" for name, version in header["versions"].items())
     return [
         f"{here['processor']}, {here['cores']} cores, {here['threads']} threads; {told}",
-        f"seconds per epoch, medians of {header['rounds']} interleaved epochs (least–most); ratios of medians",
+        f"zoo fit in {header.get('precision', '32-true')}; seconds per epoch, medians of {header['rounds']} interleaved epochs (least–most); ratios of medians",
         f"{'':<20} {'zoo fit':>20} {'images/s':>9} {'eager':>20} {'ratio':>6} {'other':>27} {'ratio':>6} "
         f"{'start':>6} {'MiB':>5} {'eager':>5}",
     ]

@@ -42,7 +42,7 @@ class Classifier(CountingModule, ABC):
         num_classes: C, the classes that are told apart, at least 1.
         steps_per_call: Steps of the optimiser that Lightning's loop sees as one, which costs less; 1 is its ordinary
             path, with the same weights. None takes 50 where that is possible. More than 1 is possible on one device,
-            in single or double precision, where nothing wants to look at every step.
+            in single, double or bfloat16-mixed precision, where nothing wants to look at every step.
         init_from: A trained member's name, or a checkpoint of this class: its weights are the initial values, but for
             those of an output layer with another number of classes. Whoever makes the network loads them, once
             (`zoo.pretrained.initialise_from`; ``zoo fit`` and `zoo.create_model` do), and no checkpoint keeps this.
@@ -140,12 +140,13 @@ class Classifier(CountingModule, ABC):
         """Return the cost of a batch ``(images, labels, …)``, a scalar in nats."""
         return self.training_cost(*batch)
 
-    def steps(self) -> Steps | None:
+    def steps(self, mixed: bool = False) -> Steps | None:
         """Without autograd where the network is a chain of layers, which costs half as much."""
         if type(self).step is not Classifier.step:
             return None
-        layers = self.layers_in_order() if type(self).training_cost is Classifier.training_cost else None
-        chain = Chain.of(layers) if layers is not None and self.device.type == "cpu" else None
+        plain = not mixed and self.device.type == "cpu" and type(self).training_cost is Classifier.training_cost
+        layers = self.layers_in_order() if plain else None
+        chain = None if layers is None else Chain.of(layers)
         return AutogradSteps(self) if chain is None else ChainSteps(self, chain)
 
     def layers_in_order(self) -> Iterable[nn.Module] | None:

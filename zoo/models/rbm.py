@@ -122,7 +122,7 @@ class RBM(ZooModule):
         images, *_ = batch
         return self.divergence.loss(self.rbm, images.flatten(start_dim=1), self.mean_over_processes)
 
-    def steps(self) -> Steps:
+    def steps(self, mixed: bool = False) -> Steps:
         """Without the loss, whose value means nothing."""
         return _ContrastiveSteps(self)
 
@@ -201,7 +201,8 @@ class _ContrastiveSteps(Steps):
         images, *_ = batch
         module = self.module
         module.divergence.set_gradients(module.rbm, images.flatten(start_dim=1), module.mean_over_processes)
-        module.divergence.finish_gradients(module.rbm)
+        with full_precision(images):
+            module.divergence.finish_gradients(module.rbm)
 
     def finish(self) -> Tensor:
         gradient = self.module.rbm.hidden_bias.grad

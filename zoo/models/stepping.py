@@ -22,6 +22,7 @@ from torch import Tensor
 
 from zoo.data.loader import BatchLoader, Block
 from zoo.data.sampler import ExactSampler
+from zoo.layers.bernoulli_rbm import full_precision
 from zoo.layers.chain import Chain
 from zoo.optimisers import make_update
 
@@ -37,6 +38,8 @@ HOOKS = (
     "on_before_optimizer_step",
 )
 """What callbacks do in every step."""
+PRECISIONS = ("32-true", "64-true", "bf16-mixed")
+"""Those in which the loss is not scaled."""
 TRANSFERS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 """What a module or its data may do to every batch."""
 AWARE_OF_BLOCKS = (EarlyStopping, ModelCheckpoint, ModelSummary, Timer, TQDMProgressBar)
@@ -69,8 +72,11 @@ class AutogradSteps(Steps):
         """Go backwards from the cost."""
         for parameter in self.module.parameters():
             parameter.grad = None
+        # Mixed precision keeps the weights' short forms, until its context ends: here they are other weights by now.
+        torch.clear_autocast_cache()
         cost = self.module.step(batch)
-        cost.backward()
+        with full_precision(cost):  # as Lightning's loop goes backwards, outside of that context
+            cost.backward()
         self.cost = cost.detach()
 
     def finish(self) -> Tensor:
@@ -210,7 +216,7 @@ def _reasons_against(module: ZooModule, steps: Steps | None, trainer: Any) -> It
         yield f"{type(module).__name__} does something of its own in every step"
     if any(is_overridden(hook, each) for hook in TRANSFERS for each in (module, trainer.datamodule) if each):
         yield "something is done to every batch on its way"
-    if str(trainer.precision) not in ("32-true", "64-true"):
+    if str(trainer.precision) not in PRECISIONS:
         yield f"the precision is {trainer.precision}"
     if trainer.accumulate_grad_batches != 1:
         yield "gradients are accumulated"
