@@ -132,8 +132,8 @@ def _head(header: dict[str, Any]) -> list[str]:
     told = ", ".join(f"{name} {version}" for name, version in header["versions"].items())
     return [
         f"{here['processor']}, {here['cores']} cores, {here['threads']} threads; {told}",
-        f"zoo fit in {header.get('precision', '32-true')}; seconds per epoch, medians of {header['rounds']} interleaved "
-        "epochs (least–most); ratios of medians",
+        f"zoo fit in {header.get('precision', '32-true')}; seconds per epoch, medians of {header['rounds']} "
+        "interleaved epochs (least–most); ratios of medians",
         f"{'':<20} {'zoo fit':>20} {'images/s':>9} {'eager':>20} {'ratio':>6} {'other':>27} {'ratio':>6} "
         f"{'start':>6} {'MiB':>5} {'eager':>5}",
     ]
