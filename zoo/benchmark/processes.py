@@ -35,7 +35,8 @@ def run_program(words: Sequence[str], environment: Mapping[str, str] | None = No
         text=True,
     )
     assert process.stderr is not None
-    complaint = process.stderr.read()
+    with process.stderr as stderr:
+        complaint = stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
