@@ -88,7 +88,14 @@ def test_spawned_processes_count_as_started_ones(tmp_path: Path) -> None:
     spawn = [*ddp(2)[:-1], "ddp_spawn"]
     figures = zoo.model_info("softmax").figures
     assert figures is not None
-    assert errors(run_zoo("test", *trained, *spawn, program=(str(program),))) == figures["test_errors"]
+    for _ in range(3):
+        process = start_zoo("test", *trained, *spawn, program=(str(program),))
+        output, complaint = process.communicate(timeout=100)
+        # Once in ten times gloo's own threads abort a spawned process at its end, when its work is done.
+        if "terminate called without an active exception" not in complaint:
+            break
+    assert process.returncode == 0, complaint
+    assert errors(output) == figures["test_errors"]
 
 
 @pytest.mark.slow

@@ -265,7 +265,7 @@ class ZooCLI(LightningCLI):
 
     def after_test(self) -> None:
         """Say what was measured on the test set."""
-        if self.subcommand == "test" and not any(self.trainer.num_test_batches):
+        if self.subcommand == "test" and not self.trainer.callback_metrics:
             raise UsageError("There are no test images in this data: take some more, or another share of them.")
         if (summary := self.model.test_summary(self.trainer.callback_metrics)) and self.trainer.is_global_zero:
             print(f"Test set:   {summary}")
