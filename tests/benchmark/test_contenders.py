@@ -72,9 +72,10 @@ def test_the_scanned_epoch_learns(settings: dict[str, Any], data: MNISTDataModul
     pytest.importorskip("jax", reason="needs JAX, which is in .[bench]")
     training = data.training_set()
     images, labels = training.images.numpy(), training.labels.numpy()
-    epoch = scanned.make_epoch(images, labels, lr=0.01, **settings)
-    costs = [epoch() for _ in range(6)]
+    epoch = scanned.make_epoch(images, labels, (images, labels), lr=0.01, **settings)
+    costs, errors = zip(*(epoch() for _ in range(6)), strict=True)
     assert costs[-1] < costs[0] / 2
+    assert errors[-1] < errors[0]
 
 
 @pytest.mark.parametrize("name", ["bagging", "mlp_augmented", "residual"])

@@ -122,7 +122,10 @@ def contenders(
         settings = {name: arguments[name] for name in SETTINGS if name in arguments}
         with contextlib.suppress(ImportError):  # an optional extra
             found["jax"] = scanned.make_epoch(
-                training.images.numpy(), training.labels.numpy(), batch_size=batch_size, **settings
+                *(training.images.numpy(), training.labels.numpy()),
+                (validation.images.numpy(), validation.labels.numpy()),
+                batch_size=batch_size,
+                **settings,
             )
     return found
 

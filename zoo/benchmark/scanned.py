@@ -9,23 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Epoch = Callable[[], float]
+Epoch = Callable[[], tuple[float, int]]
+"""Trains, and gives the mean cost in nats and the errors on the validation images."""
 
 
 def make_epoch(
     images: NDArray[np.uint8],
     labels: NDArray[np.int64],
+    validation: tuple[NDArray[np.uint8], NDArray[np.int64]],
     hidden_sizes: Sequence[int] = (),
     dropout: float = 0.0,
     batch_norm: bool = False,
     batch_size: int = 100,
     lr: float = 0.001,
 ) -> Epoch:
-    """Return a function that trains for an epoch in a new order, by Adam in single precision, and gives its mean cost.
+    """Return a function that trains for an epoch in a new order, by Adam in single precision, and validates.
 
     Args:
         images: ``(N, 28, 28)``.
         labels: ``(N,)``.
+        validation: Images and labels whose errors are counted after the epoch, a thousand at a time.
         hidden_sizes: Units of each hidden layer.
         dropout: Probability of dropping a hidden unit's output.
         batch_norm: Whether each layer's sums are normalised over the batch.
@@ -50,7 +53,7 @@ def make_epoch(
         for m, n in itertools.pairwise([784, *hidden_sizes, 10])
     ]
 
-    def cost(layers: Any, x: Any, y: Any, key: Any) -> Any:
+    def logits(layers: Any, x: Any, key: Any = None) -> Any:
         for depth, layer in enumerate(layers, start=1):
             x = x @ layer["weights"]
             if batch_norm:
@@ -58,10 +61,13 @@ def make_epoch(
             x = x + layer["shift"]
             if depth < len(layers):
                 x = jax.nn.relu(x)
-                if dropout:
+                if dropout and key is not None:
                     key, own = jax.random.split(key)
                     x = x * jax.random.bernoulli(own, 1 - dropout, x.shape) / (1 - dropout)
-        return -jnp.take_along_axis(jax.nn.log_softmax(x), y[:, None], axis=1).mean()
+        return x
+
+    def cost(layers: Any, x: Any, y: Any, key: Any) -> Any:
+        return -jnp.take_along_axis(jax.nn.log_softmax(logits(layers, x, key)), y[:, None], axis=1).mean()
 
     def step(state: Any, batch: Any) -> Any:
         layers, first, second, count, key = state
@@ -79,13 +85,21 @@ def make_epoch(
     def scan(state: Any, order: Any) -> Any:
         return jax.lax.scan(step, state, order)
 
+    @jax.jit
+    def count_errors(layers: Any, pixels: Any, classes: Any) -> Any:
+        x = pixels.reshape(-1, 784).astype(jnp.float32) / 255
+        return (logits(layers, x).argmax(axis=1) != classes).sum()
+
     zeros = jax.tree.map(jnp.zeros_like, parameters)
     state = (parameters, zeros, zeros, jnp.zeros((), jnp.float32), jax.random.key(0))
 
-    def epoch() -> float:
+    starts = range(1000, len(validation[1]), 1000)
+    parts = list(zip(*(map(jnp.asarray, np.split(part, starts)) for part in validation), strict=True))
+
+    def epoch() -> tuple[float, int]:
         nonlocal state
         order = random.permutation(len(labels))[: steps * batch_size].reshape(steps, batch_size)
         state, costs = scan(state, jnp.asarray(order))
-        return float(costs.mean())  # which waits for the end
+        return float(costs.mean()), sum(int(count_errors(state[0], *part)) for part in parts)
 
     return epoch
