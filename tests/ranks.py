@@ -1,4 +1,4 @@
-"""A program for torchrun: evaluate every member on this many processes, and write what each command prints.
+"""A program for torchrun: evaluate the named members on this many processes, and write what each command prints.
 
 Run by ``tests/test_ranks.py``; one start of the processes serves all members, because each costs seconds.
 """
@@ -18,7 +18,7 @@ from zoo.cli import main
 def run() -> int:
     processes = os.environ["WORLD_SIZE"]
     ddp = ["--trainer.accelerator", "cpu", "--trainer.devices", processes, "--trainer.strategy", "ddp"]
-    for name in zoo.list_models(pretrained=True):
+    for name in sys.argv[1:]:
         trained = ["--config", name, "--ckpt_path", str(zoo.model_info(name).checkpoint)]
         for verb in ("test", "predict"):
             output = io.StringIO()

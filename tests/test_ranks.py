@@ -18,7 +18,7 @@ from tests.helpers import errors, run_zoo, start_zoo
 from zoo.cli import main
 
 SOURCE = Path(__file__).parent.parent
-SHIPPED = zoo.list_models(pretrained=True)
+OF_EACH_KIND = ["softmax", "dropout_batchnorm", "bagging", "dbn", "recurrent"]
 
 
 def ddp(processes: int) -> list[str]:
@@ -61,14 +61,18 @@ def test_processes_train_the_network_that_one_trains(
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("processes", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 7))])
-def test_every_image_is_counted_once_on_any_number_of_processes(
-    processes: int, capsys: pytest.CaptureFixture[str]
-) -> None:
-    program = torchrun(processes, str(SOURCE / "tests" / "ranks.py"))
+@pytest.mark.parametrize(
+    ("processes", "names"),
+    [
+        (3, OF_EACH_KIND),
+        *(pytest.param(n, zoo.list_models(pretrained=True), marks=pytest.mark.slow) for n in (2, 3, 7)),
+    ],
+)
+def test_every_image_is_counted_once_on_any_number_of_processes(processes: int, names: list[str]) -> None:
+    program = torchrun(processes, str(SOURCE / "tests" / "ranks.py"), *names)
     _, complaint = program.communicate()
     assert program.returncode == 0, complaint
-    for name in SHIPPED:
+    for name in names:
         figures = zoo.model_info(name).figures
         assert figures is not None
         for verb in ("test", "predict"):

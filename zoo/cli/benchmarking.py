@@ -34,7 +34,13 @@ def run(verb: str, arguments: list[str]) -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"members, or rbm (default: {' '.join(FOUR)})")
     parser.add_argument("--rounds", type=int, default=5, help="epochs that are measured, after one that is not")
-    parser.add_argument("--whole", action="store_true", help="also whole runs, beside those of a short PyTorch script")
+    parser.add_argument(
+        "--whole",
+        type=int,
+        default=0,
+        metavar="RUNS",
+        help="also so many whole runs, in turn with those of a short PyTorch script (default: %(default)s)",
+    )
     parser.add_argument(
         "--precision",
         help="of `zoo fit`, as trainer.precision has it, bf16-mixed for example; the others stay in single",
@@ -43,8 +49,9 @@ def run(verb: str, arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     names = options.names or list(FOUR)
     configs = {name: model_info(name).config for name in names}
-    if not 1 <= options.rounds <= 100:
-        raise UsageError(f"--rounds is {options.rounds}, but it must be 1 to 100.")
+    for option, least in (("rounds", 1), ("whole", 0)):
+        if not least <= (value := getattr(options, option)) <= 100:
+            raise UsageError(f"--{option} is {value}, but it must be {least} to 100.")
 
     from zoo.data.archives import default_data_dir, stage
     from zoo.machine import machine, versions
@@ -95,12 +102,12 @@ def measure_epochs(config: Path, rounds: int, more: Sequence[str] = ()) -> dict[
     return measured
 
 
-def measure_runs(config: Path, whole: bool, more: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the seconds and the peak memory of a run of one epoch, and, if asked for, of a whole one.
+def measure_runs(config: Path, whole: int, more: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the seconds and the peak memory of a run of one epoch, and, if asked for, of whole ones.
 
     Args:
         config: The member's YAML.
-        whole: Whether to measure one of all epochs too.
+        whole: How many of all epochs to measure.
         more: Arguments of ``zoo fit``.
     """
     import yaml
@@ -111,14 +118,18 @@ def measure_runs(config: Path, whole: bool, more: Sequence[str] = ()) -> dict[st
 
     content = yaml.safe_load(config.read_text(encoding="utf-8"))
     script = ["-m", "zoo.benchmark.plain", str(config), "--data_dir", str(default_data_dir())]
-    lengths = {"short": 1, **({"whole": content["trainer"]["max_epochs"]} if whole else {})}
+    lengths = {"short": (1, 1), **({"whole": (content["trainer"]["max_epochs"], whole)} if whole else {})}
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, epochs in lengths.items():
-            found[name] = {"epochs": epochs, "zoo": run_program([*_fit(config, folder, epochs), *more])._asdict()}
+        for name, (epochs, times) in lengths.items():
+            programs = {"zoo": [*_fit(config, folder, epochs), *more]}
             if described_network(content) is not None:
-                plain = [*script, "--epochs", str(epochs), "--save", f"{folder}/weights.pt"]
-                found[name]["eager"] = run_program(plain)._asdict()
+                programs["eager"] = [*script, "--epochs", str(epochs), "--save", f"{folder}/weights.pt"]
+            used: dict[str, list[Any]] = {program: [] for program in programs}
+            for _ in range(times):
+                for program, words in programs.items():
+                    used[program].append(run_program(words)._asdict())
+            found[name] = {"epochs": epochs, **used}
     return found
 
 
@@ -146,14 +157,15 @@ def _row(name: str, found: dict[str, Any]) -> str:
     text += _beside(seconds.get("eager"), ours, "") if "eager" in seconds else f" {'–':>20} {'–':>6}"
     other = next((each for each in OTHERS[1:] if each in seconds), None)
     text += _beside(seconds[other], ours, f"{other} ", 27) if other else f" {'–':>27} {'–':>6}"
-    text += f" {found['start']:>5.1f}s {found['short']['zoo']['peak_bytes'] / 2**20:>5.0f}"
+    text += f" {found['start']:>5.1f}s {found['short']['zoo'][0]['peak_bytes'] / 2**20:>5.0f}"
     plain = found["short"].get("eager")
-    text += f" {plain['peak_bytes'] / 2**20:>5.0f}" if plain else f" {'–':>5}"
+    text += f" {plain[0]['peak_bytes'] / 2**20:>5.0f}" if plain else f" {'–':>5}"
     if run := found.get("whole"):
-        text += f"\n{'':<20} whole run of {run['epochs']} epochs: {run['zoo']['seconds']:.1f} s"
-        if "eager" in run:
-            text += f", a short script's {run['eager']['seconds']:.1f} s"
-            text += f", ratio {run['zoo']['seconds'] / run['eager']['seconds']:.2f}"
+        taken = {program: [each["seconds"] for each in run[program]] for program in ("zoo", "eager") if program in run}
+        text += f"\n{'':<20} whole run of {run['epochs']} epochs: {_spread(taken['zoo'])} s"
+        if "eager" in taken:
+            ratio = statistics.median(taken["zoo"]) / statistics.median(taken["eager"])
+            text += f", a short script's {_spread(taken['eager'])} s, ratio {ratio:.2f}"
     return text
 
 

@@ -40,7 +40,8 @@ def run(verb: str, arguments: list[str]) -> int:
         application = make_application(Respondent(options.names), _names_of(host))
         shown = f"[{host}]" if ":" in host else host
         print(f"Draw at http://{shown}:{port}/ (Ctrl-C ends it)", flush=True)
-        config = uvicorn.Config(application, log_level="warning", limit_concurrency=200, timeout_keep_alive=5)
+        # Above it uvicorn hangs up without a sentence, so it lies far above what the application itself lets in.
+        config = uvicorn.Config(application, log_level="warning", limit_concurrency=2000, timeout_keep_alive=5)
         uvicorn.Server(config).run(sockets=[listener])
     return 0
 

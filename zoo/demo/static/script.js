@@ -242,7 +242,10 @@ async function start() {
     row.insertCell().append(box);
     const title = document.createElement("th");
     title.scope = "row";
-    title.textContent = name;
+    // A long name may go on in the next line, after one of its words.
+    for (const [place, word] of name.split("_").entries()) {
+      title.append(...(place ? ["_", document.createElement("wbr")] : []), word);
+    }
     title.title = description;
     row.append(title);
     const small = document.createElement("small");
