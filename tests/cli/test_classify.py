@@ -71,14 +71,15 @@ def test_strangers_in_a_folder_are_listed_and_the_others_done(digits: Path, caps
     (digits / "notes.txt").write_text("none of these")
     (digits / "blank.png").write_bytes(b"")
     Image.new("L", (40, 40), 255).save(digits / "white.png")
+    (digits / "lost.png").symlink_to("nowhere.png")
     (digits / "inside").mkdir()
     assert main(["classify", str(digits), "--model", "softmax"]) == 2
     written = capsys.readouterr()
     assert len(written.out.splitlines()) == 10
     complaints = written.err.splitlines()
-    assert len(complaints) == 4
-    assert complaints[-1] == "zoo: 3 of 13 files were passed over."
-    for name in ("blank.png", "notes.txt", "white.png"):
+    assert len(complaints) == 5
+    assert complaints[-1] == "zoo: 4 of 14 files were passed over."
+    for name in ("blank.png", "notes.txt", "white.png", "lost.png"):
         assert sum(name in line for line in complaints) == 1
 
 

@@ -95,7 +95,9 @@ def _pictures(named: list[Path]) -> Iterator[Path]:
         if not path.is_dir():
             yield path
             continue
-        inside = sorted(each for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
+        # A link that leads nowhere is a picture that cannot be read, and is listed as one.
+        files = (each for each in path.iterdir() if each.is_file() or not each.exists())
+        inside = sorted(each for each in files if not each.name.startswith("."))
         if not inside:
             raise UsageError(f"The folder {path} holds no files: name one with pictures in it.")
         yield from inside
