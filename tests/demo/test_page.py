@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
 import shutil
 import subprocess
@@ -15,6 +17,7 @@ from PIL import Image, ImageDraw
 from tests.helpers import start_zoo
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright, which is in .[dev]")
+httpx = pytest.importorskip("httpx", reason="needs httpx, which is in .[test]")
 pytest.importorskip("uvicorn", reason="needs uvicorn, which is in .[demo]")
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a Chromium: apt install chromium")
@@ -135,3 +138,21 @@ def test_it_fits_on_a_phone(page: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     last = page.locator("tr[data-member=softmax] td").last.bounding_box()
     assert last["x"] + last["width"] <= 390
+
+
+def test_hundreds_who_ask_at_once_all_get_an_answer(address: str) -> None:
+    """Of the server itself, which has a limit of its own and says nothing where it is passed."""
+    file = io.BytesIO()
+    image = Image.new("L", (100, 100), "white")
+    ImageDraw.Draw(image).line((50, 20, 50, 80), fill="black", width=12)
+    image.save(file, "png")
+
+    async def ask_all() -> list[Any]:
+        limits = httpx.Limits(max_connections=500)
+        async with httpx.AsyncClient(timeout=60, limits=limits) as client:
+            asked = (client.post(f"{address}api/classify", content=file.getvalue()) for _ in range(500))
+            return await asyncio.gather(*asked)
+
+    answers = asyncio.run(ask_all())
+    assert {answer.status_code for answer in answers} == {200, 429}
+    assert all(set(answer.json()) & {"answer", "error"} for answer in answers)
