@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import SGD
 
 import zoo
 from zoo.activations import ACTIVATIONS
@@ -15,6 +16,8 @@ from zoo.layers.chain import Chain
 from zoo.layers.noise import bernoulli_noise
 from zoo.models import MLP, Classifier
 from zoo.models.stepping import AutogradSteps, ChainSteps
+from zoo.optimisers import OPTIMISERS, make_optimiser
+from zoo.updates import make_update
 
 
 def chain_of(model: Classifier) -> Chain:
@@ -46,10 +49,11 @@ def test_gradients_costs_and_logits_are_those_of_autograd(arguments: dict[str, A
     other = MLP(**{"hidden_sizes": [64, 48], **arguments}).to(dtype)
     other.load_state_dict(model.state_dict())
     chain = chain_of(model)
+    update = make_update(SGD(model.parameters(), lr=0.0))
     for size in (100, 100, 37):
         images, labels = batch(dtype, size)
         torch.manual_seed(size)
-        cost, logits = chain.gradients(images, labels)
+        cost, logits = chain.step(images, labels, update)
         state = torch.get_rng_state()
         torch.manual_seed(size)
         other.zero_grad()
@@ -63,6 +67,29 @@ def test_gradients_costs_and_logits_are_those_of_autograd(arguments: dict[str, A
             assert (found.grad is None) == (wanted.grad is None)
             assert found.grad is None or torch.equal(found.grad, wanted.grad)  # type: ignore[arg-type]
         assert all(map(torch.equal, model.buffers(), other.buffers()))
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("l2", [0.0, 0.01])
+def test_weights_that_change_layer_by_layer_are_those_of_whole_steps(name: str, l2: float) -> None:
+    arguments: dict[str, Any] = {"hidden_sizes": [64, 48, 32], "batch_norm": True, "dropout": 0.2, "l2": l2}
+    model, other = (MLP(**arguments) for _ in range(2))
+    other.load_state_dict(model.state_dict())
+    ours, theirs = (make_optimiser(name, each.parameters(), 0.01, 0.9, 0.001) for each in (model, other))
+    update, steps = make_update(ours), ChainSteps(model, chain_of(model))
+    for seed in range(5):
+        images, labels = batch()
+        for optimizer in (ours, theirs):
+            optimizer.param_groups[0]["lr"] *= 0.9  # as a schedule does
+        torch.manual_seed(seed)
+        steps.step((images, labels), update)
+        torch.manual_seed(seed)
+        theirs.zero_grad()
+        other.training_cost(images, labels).backward()
+        theirs.step()
+    assert all(map(torch.equal, model.state_dict().values(), other.state_dict().values()))
+    for found, wanted in zip(ours.state_dict()["state"].values(), theirs.state_dict()["state"].values(), strict=True):
+        assert all(torch.equal(found[part], wanted[part]) for part in wanted if isinstance(wanted[part], Tensor))
 
 
 @pytest.mark.parametrize("probability", [0.5, 0.7, 1 / 3, 0.95, 1e-3])

@@ -18,6 +18,7 @@ from zoo.checkpoint import read_checkpoint
 from zoo.cli import main
 from zoo.models import RBM
 from zoo.models.stepping import ChainSteps
+from zoo.updates import Update
 
 FIT = ["fit", "--config", "dropout_batchnorm", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "2"]
 FIT += ["--model.hidden_sizes", "[16, 16]", "--data.num_train", "720", "--data.batch_size", "50"]  # 15 steps an epoch
@@ -173,17 +174,17 @@ def test_where_each_step_is_looked_at_there_are_no_blocks(
 
 def test_a_signal_ends_a_training_after_the_block_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(6)
-    gradients = ChainSteps.gradients
+    step = ChainSteps.step
     made = 0
 
-    def interrupted(self: ChainSteps, batch: Any) -> None:
+    def interrupted(self: ChainSteps, batch: Any, update: Update) -> None:
         nonlocal made
         made += 1
         if made == 9:
             os.kill(os.getpid(), signal.SIGTERM)
-        gradients(self, batch)
+        step(self, batch, update)
 
-    monkeypatch.setattr(ChainSteps, "gradients", interrupted)
+    monkeypatch.setattr(ChainSteps, "step", interrupted)
     assert main([*FIT, "--model.steps_per_call", "6"]) == 143
     assert (LOGS / "version_1/checkpoints/interrupted-epoch=0-step=12.ckpt").is_file()
     assert weights(run(6, "--ckpt_path", "last")) == weights(whole)

@@ -2,7 +2,8 @@
 
 Autograd records every operation and finds its way back through the record; for a network this small that costs more
 than half of what the arithmetic does. Each layer here calls the kernels that autograd would call, in the same order,
-so the gradients are autograd's to the last bit, which is tested.
+so the gradients are autograd's to the last bit, which is tested. Where the optimiser can, it uses a layer's gradients
+before the pass goes on to the layer below.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.layers.noise import bernoulli_noise
+from zoo.updates import Update
 
 aten = torch.ops.aten
 
@@ -26,37 +28,43 @@ class Link(ABC):
         """Map inputs ``(B, …)`` to outputs ``(B, …)``."""
 
     @abstractmethod
-    def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
-        """From the cost's gradient by the outputs, set the parameters' ``grad``.
+    def backward(self, gradient: Tensor, wanted: bool, update: Update) -> Tensor | None:
+        """From the cost's gradient by the outputs, give the optimiser those by the parameters.
 
         Args:
-            gradient: In the shape of the outputs.
+            gradient: In the shape of the outputs; it may be overwritten.
             wanted: Whether a layer below asks for the gradient by the inputs.
+            update: Takes the gradients by the parameters.
 
         Returns:
-            That gradient, if it is wanted.
+            The gradient by the inputs, if it is wanted.
         """
 
 
 class _Linear(Link):
     def __init__(self, layer: nn.Linear) -> None:
         self.weight, self.bias = layer.weight, layer.bias
+        self.parameters = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
 
     def forward(self, inputs: Tensor) -> Tensor:
         self.inputs = inputs
         weight = self.weight.t()
         return inputs.mm(weight) if self.bias is None else torch.addmm(self.bias, inputs, weight)
 
-    def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
-        if self.bias is not None:
-            torch.sum(gradient, 0, out=_grad_of(self.bias))
-        torch.mm(gradient.t(), self.inputs, out=_grad_of(self.weight))
-        return gradient.mm(self.weight) if wanted else None
+    def backward(self, gradient: Tensor, wanted: bool, update: Update) -> Tensor | None:
+        by_inputs = gradient.mm(self.weight) if wanted else None  # before the weights change
+        by_weight, *by_bias = gradients = update.memory(self.parameters)
+        if by_bias:
+            torch.sum(gradient, 0, out=by_bias[0])
+        torch.mm(gradient.t(), self.inputs, out=by_weight)
+        update.take(self.parameters, gradients)
+        return by_inputs
 
 
 class _BatchNorm(Link):
     def __init__(self, layer: nn.BatchNorm1d) -> None:
         self.layer = layer
+        self.parameters = [each for each in (layer.weight, layer.bias) if each.requires_grad]
 
     def forward(self, inputs: Tensor) -> Tensor:
         norm = self.layer
@@ -69,15 +77,15 @@ class _BatchNorm(Link):
         normed: Tensor = outputs
         return normed
 
-    def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
+    def backward(self, gradient: Tensor, wanted: bool, update: Update) -> Tensor | None:
         norm = self.layer
         mask = [wanted, norm.weight.requires_grad, norm.bias.requires_grad]
         by_inputs: Tensor | None
-        by_inputs, by_weight, by_bias = aten.native_batch_norm_backward(
+        by_inputs, *by_parameters = aten.native_batch_norm_backward(
             *(gradient, self.inputs, norm.weight, norm.running_mean, norm.running_var),
             *(self.mean, self.inverse_deviation, True, norm.eps, mask),
         )
-        norm.weight.grad, norm.bias.grad = by_weight, by_bias
+        update.take(self.parameters, [each for each in by_parameters if each is not None])
         return by_inputs
 
 
@@ -89,8 +97,8 @@ class _Dropout(Link):
         self.noise = bernoulli_noise(inputs, self.keep).div_(self.keep)
         return inputs * self.noise
 
-    def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
-        return gradient * self.noise
+    def backward(self, gradient: Tensor, wanted: bool, update: Update) -> Tensor | None:
+        return gradient.mul_(self.noise)
 
 
 class _AlphaDropout(Link):
@@ -111,26 +119,32 @@ class _AlphaDropout(Link):
         self.noise = noise.mul_(self.scale)
         return (inputs * self.noise).add_(shift)
 
-    def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
-        return gradient * self.noise
+    def backward(self, gradient: Tensor, wanted: bool, update: Update) -> Tensor | None:
+        return gradient.mul_(self.noise)
 
 
 class _Activation(Link):
-    """One whose derivative is known from its input or from its output."""
+    """One whose derivative is known from its input or from its output.
+
+    Args:
+        function: From inputs to outputs.
+        derivative: Overwrites a gradient by the outputs ``g`` with that by the inputs; the second is what is known.
+        of_output: Whether that is the output.
+    """
 
     def __init__(
-        self, function: nn.Module, derivative: Callable[[Tensor, Tensor], Tensor], of_output: bool = True
+        self, function: Callable[[Tensor], Tensor], derivative: Callable[[Tensor, Tensor], Tensor], of_output: bool
     ) -> None:
         self.function = function
         self.derivative = derivative
         self.of_output = of_output
 
     def forward(self, inputs: Tensor) -> Tensor:
-        outputs: Tensor = self.function.forward(inputs)
+        outputs = self.function(inputs)
         self.known = outputs if self.of_output else inputs
         return outputs
 
-    def backward(self, gradient: Tensor, wanted: bool) -> Tensor | None:
+    def backward(self, gradient: Tensor, wanted: bool, update: Update) -> Tensor | None:
         return self.derivative(gradient, self.known)
 
 
@@ -138,8 +152,15 @@ SELU = (1.6732632423543772, 1.0507009873554805)
 """α and λ."""
 
 
-def _link(layer: nn.Module) -> Link | None:
-    """Return what goes forwards and backwards through a layer, or None where autograd has to."""
+def _link(layer: nn.Module, below: Link | None) -> Link | None:
+    """Return what goes forwards and backwards through a layer, or None where autograd has to.
+
+    Args:
+        layer: Any.
+        below: The link whose outputs it sees; a weighted sum and its norm have no use for them, and they are
+            overwritten.
+    """
+    over = isinstance(below, _Linear | _BatchNorm)
     kind = type(layer)  # and no subclass, which may do something else
     if isinstance(layer, nn.Linear) and kind is nn.Linear:
         return _Linear(layer)
@@ -151,20 +172,22 @@ def _link(layer: nn.Module) -> Link | None:
     if isinstance(layer, nn.AlphaDropout) and kind is nn.AlphaDropout:
         return _AlphaDropout(layer)
     if isinstance(layer, nn.ReLU):
-        return _Activation(layer, lambda gradient, outputs: aten.threshold_backward(gradient, outputs, 0))
+        back = aten.threshold_backward.grad_input
+        return _Activation(torch.relu_ if over else torch.relu, lambda g, y: back(g, y, 0, grad_input=g), True)
     if isinstance(layer, nn.Sigmoid):
-        return _Activation(layer, aten.sigmoid_backward)
+        back = aten.sigmoid_backward.grad_input
+        return _Activation(torch.sigmoid_ if over else torch.sigmoid, lambda g, y: back(g, y, grad_input=g), True)
     if isinstance(layer, nn.Tanh):
-        return _Activation(layer, aten.tanh_backward)
-    if isinstance(layer, nn.SELU):
-        alpha, scale = SELU
-        return _Activation(layer, lambda g, x: aten.elu_backward(g, alpha, scale, 1, False, x), of_output=False)
-    if isinstance(layer, nn.ELU):
-        alpha = layer.alpha
-        return _Activation(layer, lambda g, x: aten.elu_backward(g, alpha, 1, 1, False, x), of_output=False)
+        back = aten.tanh_backward.grad_input
+        return _Activation(torch.tanh_ if over else torch.tanh, lambda g, y: back(g, y, grad_input=g), True)
+    if isinstance(layer, nn.SELU | nn.ELU):
+        alpha, scale = SELU if isinstance(layer, nn.SELU) else (layer.alpha, 1)
+        back = aten.elu_backward.grad_input
+        return _Activation(layer.forward, lambda g, x: back(g, alpha, scale, 1, False, x, grad_input=g), False)
     if isinstance(layer, nn.LeakyReLU):
         slope = layer.negative_slope
-        return _Activation(layer, lambda g, x: aten.leaky_relu_backward(g, x, slope, False), of_output=False)
+        back = aten.leaky_relu_backward.grad_input
+        return _Activation(layer.forward, lambda g, x: back(g, x, slope, False, grad_input=g), False)
     return None
 
 
@@ -195,19 +218,20 @@ class Chain:
                 continue
             if isinstance(layer, nn.Dropout | nn.AlphaDropout) and not layer.p:
                 continue
-            link = _link(layer)
+            link = _link(layer, links[-1] if links else None)
             if link is None:
                 return None
             links.append(link)
         return cls(links) if links else None
 
     @torch.no_grad()
-    def gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Set every parameter's ``grad`` to that of the mean cross-entropy.
+    def step(self, images: Tensor, labels: Tensor, update: Update) -> tuple[Tensor, Tensor]:
+        """Make the mean cross-entropy smaller.
 
         Args:
             images: ``(B, …)``.
             labels: int64 ``(B,)``.
+            update: Makes the step from the gradients.
 
         Returns:
             The mean cross-entropy in nats, a scalar, and the logits ``(B, C)``.
@@ -223,11 +247,6 @@ class Chain:
         gradient = aten._log_softmax_backward_data(gradient, log_probabilities, 1, activity.dtype)
         for place, link in reversed(list(enumerate(self.links))):
             assert gradient is not None
-            gradient = link.backward(gradient, wanted=place > 0)
+            gradient = link.backward(gradient, place > 0, update)
+        update.step()
         return cost, activity
-
-
-def _grad_of(parameter: Tensor) -> Tensor:
-    if parameter.grad is None:
-        parameter.grad = torch.empty_like(parameter)
-    return parameter.grad

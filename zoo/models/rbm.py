@@ -20,6 +20,7 @@ from zoo.likelihood import Likelihood, measure_likelihood
 from zoo.models.module import ZooModule
 from zoo.models.stepping import Steps
 from zoo.schedules import check_schedule, with_schedule
+from zoo.updates import Update
 
 
 class RBM(ZooModule):
@@ -197,12 +198,13 @@ class _ContrastiveSteps(Steps):
     def __init__(self, module: RBM) -> None:
         self.module = module
 
-    def gradients(self, batch: tuple[Tensor, ...]) -> None:
+    def step(self, batch: tuple[Tensor, ...], update: Update) -> None:
         images, *_ = batch
         module = self.module
         module.divergence.set_gradients(module.rbm, images.flatten(start_dim=1), module.mean_over_processes)
         with full_precision(images):
             module.divergence.finish_gradients(module.rbm)
+        update.step()
 
     def finish(self) -> Tensor:
         gradient = self.module.rbm.hidden_bias.grad

@@ -24,7 +24,7 @@ from zoo.data.loader import BatchLoader, Block
 from zoo.data.sampler import ExactSampler
 from zoo.layers.bernoulli_rbm import full_precision
 from zoo.layers.chain import Chain
-from zoo.optimisers import make_update
+from zoo.updates import Update, WithPenalty, make_update
 
 if TYPE_CHECKING:
     from zoo.models.classifier import Classifier
@@ -47,11 +47,11 @@ AWARE_OF_BLOCKS = (EarlyStopping, ModelCheckpoint, ModelSummary, Timer, TQDMProg
 
 
 class Steps(ABC):
-    """How the gradients of a step are found."""
+    """How a step is made."""
 
     @abstractmethod
-    def gradients(self, batch: tuple[Tensor, ...]) -> None:
-        """Set every parameter's ``grad``."""
+    def step(self, batch: tuple[Tensor, ...], update: Update) -> None:
+        """Find the gradients, and let the optimiser use them."""
 
     @abstractmethod
     def finish(self) -> Tensor:
@@ -68,7 +68,7 @@ class AutogradSteps(Steps):
     def __init__(self, module: ZooModule) -> None:
         self.module = module
 
-    def gradients(self, batch: tuple[Tensor, ...]) -> None:
+    def step(self, batch: tuple[Tensor, ...], update: Update) -> None:
         """Go backwards from the cost."""
         for parameter in self.module.parameters():
             parameter.grad = None
@@ -78,6 +78,7 @@ class AutogradSteps(Steps):
         with full_precision(cost):  # as Lightning's loop goes backwards, outside of that context
             cost.backward()
         self.cost = cost.detach()
+        update.step()
 
     def finish(self) -> Tensor:
         """Return the last cost."""
@@ -96,18 +97,15 @@ class ChainSteps(Steps):
         self.module = module
         self.chain = chain
         self.penalty: float = module.hparams["l2"]
-        self.weights = [each for each in module.parameters() if each.requires_grad and each.dim() > 1]
         self.seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def gradients(self, batch: tuple[Tensor, ...]) -> None:
-        """Go through the layers and back; the gradient of λ·Σw² is 2λw."""
+    def step(self, batch: tuple[Tensor, ...], update: Update) -> None:
+        """Go through the layers and back."""
         images, labels, *_ = batch
-        cost, logits = self.chain.gradients(images, labels)
-        self.seen.append((cost, logits, labels))
         if self.penalty:
-            for weight in self.weights:
-                assert weight.grad is not None
-                weight.grad.add_(weight.detach().mul(2).mul_(self.penalty))
+            update = WithPenalty(update, self.penalty)
+        cost, logits = self.chain.step(images, labels, update)
+        self.seen.append((cost, logits, labels))
 
     def finish(self) -> Tensor:
         """Count the images, and return the last cross-entropy."""
@@ -165,8 +163,7 @@ class Stepper:
         scheduler: Any = module.lr_schedulers()
         dtype = module.parameter_dtype
         for images, *rest in block:
-            self.steps.gradients((images.to(dtype), *rest))
-            self.update()
+            self.steps.step((images.to(dtype), *rest), self.update)
             if scheduler is not None:
                 scheduler.step()
         self._count(len(block))

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
-from zoo.optimisers import OPTIMISERS, make_optimiser, make_update
+from zoo.optimisers import OPTIMISERS, make_optimiser
+from zoo.updates import make_update
 
 
 def trained(optimizer: Optimizer, update: Any, parameters: list[nn.Parameter], steps: int = 6) -> list[Tensor]:
@@ -36,7 +37,7 @@ def test_it_is_the_same_to_the_last_bit_whichever_parameters_have_a_gradient(nam
     ones, others = parameters(), parameters()
     one = make_optimiser(name, [{"params": ones[:2], "lr": 0.01}, {"params": ones[2:]}], 0.1, 0.9, 0.001)
     other = make_optimiser(name, [{"params": others[:2], "lr": 0.01}, {"params": others[2:]}], 0.1, 0.9, 0.001)
-    found = trained(one, make_update(one), ones)
+    found = trained(one, make_update(one).step, ones)
     wanted = trained(other, other.step, others)
     assert all(map(torch.equal, found, wanted))
     for ours, theirs in zip(one.state_dict()["state"].values(), other.state_dict()["state"].values(), strict=True):
@@ -50,5 +51,5 @@ def test_what_is_hooked_to_an_optimiser_is_called_at_every_step(kind: type[Optim
     optimizer = kind(weights, fused=True)  # type: ignore[call-arg]
     calls: list[int] = []
     optimizer.register_step_post_hook(lambda *_: calls.append(1))
-    trained(optimizer, make_update(optimizer), weights)
+    trained(optimizer, make_update(optimizer).step, weights)
     assert len(calls) == 6

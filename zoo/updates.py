@@ -1,0 +1,183 @@
+"""What makes an optimiser's steps again and again: its own, or Adam's layer by layer while the backward pass goes on.
+
+Nothing else may replace the optimiser's state meanwhile.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, AdamW, Optimizer
+
+
+class Update(ABC):
+    """Makes an optimiser's steps.
+
+    Gradients come in one of two ways: all of them in the parameters' ``grad`` when the step is made, or layer by layer
+    before it.
+    """
+
+    @abstractmethod
+    def memory(self, parameters: Sequence[Tensor]) -> list[Tensor]:
+        """Return where a layer's gradients may be written.
+
+        Args:
+            parameters: The layer's, each time the same.
+
+        Returns:
+            For each a tensor of its shape, whose values stay until they are taken.
+        """
+
+    @abstractmethod
+    def take(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        """Take a layer's gradients; its weights may be others after that.
+
+        Args:
+            parameters: The layer's.
+            gradients: Of the same shapes; autograd is off.
+        """
+
+    @abstractmethod
+    def step(self) -> None:
+        """Make the step for whatever has a gradient."""
+
+
+class WithPenalty(Update):
+    """Another update, of a cost with the penalty λ·Σw² over the weights, but not over biases.
+
+    Args:
+        update: The other; it is given the gradients layer by layer.
+        penalty: λ.
+    """
+
+    def __init__(self, update: Update, penalty: float) -> None:
+        self.update = update
+        self.penalty = penalty
+
+    def memory(self, parameters: Sequence[Tensor]) -> list[Tensor]:
+        """Return the other's."""
+        return self.update.memory(parameters)
+
+    def take(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        """Add the penalty's gradient, 2λw."""
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if parameter.dim() > 1:
+                gradient.add_(parameter.mul(2).mul_(self.penalty))
+        self.update.take(parameters, gradients)
+
+    def step(self) -> None:
+        """Make the other's step."""
+        self.update.step()
+
+
+def make_update(optimizer: Optimizer) -> Update:
+    """Return what makes an optimiser's steps: layer by layer for Adam and AdamW without hooks, else its ``step``."""
+    hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+    plain = type(optimizer) in (Adam, AdamW) and all(group["fused"] for group in optimizer.param_groups)
+    return _AdamUpdate(optimizer) if plain and not hooked else _OwnUpdate(optimizer)
+
+
+class _OwnUpdate(Update):
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+
+    def memory(self, parameters: Sequence[Tensor]) -> list[Tensor]:
+        return [torch.empty_like(each) if each.grad is None else each.grad for each in parameters]
+
+    def take(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+
+    def step(self) -> None:
+        self.optimizer.step()
+
+
+class _AdamUpdate(_OwnUpdate):
+    """One that uses a gradient while it is still in the processor's cache.
+
+    A layer's gradients are used as soon as they are there, so all layers' have the same memory, which the cache holds;
+    and the optimiser's own step asks every time whether the machine has a GPU, which takes longer than a small
+    network's update. A parameter's first step is the optimiser's own, which makes its moments and lets a schedule see
+    that there was a step.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        super().__init__(optimizer)
+        self.moments: dict[Tensor, _Moments] = {}
+        self.places: dict[Tensor, list[Tensor]] = {}
+        self.shared: Tensor | None = None
+        self.largest = 0
+        self.waiting: list[Tensor] = []
+
+    def memory(self, parameters: Sequence[Tensor]) -> list[Tensor]:
+        first = parameters[0]
+        if first in self.places:
+            return self.places[first]
+        sizes = [each.numel() for each in parameters]
+        if first not in self.moments:
+            self.largest = max(self.largest, sum(sizes))
+            return super().memory(parameters)
+        if self.shared is None:
+            self.shared = first.new_empty(self.largest)
+        parts = self.shared[: sum(sizes)].split(sizes)
+        places = [part.view_as(each) for part, each in zip(parts, parameters, strict=True)]
+        self.places[first] = places
+        return places
+
+    def take(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            moments = self.moments.get(parameter)
+            if moments is None:
+                parameter.grad = gradient
+                self.waiting.append(parameter)
+            else:
+                moments.update(gradient)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        with_gradient = [
+            each for group in self.optimizer.param_groups for each in group["params"] if each.grad is not None
+        ]
+        if all(each in self.moments for each in with_gradient):
+            for parameter in with_gradient:
+                self.moments[parameter].update(parameter.grad)
+        else:
+            self.optimizer.step()
+            for group in self.optimizer.param_groups:
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        self.moments[parameter] = _Moments(parameter, group, self.optimizer.state[parameter])
+        for parameter in self.waiting:
+            parameter.grad = None
+        self.waiting.clear()
+
+
+class _Moments:
+    """A parameter's moments, and the settings of its group, which a schedule may change."""
+
+    def __init__(self, parameter: Tensor, settings: dict[str, Any], state: dict[str, Tensor]) -> None:
+        self.settings = settings
+        self.steps = state["step"]
+        self.fused = torch._fused_adamw_ if settings["decoupled_weight_decay"] else torch._fused_adam_
+        largest = [state["max_exp_avg_sq"]] if settings["amsgrad"] else []
+        self.parameter = [parameter]
+        self.state = ([state["exp_avg"]], [state["exp_avg_sq"]], largest, [self.steps])
+
+    def update(self, gradient: Tensor) -> None:
+        settings = self.settings
+        beta1, beta2 = settings["betas"]
+        self.steps.add_(1)
+        self.fused(
+            *(self.parameter, [gradient], *self.state),
+            amsgrad=settings["amsgrad"],
+            beta1=beta1,
+            beta2=beta2,
+            lr=settings["lr"],
+            weight_decay=settings["weight_decay"],
+            eps=settings["eps"],
+            maximize=settings["maximize"],
+        )
