@@ -1,7 +1,4 @@
-"""What makes an optimiser's steps again and again: its own, or Adam's layer by layer while the backward pass goes on.
-
-Nothing else may replace the optimiser's state meanwhile.
-"""
+"""What makes the steps of a block: the optimiser's own method, or Adam layer by layer within the backward pass."""
 
 from __future__ import annotations
 
@@ -15,21 +12,19 @@ from torch.optim import Adam, AdamW, Optimizer
 
 
 class Update(ABC):
-    """Makes an optimiser's steps.
+    """Makes an optimiser's steps, one after the other, while nothing else changes it.
 
-    Gradients come in one of two ways: all of them in the parameters' ``grad`` when the step is made, or layer by layer
-    before it.
+    Gradients come either all in the parameters' ``grad`` when the step is made, or layer by layer before it.
     """
+
+    keeps_gradients = False
+    """Whether the step's gradients shall lie in ``grad`` after it."""
 
     @abstractmethod
     def memory(self, parameters: Sequence[Tensor]) -> list[Tensor]:
-        """Return where a layer's gradients may be written.
+        """Return where a layer's gradients may be written, for each parameter a tensor of its shape.
 
-        Args:
-            parameters: The layer's, each time the same.
-
-        Returns:
-            For each a tensor of its shape, whose values stay until they are taken.
+        What is written there stays until it is taken.
         """
 
     @abstractmethod
@@ -38,7 +33,7 @@ class Update(ABC):
 
         Args:
             parameters: The layer's.
-            gradients: Of the same shapes; autograd is off.
+            gradients: Of the same shapes, in `memory` or elsewhere; autograd is off.
         """
 
     @abstractmethod
@@ -75,10 +70,14 @@ class WithPenalty(Update):
 
 
 def make_update(optimizer: Optimizer) -> Update:
-    """Return what makes an optimiser's steps: layer by layer for Adam and AdamW without hooks, else its ``step``."""
+    """Return what makes an optimiser's steps: layer by layer for Adam and AdamW on a CPU, else its own ``step``."""
     hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
-    plain = type(optimizer) in (Adam, AdamW) and all(group["fused"] for group in optimizer.param_groups)
+    plain = type(optimizer) in (Adam, AdamW) and all(_is_plain(group) for group in optimizer.param_groups)
     return _AdamUpdate(optimizer) if plain and not hooked else _OwnUpdate(optimizer)
+
+
+def _is_plain(group: dict[str, Any]) -> bool:
+    return bool(group["fused"]) and all(parameter.device.type == "cpu" for parameter in group["params"])
 
 
 class _OwnUpdate(Update):
@@ -86,7 +85,7 @@ class _OwnUpdate(Update):
         self.optimizer = optimizer
 
     def memory(self, parameters: Sequence[Tensor]) -> list[Tensor]:
-        return [torch.empty_like(each) if each.grad is None else each.grad for each in parameters]
+        return _own_memory(parameters)
 
     def take(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
         for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -96,36 +95,44 @@ class _OwnUpdate(Update):
         self.optimizer.step()
 
 
-class _AdamUpdate(_OwnUpdate):
+def _own_memory(parameters: Sequence[Tensor]) -> list[Tensor]:
+    return [torch.empty_like(each) if each.grad is None else each.grad for each in parameters]
+
+
+class _AdamUpdate(Update):
     """One that uses a gradient while it is still in the processor's cache.
 
-    A layer's gradients are used as soon as they are there, so all layers' have the same memory, which the cache holds;
-    and the optimiser's own step asks every time whether the machine has a GPU, which takes longer than a small
+    A layer's gradients are used as soon as they are there, so all layers' may have the same memory, which the cache
+    holds; and the optimiser's own step asks every time whether the machine has a GPU, which takes longer than a small
     network's update. A parameter's first step is the optimiser's own, which makes its moments and lets a schedule see
     that there was a step.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
-        super().__init__(optimizer)
+        self.optimizer = optimizer
         self.moments: dict[Tensor, _Moments] = {}
-        self.places: dict[Tensor, list[Tensor]] = {}
+        """Of the parameters that have made a step here."""
         self.shared: Tensor | None = None
+        """Memory for the largest layer's gradients."""
+        self.places: dict[Tensor, list[Tensor]] = {}
+        """A layer's first parameter to the parts of it that the layer's gradients take."""
         self.largest = 0
-        self.waiting: list[Tensor] = []
+        """Numbers in the largest layer's gradients, as the first step found them."""
+        self.taken: list[tuple[Tensor, Tensor]] = []
+        """Parameters and their gradients in the step under way."""
 
     def memory(self, parameters: Sequence[Tensor]) -> list[Tensor]:
-        first = parameters[0]
-        if first in self.places:
-            return self.places[first]
+        if not self.keeps_gradients and parameters[0] in self.places:
+            return self.places[parameters[0]]
         sizes = [each.numel() for each in parameters]
-        if first not in self.moments:
+        if self.keeps_gradients or any(each not in self.moments or not each.is_contiguous() for each in parameters):
             self.largest = max(self.largest, sum(sizes))
-            return super().memory(parameters)
+            return _own_memory(parameters)
         if self.shared is None:
-            self.shared = first.new_empty(self.largest)
+            self.shared = parameters[0].new_empty(self.largest)
         parts = self.shared[: sum(sizes)].split(sizes)
         places = [part.view_as(each) for part, each in zip(parts, parameters, strict=True)]
-        self.places[first] = places
+        self.places[parameters[0]] = places
         return places
 
     def take(self, parameters: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
@@ -133,27 +140,26 @@ class _AdamUpdate(_OwnUpdate):
             moments = self.moments.get(parameter)
             if moments is None:
                 parameter.grad = gradient
-                self.waiting.append(parameter)
             else:
                 moments.update(gradient)
+            self.taken.append((parameter, gradient))
 
     @torch.no_grad()
     def step(self) -> None:
-        with_gradient = [
-            each for group in self.optimizer.param_groups for each in group["params"] if each.grad is not None
-        ]
-        if all(each in self.moments for each in with_gradient):
-            for parameter in with_gradient:
+        groups = self.optimizer.param_groups
+        waiting = [each for group in groups for each in group["params"] if each.grad is not None]
+        if all(each in self.moments for each in waiting):
+            for parameter in waiting:
                 self.moments[parameter].update(parameter.grad)
         else:
             self.optimizer.step()
-            for group in self.optimizer.param_groups:
+            for group in groups:
                 for parameter in group["params"]:
                     if parameter.grad is not None:
                         self.moments[parameter] = _Moments(parameter, group, self.optimizer.state[parameter])
-        for parameter in self.waiting:
-            parameter.grad = None
-        self.waiting.clear()
+        for parameter, gradient in self.taken:
+            parameter.grad = gradient if self.keeps_gradients else None
+        self.taken.clear()
 
 
 class _Moments:

@@ -92,6 +92,35 @@ def test_weights_that_change_layer_by_layer_are_those_of_whole_steps(name: str, 
         assert all(torch.equal(found[part], wanted[part]) for part in wanted if isinstance(wanted[part], Tensor))
 
 
+@pytest.mark.parametrize("place", [1, 3])
+def test_weights_stored_column_by_column_are_trained_as_others(place: int) -> None:
+    model, other = (MLP(hidden_sizes=[64, 48]) for _ in range(2))
+    other.load_state_dict(model.state_dict())
+    stored = model.get_parameter(f"net.{place}.weight").detach().t().contiguous().t()
+    model.net[place].register_parameter("weight", nn.Parameter(stored))
+    for each in (model, other):
+        update, steps = make_update(each.make_optimizer()), ChainSteps(each, chain_of(each))
+        for seed in range(4):
+            torch.manual_seed(seed)
+            steps.step(batch(), update)
+    for found, wanted in zip(model.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("kind", [nn.ELU, nn.SELU, nn.LeakyReLU, nn.ReLU])
+def test_an_activation_that_overwrites_its_inputs_is_no_other(kind: type[nn.Module]) -> None:
+    model, other = (MLP(hidden_sizes=[64, 48]) for _ in range(2))
+    other.load_state_dict(model.state_dict())
+    for place in (2, 4):
+        model.net[place] = kind(inplace=True)
+        other.net[place] = kind()
+    images, labels = batch()
+    chain_of(model).step(images, labels, make_update(SGD(model.parameters(), lr=0.1)))
+    other.training_cost(images, labels).backward()
+    SGD(other.parameters(), lr=0.1).step()
+    assert all(map(torch.equal, model.parameters(), other.parameters()))
+
+
 @pytest.mark.parametrize("probability", [0.5, 0.7, 1 / 3, 0.95, 1e-3])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_noise_is_torch_s_own_and_uses_up_as_much(probability: float, dtype: torch.dtype) -> None:
@@ -125,6 +154,48 @@ def hooked() -> MLP:
     return model
 
 
+def hooked_weight() -> MLP:
+    model = MLP()
+    model.get_parameter("net.1.weight").register_hook(lambda gradient: gradient.clamp(-1, 1))
+    return model
+
+
+def tied() -> MLP:
+    model = MLP(hidden_sizes=[64, 64])
+    model.net[3].register_parameter("bias", model.get_parameter("net.1.bias"))
+    return model
+
+
+def untracked() -> MLP:
+    model = MLP(batch_norm=True)
+    layer = model.net[2]
+    assert isinstance(layer, nn.BatchNorm1d)
+    layer.track_running_stats = False
+    return model
+
+
+class Squared(nn.ReLU):
+    def forward(self, inputs: Tensor) -> Tensor:
+        return super().forward(inputs) ** 2
+
+
+def squared() -> MLP:
+    model = MLP()
+    model.net[2] = Squared()
+    return model
+
+
+class Scaled(MLP):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(2, 2))
+
+
+class OwnPenalty(MLP):
+    def l2_penalty(self) -> Tensor:
+        return 2 * super().l2_penalty()
+
+
 def evaluated() -> MLP:
     model = MLP(batch_norm=True)
     model.net[2].eval()
@@ -137,7 +208,13 @@ def reshaped() -> MLP:
     return model
 
 
-@pytest.mark.parametrize("make", [Doubled, Weighted, frozen, hooked, evaluated, reshaped])
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(Doubled, Weighted, frozen, hooked, hooked_weight, tied, untracked, squared, Scaled, OwnPenalty, evaluated),
+        reshaped,
+    ],
+)
 def test_a_network_that_is_not_just_known_layers_in_order_is_left_to_autograd(make: Any) -> None:
     assert isinstance(make().steps(), AutogradSteps)
     assert isinstance(MLP(dropout=0.3, batch_norm=True).steps(), ChainSteps)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning import Callback, Trainer, seed_everything
+from torch import Tensor
 
 import zoo
 from tests.helpers import weights
@@ -188,6 +189,39 @@ def test_a_signal_ends_a_training_after_the_block_under_way(monkeypatch: pytest.
     assert main([*FIT, "--model.steps_per_call", "6"]) == 143
     assert (LOGS / "version_1/checkpoints/interrupted-epoch=0-step=12.ckpt").is_file()
     assert weights(run(6, "--ckpt_path", "last")) == weights(whole)
+
+
+class Meddling(Callback):
+    """Reads gradients, leaves others behind, and freezes one part of the network after the other."""
+
+    def __init__(self) -> None:
+        self.seen: list[Tensor] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self.seen += [each.grad.clone() for each in pl_module.parameters() if each.requires_grad]
+        pl_module(torch.rand(5, 1, 28, 28)).sum().backward()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        if trainer.current_epoch == 1:
+            pl_module.net[2].bias.requires_grad_(False)
+        if trainer.current_epoch == 2:
+            pl_module.net[1].weight.requires_grad_(False)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_callbacks_may_read_gradients_leave_some_and_freeze_layers_between_blocks(optimizer: str) -> None:
+    found = []
+    for steps in (1, 4):
+        torch.manual_seed(0)
+        model = zoo.models.MLP(hidden_sizes=[32, 16], batch_norm=True, optimizer=optimizer, steps_per_call=steps)
+        callback = Meddling()
+        quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+        # Before a validation Lightning itself throws the gradients away.
+        trainer = Trainer(max_epochs=3, limit_val_batches=0, callbacks=[callback], **quiet)
+        trainer.fit(model, datamodule=zoo.MNISTDataModule(num_train=1000))
+        found.append([*model.state_dict().values(), *callback.seen])
+    one_by_one, in_blocks = found
+    assert all(map(torch.equal, one_by_one, in_blocks))
 
 
 def test_a_loss_that_is_no_number_stops_the_training(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,11 @@ before the pass goes on to the layer below.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.layers.noise import bernoulli_noise
@@ -22,6 +24,9 @@ aten = torch.ops.aten
 
 class Link(ABC):
     """A layer that remembers of its way forwards what it needs for the way back."""
+
+    parameters: Sequence[Tensor] = ()
+    """Those whose gradients it finds."""
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
@@ -150,6 +155,9 @@ class _Activation(Link):
 
 SELU = (1.6732632423543772, 1.0507009873554805)
 """α and λ."""
+ACTIVATIONS = (nn.ReLU, nn.Sigmoid, nn.Tanh, nn.SELU, nn.ELU, nn.LeakyReLU)
+KNOWN = {nn.Linear, nn.BatchNorm1d, nn.Dropout, nn.AlphaDropout, *ACTIVATIONS}
+"""These and no subclasses, which may do something else."""
 
 
 def _link(layer: nn.Module, below: Link | None) -> Link | None:
@@ -161,15 +169,16 @@ def _link(layer: nn.Module, below: Link | None) -> Link | None:
             overwritten.
     """
     over = isinstance(below, _Linear | _BatchNorm)
-    kind = type(layer)  # and no subclass, which may do something else
-    if isinstance(layer, nn.Linear) and kind is nn.Linear:
-        return _Linear(layer)
-    if isinstance(layer, nn.BatchNorm1d) and kind is nn.BatchNorm1d:
-        plain = layer.affine and layer.num_batches_tracked is not None and layer.momentum is not None
+    if type(layer) not in KNOWN:
+        return None
+    if isinstance(layer, nn.Linear):
+        return _Linear(layer) if all(each.requires_grad for each in layer.parameters()) else None
+    if isinstance(layer, nn.BatchNorm1d):
+        plain = layer.affine and layer.track_running_stats and layer.momentum is not None
         return _BatchNorm(layer) if plain else None
-    if isinstance(layer, nn.Dropout) and kind is nn.Dropout:
+    if isinstance(layer, nn.Dropout):
         return _Dropout(layer)
-    if isinstance(layer, nn.AlphaDropout) and kind is nn.AlphaDropout:
+    if isinstance(layer, nn.AlphaDropout):
         return _AlphaDropout(layer)
     if isinstance(layer, nn.ReLU):
         back = aten.threshold_backward.grad_input
@@ -183,11 +192,13 @@ def _link(layer: nn.Module, below: Link | None) -> Link | None:
     if isinstance(layer, nn.SELU | nn.ELU):
         alpha, scale = SELU if isinstance(layer, nn.SELU) else (layer.alpha, 1)
         back = aten.elu_backward.grad_input
-        return _Activation(layer.forward, lambda g, x: back(g, alpha, scale, 1, False, x, grad_input=g), False)
+        function = F.selu if isinstance(layer, nn.SELU) else partial(F.elu, alpha=alpha)
+        return _Activation(function, lambda g, x: back(g, alpha, scale, 1, False, x, grad_input=g), False)
     if isinstance(layer, nn.LeakyReLU):
         slope = layer.negative_slope
         back = aten.leaky_relu_backward.grad_input
-        return _Activation(layer.forward, lambda g, x: back(g, x, slope, False, grad_input=g), False)
+        function = partial(F.leaky_relu, negative_slope=slope)
+        return _Activation(function, lambda g, x: back(g, x, slope, False, grad_input=g), False)
     return None
 
 
@@ -201,18 +212,21 @@ class Chain:
     def __init__(self, links: list[Link]) -> None:
         self.links = links
 
+    @property
+    def parameters(self) -> list[Tensor]:
+        """Those that a step changes."""
+        return [parameter for link in self.links for parameter in link.parameters]
+
     @classmethod
     def of(cls, layers: Iterable[nn.Module]) -> Chain | None:
         """Return the chain of some layers, the first of which may flatten, or None where autograd has to do it.
 
-        It has to where a layer is unknown here, is frozen, stands in evaluation mode, or where something is hooked to
-        it.
+        It has to where a layer is unknown here, is frozen, stands in evaluation mode or shares its weights with
+        another, or where something is hooked to it.
         """
         links: list[Link] = []
         for place, layer in enumerate(layers):
-            frozen = isinstance(layer, nn.Linear) and not all(each.requires_grad for each in layer.parameters())
-            hooked = any(value for name, value in vars(layer).items() if name.endswith("_hooks"))
-            if frozen or hooked or not layer.training:
+            if not layer.training or _is_hooked(layer):
                 return None
             if place == 0 and isinstance(layer, nn.Flatten):
                 continue
@@ -222,7 +236,8 @@ class Chain:
             if link is None:
                 return None
             links.append(link)
-        return cls(links) if links else None
+        chain = cls(links)
+        return chain if links and len(set(chain.parameters)) == len(chain.parameters) else None
 
     @torch.no_grad()
     def step(self, images: Tensor, labels: Tensor, update: Update) -> tuple[Tensor, Tensor]:
@@ -250,3 +265,10 @@ class Chain:
             gradient = link.backward(gradient, place > 0, update)
         update.step()
         return cost, activity
+
+
+def _is_hooked(layer: nn.Module) -> bool:
+    """Whether something is to be called when a layer is used, or when the gradient of one of its weights is there."""
+    owners = (layer, *layer.parameters())
+    names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(owner, name, None) for owner in owners for name in (*names, "_post_accumulate_grad_hooks"))

@@ -140,14 +140,24 @@ class Classifier(CountingModule, ABC):
         """Return the cost of a batch ``(images, labels, …)``, a scalar in nats."""
         return self.training_cost(*batch)
 
-    def steps(self, mixed: bool = False) -> Steps | None:
+    def steps(self) -> Steps | None:
         """Without autograd where the network is a chain of layers, which costs half as much."""
         if type(self).step is not Classifier.step:
             return None
-        plain = not mixed and self.device.type == "cpu" and type(self).training_cost is Classifier.training_cost
-        layers = self.layers_in_order() if plain else None
-        chain = None if layers is None else Chain.of(layers)
+        chain = self._chain()
         return AutogradSteps(self) if chain is None else ChainSteps(self, chain)
+
+    def _chain(self) -> Chain | None:
+        """The network as a chain of layers, if it is one, trained in single or double precision on a CPU."""
+        costs = ("training_cost", "l2_penalty")
+        if any(getattr(type(self), name) is not getattr(Classifier, name) for name in costs):
+            return None
+        layers = self.layers_in_order()
+        if layers is None or self.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+            return None
+        chain = Chain.of(layers)
+        trained = {parameter for parameter in self.parameters() if parameter.requires_grad}
+        return chain if chain is not None and trained == set(chain.parameters) else None
 
     def layers_in_order(self) -> Iterable[nn.Module] | None:
         """Return the layers of a network that is nothing else than one after the other, from the bottom up."""

@@ -56,13 +56,10 @@ class ZooModule(LightningModule, ABC):
         """How often a schedule of the learning rate moves until the end of the training; infinite if that is open."""
         return self.trainer.estimated_stepping_batches
 
-    def steps(self, mixed: bool = False) -> Steps | None:
+    def steps(self) -> Steps | None:
         """How steps are made several in one call, or None where they are made one by one.
 
         For modules that have an argument ``steps_per_call``.
-
-        Args:
-            mixed: Whether the training is in mixed precision.
         """
         return None
 
@@ -195,10 +192,9 @@ class ZooModule(LightningModule, ABC):
         wanted = self.hparams.get("steps_per_call", 1)
         if wanted == 1:
             return
-        steps = self.steps(mixed="mixed" in str(self.trainer.precision))
-        reason = reason_against(self, steps)
-        if steps is not None and reason is None:
-            self._stepper = Stepper(self, steps, wanted or DEFAULT_STEPS)
+        reason = reason_against(self)
+        if reason is None:
+            self._stepper = Stepper(self, wanted or DEFAULT_STEPS)
         elif wanted is not None:
             tell(f"steps_per_call is 1 here, because {reason}.")
 

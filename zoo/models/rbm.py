@@ -123,7 +123,7 @@ class RBM(ZooModule):
         images, *_ = batch
         return self.divergence.loss(self.rbm, images.flatten(start_dim=1), self.mean_over_processes)
 
-    def steps(self, mixed: bool = False) -> Steps:
+    def steps(self) -> Steps:
         """Without the loss, whose value means nothing."""
         return _ContrastiveSteps(self)
 

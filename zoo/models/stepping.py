@@ -122,16 +122,12 @@ class Stepper:
 
     Args:
         module: What a Trainer is about to train.
-        steps: How a step is made.
         most: Steps in a block at most.
     """
 
-    def __init__(self, module: ZooModule, steps: Steps, most: int) -> None:
+    def __init__(self, module: ZooModule, most: int) -> None:
         self.module = module
-        self.steps = steps
         self.most = most
-        optimizer: Any = module.optimizers(use_pl_optimizer=False)
-        self.update = make_update(optimizer)
         self.trainer: Trainer = module.trainer
         loader: Any = self.trainer.train_dataloader
         loader.block_length = self.next_length
@@ -160,14 +156,20 @@ class Stepper:
     def run(self, block: Block) -> Tensor:
         """Make a step for each batch, and return a scalar that is finite if all went well."""
         module = self.module
+        optimizer: Any = module.optimizers(use_pl_optimizer=False)
         scheduler: Any = module.lr_schedulers()
         dtype = module.parameter_dtype
-        for images, *rest in block:
-            self.steps.step((images.to(dtype), *rest), self.update)
+        # Made anew, because a callback may have changed the network or the optimiser since the last block.
+        steps, update = module.steps(), make_update(optimizer)
+        assert steps is not None
+        optimizer.zero_grad()
+        for number, (images, *rest) in enumerate(block, start=1):
+            update.keeps_gradients = number == len(block)
+            steps.step((images.to(dtype), *rest), update)
             if scheduler is not None:
                 scheduler.step()
         self._count(len(block))
-        return self.steps.finish()
+        return steps.finish()
 
     def _count(self, steps: int) -> None:
         """Move Lightning's counters on, which count a block as one batch and know nothing of its steps."""
@@ -189,17 +191,16 @@ class Stepper:
             progress.completed += steps
 
 
-def reason_against(module: ZooModule, steps: Steps | None) -> str | None:
+def reason_against(module: ZooModule) -> str | None:
     """Say why a training cannot be made block by block, or None where it can.
 
     Args:
         module: What a Trainer is about to train.
-        steps: How it would make its steps.
     """
-    return next(_reasons_against(module, steps, module.trainer), None)
+    return next(_reasons_against(module, module.trainer), None)
 
 
-def _reasons_against(module: ZooModule, steps: Steps | None, trainer: Any) -> Iterator[str]:
+def _reasons_against(module: ZooModule, trainer: Any) -> Iterator[str]:
     # Which class says how steps are made knows of its own hooks, and of no subclass's.
     author = next(each for each in type(module).__mro__ if "steps" in vars(each))
     loader: Any = trainer.train_dataloader
@@ -207,7 +208,7 @@ def _reasons_against(module: ZooModule, steps: Steps | None, trainer: Any) -> It
         yield "several processes train together"
     if not isinstance(loader, BatchLoader) or not isinstance(loader.sampler, ExactSampler):
         yield "its batches come from another loader than the zoo's"
-    if steps is None or is_overridden("training_step", module, author):
+    if module.steps() is None or is_overridden("training_step", module, author):
         yield f"{type(module).__name__} has a step of its own"
     if any(is_overridden(hook, module, author) for hook in (*HOOKS, "optimizer_step")):
         yield f"{type(module).__name__} does something of its own in every step"
