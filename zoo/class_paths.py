@@ -25,10 +25,14 @@ def import_class(class_path: str) -> type:
 
 
 def default_arguments(cls: type) -> dict[str, Any]:
-    """Return the defaults of a class's arguments, those that it hands on to its parents included."""
-    found: dict[str, Any] = {}
+    """Return the defaults of a class's arguments."""
+    return {name: each.default for name, each in parameters_of(cls).items() if each.default is not each.empty}
+
+
+def parameters_of(cls: type) -> dict[str, inspect.Parameter]:
+    """Return a class's arguments by name, those that it hands on to its parents included."""
+    found: dict[str, inspect.Parameter] = {}
     for parent in reversed(cls.__mro__):
         if "__init__" in vars(parent) and parent.__module__.partition(".")[0] not in ("builtins", "torch"):
-            parameters = inspect.signature(parent.__init__).parameters.values()  # type: ignore[misc]
-            found |= {each.name: each.default for each in parameters if each.default is not each.empty}
+            found |= inspect.signature(parent.__init__).parameters  # type: ignore[misc]
     return found

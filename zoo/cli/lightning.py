@@ -23,7 +23,7 @@ from zoo.callbacks.record import RunRecord
 from zoo.callbacks.resume import ExactResume
 from zoo.checkpoint import AtomicCheckpointIO, Checkpoint, check_fits, read_checkpoint
 from zoo.class_paths import import_class
-from zoo.cli.parser import ZooArgumentParser
+from zoo.cli.parser import ZooArgumentParser, check_no_null
 from zoo.cli.restoring import check_same_network, check_same_steps
 from zoo.cli.settings import check_trainer, set_default_length, set_devices
 from zoo.data.module import ImageDataModule
@@ -91,6 +91,9 @@ class ZooCLI(LightningCLI):
         set_default_length(trainer)
         set_devices(trainer)
         check_trainer(str(self.subcommand), trainer)
+        for part in ("model", "data"):
+            chosen = self._get(self.config, part)
+            check_no_null(chosen.class_path, chosen.get("init_args", {}))
         model = self._get(self.config, "model")
         described = import_class(model.class_path)
         if "." in str(part := model.get("init_args", {}).get("member")):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
 from pytorch_lightning.cli import LightningArgumentParser
 
-from zoo.class_paths import import_class
+from zoo.class_paths import import_class, parameters_of
 from zoo.errors import UsageError
 
 # What jsonargparse says around its reason when a class's arguments are wrong.
@@ -32,7 +33,7 @@ class ZooArgumentParser(LightningArgumentParser):
     def _explain(self, message: str) -> str:
         if "arguments are required" in message and "model" in message:
             return "Say what to run: --config configs/NAME.yaml, or --model CLASS with its arguments."
-        if "is abstract" in message:
+        if "is abstract" in message and 'key "model"' in message:
             return "Name the network: --config configs/NAME.yaml, or --model and a class such as MLP, no base class."
         if unknown := re.search(r"unrecognized arguments: (--[\w.]+)", message):
             known = {flag for action in self._actions for flag in action.option_strings}
@@ -52,8 +53,16 @@ def one_sentence(message: str) -> str:
     lines = [line.strip().removeprefix("- ") for line in message.strip().splitlines()]
     lines = [line for line in lines if line and not _NOISE.match(line)]
     owner = next((found[1] for line in lines if (found := re.match(r"Problem with given class_path '(.+)'", line))), "")
-    lines = [line for line in lines if not line.startswith("Problem with given class_path")]
+    lines = [line for line in dict.fromkeys(lines) if not line.startswith("Problem with given class_path")]
+    if any(_is_reason(line) for line in lines):
+        lines = [line for line in lines if not line.startswith("Expected a <class")]
     text = " ".join(lines)
+    text = re.sub(
+        r"Expected an instantiatable class, but ([\w.]+) is abstract", r"\1 is a base class: name another.", text
+    )
+    if owner:
+        needed = rf"{owner.rpartition('.')[2]} needs values for these arguments:"
+        text = text.replace("the following arguments are required:", needed)
     text = re.sub(r"<class '(?:[\w.]+\.)?(\w+)'>", r"\1", text)
     text = re.sub(r'Parser key "([\w.]+)":', r"\1:", text)
     text = text.replace("Expected a dot import path string:", "There is no class of the name").replace(
@@ -66,6 +75,11 @@ def one_sentence(message: str) -> str:
     return text[:500] or message
 
 
+def _is_reason(line: str) -> bool:
+    """Whether a line says more than which type another one of several would have been."""
+    return not line.startswith(("Expected a <class", "Parser key"))
+
+
 def _hint(wrong: str, known: set[str]) -> str:
     close = difflib.get_close_matches(wrong, sorted(known), n=1, cutoff=0.6)
     return f": did you mean {close[0]}?" if close else ""
@@ -73,9 +87,22 @@ def _hint(wrong: str, known: set[str]) -> str:
 
 def _arguments_of(class_path: str) -> set[str]:
     # The class is the config's own, already imported to be checked against.
-    ancestors = import_class(class_path).__mro__ if class_path else ()
-    constructors = [vars(cls)["__init__"] for cls in ancestors if "__init__" in vars(cls)]
-    return {name for constructor in constructors for name in inspect.signature(constructor).parameters}
+    return set(parameters_of(import_class(class_path))) if class_path else set()
+
+
+def check_no_null(class_path: str, arguments: Mapping[str, Any]) -> None:
+    """Raise `UsageError` where an argument is null and the class says that it takes something else.
+
+    Args:
+        class_path: The config's class.
+        arguments: Its arguments.
+    """
+    known = parameters_of(import_class(class_path))
+    for name in (name for name, value in arguments.items() if value is None and name in known):
+        accepted = inspect.formatannotation(known[name].annotation).strip("'")
+        unsaid = known[name].annotation is inspect.Parameter.empty
+        if not unsaid and known[name].default is not None and not re.search("None|Optional|Any", accepted):
+            raise UsageError(f"{name} is null, but it must be a value of the type {accepted}.")
 
 
 def find_values(words: list[str], *flags: str) -> list[tuple[int, str]]:
