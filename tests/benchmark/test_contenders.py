@@ -40,12 +40,15 @@ def test_the_plain_network_is_the_member_s(name: str) -> None:
     network = plain.described_network(config_of(name))
     assert network is not None
     assert [type(layer) for layer in network] == [type(layer) for layer in member.net]
-    ours = {key: value.shape for key, value in member.net.state_dict().items()}
-    assert {key: value.shape for key, value in network.state_dict().items()} == ours
+    ours, theirs = (
+        [(key, each.shape, each.requires_grad) for key, each in net.named_parameters()] for net in (member.net, network)
+    )
+    assert ours == theirs
+    assert [layer.extra_repr() for layer in network] == [layer.extra_repr() for layer in member.net]
 
 
-@pytest.mark.parametrize("name", ["residual_cnn", "recurrent", "dbn", "selu"])
-def test_what_is_no_relu_net_has_none(name: str) -> None:
+@pytest.mark.parametrize("name", ["residual_cnn", "recurrent", "dbn", "selu", "mlp_augmented"])
+def test_what_is_no_relu_net_on_still_images_has_none(name: str) -> None:
     assert plain.described_network(config_of(name)) is None
 
 

@@ -1,6 +1,6 @@
 """A member's training as a short PyTorch script would have it: what the zoo's speed is measured against.
 
-    python -m zoo.benchmark.plain deep_relu_xavier --epochs 15
+    python -m zoo.benchmark.plain configs/deep_relu_xavier.yaml --data_dir FOLDER --epochs 15
 
 Nothing here comes from Lightning or from the zoo's networks, loaders and loops.
 """
@@ -21,13 +21,18 @@ from torchvision.datasets import MNIST
 
 
 def network(hidden_sizes: Sequence[int] = (), dropout: float = 0.0, batch_norm: bool = False) -> nn.Sequential:
-    """Return a fully connected ReLU net over 784 pixels and ten classes, as `zoo.models.MLP` makes it."""
+    """Return a fully connected ReLU net over 784 pixels and ten classes, of the layers that `zoo.models.MLP` has.
+
+    Its initial values are torch's own.
+    """
     sizes = [784, *hidden_sizes, 10]
     layers: list[nn.Module] = []
     for depth, (fan_in, units) in enumerate(itertools.pairwise(sizes), start=1):
         layers.append(nn.Linear(fan_in, units, bias=not batch_norm))
         if batch_norm:
-            layers.append(nn.BatchNorm1d(units))
+            norm = nn.BatchNorm1d(units, eps=0.001)
+            norm.weight.requires_grad_(False)
+            layers.append(norm)
         if depth <= len(hidden_sizes):
             layers.append(nn.ReLU())
             if dropout:
@@ -75,14 +80,18 @@ def count_errors(network: nn.Module, images: Tensor, labels: Tensor) -> int:
 
 
 def described_network(config: dict[str, Any]) -> nn.Sequential | None:
-    """Return the network of a member's config, or None where it is no fully connected ReLU net."""
+    """Return the network of a member's config, or None where it is no fully connected ReLU net or sees distortions."""
     model = config["model"]
     arguments = model.get("init_args", {})
+    if config.get("data", {}).get("init_args", {}).get("augment", "none") != "none":
+        return None
     if model["class_path"].endswith("SoftmaxRegression"):
         return network()
     if not model["class_path"].endswith(".MLP") or arguments.get("activation", "relu") != "relu":
         return None
-    return network(arguments["hidden_sizes"], arguments.get("dropout", 0.0), arguments.get("batch_norm", False))
+    return network(
+        arguments.get("hidden_sizes", (256, 256)), arguments.get("dropout", 0.0), arguments.get("batch_norm", False)
+    )
 
 
 def main() -> None:
@@ -97,9 +106,9 @@ def main() -> None:
     config = yaml.safe_load(options.config.read_text(encoding="utf-8"))
     net = described_network(config)
     if net is None:
-        raise SystemExit(f"{options.config} describes no fully connected ReLU net.")
+        raise SystemExit(f"{options.config} describes no fully connected ReLU net that sees images as they are.")
     train, test = (MNIST(options.data_dir, train=part) for part in (True, False))
-    optimizer = torch.optim.Adam(net.parameters(), lr=config["model"]["init_args"]["lr"], fused=True)
+    optimizer = torch.optim.Adam(net.parameters(), lr=config["model"].get("init_args", {}).get("lr", 0.001), fused=True)
     fetch = fetch_from(train.data[5000:], train.targets[5000:])
     for epoch in range(options.epochs):
         train_epoch(net, optimizer, fetch, 55_000, 100)

@@ -31,7 +31,7 @@ def make_epoch(
         validation: Images and labels whose errors are counted after the epoch, a thousand at a time.
         hidden_sizes: Units of each hidden layer.
         dropout: Probability of dropping a hidden unit's output.
-        batch_norm: Whether each layer's sums are normalised over the batch.
+        batch_norm: Whether each layer's sums are normalised over the batch, in validation by running averages.
         batch_size: Images in a step.
         lr: Learning rate.
 
@@ -53,45 +53,53 @@ def make_epoch(
         for m, n in itertools.pairwise([784, *hidden_sizes, 10])
     ]
 
-    def logits(layers: Any, x: Any, key: Any = None) -> Any:
-        for depth, layer in enumerate(layers, start=1):
+    def logits(layers: Any, averages: Any, x: Any, key: Any = None) -> Any:
+        following = []
+        for depth, (layer, (mean, variance)) in enumerate(zip(layers, averages, strict=True), start=1):
             x = x @ layer["weights"]
             if batch_norm:
-                x = (x - x.mean(axis=0)) * jax.lax.rsqrt(x.var(axis=0) + 0.001)
+                if key is not None:
+                    running, unbiased = (mean, variance), len(x) / (len(x) - 1)
+                    mean, variance = x.mean(axis=0), x.var(axis=0)
+                    following.append((0.9 * running[0] + 0.1 * mean, 0.9 * running[1] + 0.1 * unbiased * variance))
+                x = (x - mean) * jax.lax.rsqrt(variance + 0.001)
             x = x + layer["shift"]
             if depth < len(layers):
                 x = jax.nn.relu(x)
                 if dropout and key is not None:
                     key, own = jax.random.split(key)
                     x = x * jax.random.bernoulli(own, 1 - dropout, x.shape) / (1 - dropout)
-        return x
+        return x, following or averages
 
-    def cost(layers: Any, x: Any, y: Any, key: Any) -> Any:
-        return -jnp.take_along_axis(jax.nn.log_softmax(logits(layers, x, key)), y[:, None], axis=1).mean()
+    def cost(layers: Any, averages: Any, x: Any, y: Any, key: Any) -> Any:
+        found, averages = logits(layers, averages, x, key)
+        return -jnp.take_along_axis(jax.nn.log_softmax(found), y[:, None], axis=1).mean(), averages
 
     def step(state: Any, batch: Any) -> Any:
-        layers, first, second, count, key = state
+        layers, averages, first, second, count, key = state
         key, own = jax.random.split(key)
         x = pixels[batch].astype(jnp.float32) / 255
-        value, gradients = jax.value_and_grad(cost)(layers, x, classes[batch], own)
+        both = jax.value_and_grad(cost, has_aux=True)(layers, averages, x, classes[batch], own)
+        (value, averages), gradients = both
         count = count + 1
         first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, gradients)
         second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, gradients)
         scale = lr * jnp.sqrt(1 - 0.999**count) / (1 - 0.9**count)
         layers = jax.tree.map(lambda p, m, v: p - scale * m / (jnp.sqrt(v) + 1e-8), layers, first, second)
-        return (layers, first, second, count, key), value
+        return (layers, averages, first, second, count, key), value
 
     @jax.jit
     def scan(state: Any, order: Any) -> Any:
         return jax.lax.scan(step, state, order)
 
     @jax.jit
-    def count_errors(layers: Any, pixels: Any, classes: Any) -> Any:
+    def count_errors(layers: Any, averages: Any, pixels: Any, classes: Any) -> Any:
         x = pixels.reshape(-1, 784).astype(jnp.float32) / 255
-        return (logits(layers, x).argmax(axis=1) != classes).sum()
+        return (logits(layers, averages, x)[0].argmax(axis=1) != classes).sum()
 
     zeros = jax.tree.map(jnp.zeros_like, parameters)
-    state = (parameters, zeros, zeros, jnp.zeros((), jnp.float32), jax.random.key(0))
+    averages = [(jnp.zeros_like(layer["shift"]), jnp.ones_like(layer["shift"])) for layer in parameters]
+    state = (parameters, averages, zeros, zeros, jnp.zeros((), jnp.float32), jax.random.key(0))
 
     starts = range(1000, len(validation[1]), 1000)
     parts = list(zip(*(map(jnp.asarray, np.split(part, starts)) for part in validation), strict=True))
@@ -100,6 +108,6 @@ def make_epoch(
         nonlocal state
         order = random.permutation(len(labels))[: steps * batch_size].reshape(steps, batch_size)
         state, costs = scan(state, jnp.asarray(order))
-        return float(costs.mean()), sum(int(count_errors(state[0], *part)) for part in parts)
+        return float(costs.mean()), sum(int(count_errors(*state[:2], *part)) for part in parts)
 
     return epoch
