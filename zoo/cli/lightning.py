@@ -21,6 +21,7 @@ from zoo.callbacks.prediction import PredictionReport
 from zoo.callbacks.progress import Announcement, EpochLines
 from zoo.callbacks.record import RunRecord
 from zoo.callbacks.resume import ExactResume
+from zoo.callbacks.termination import Termination
 from zoo.checkpoint import AtomicCheckpointIO, Checkpoint, check_fits, read_checkpoint
 from zoo.class_paths import import_class
 from zoo.cli.parser import ZooArgumentParser, check_no_null
@@ -194,6 +195,7 @@ class ZooCLI(LightningCLI):
             callbacks.append(EpochLines())
         if self.subcommand == "fit":
             callbacks.append(Guard())  # after the line of the epoch that it may be the last to see
+        callbacks.append(Termination())
         if self.subcommand == "predict":
             names = inspect.signature(PredictionReport).parameters
             callbacks.append(PredictionReport(**{name: self._get(self.config, name) for name in names}))
