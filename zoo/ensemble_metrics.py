@@ -62,4 +62,5 @@ def elected(votes: Tensor, probabilities: Tensor) -> Tensor:
         votes: ``(B, C)``.
         probabilities: ``(K, B, C)``.
     """
-    return (votes + probabilities.mean(dim=0).clamp(max=1 - 1e-6)).argmax(dim=1)
+    # In double precision, where a probability still counts beside a thousand votes.
+    return (votes + probabilities.double().mean(dim=0).clamp(max=1 - 1e-6)).argmax(dim=1)

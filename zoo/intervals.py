@@ -1,4 +1,4 @@
-"""How far a measured number of errors may lie from the true one: intervals without a statistics library."""
+"""How far a measured number of errors may lie from the true one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from collections.abc import Sequence
 Z_975 = 1.959964
 """The normal distribution's 97.5 % point."""
 
-# Student's t, 97.5 % point, by degrees of freedom 1 to 9: up to ten seeds.
-T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+
+def t_975(degrees_of_freedom: int) -> float:
+    """Return the 97.5 % point of Student's t distribution with 1 or more degrees of freedom."""
+    from scipy.special import stdtrit  # a quarter of a second that most verbs have no use for
+
+    return float(stdtrit(degrees_of_freedom, 0.975))
 
 
 def wilson_interval(errors: float, images: int) -> tuple[float, float]:
@@ -37,18 +41,16 @@ def reproduction_interval(errors: Sequence[int], images: int) -> tuple[int, int]
     lie close together by luck, and another processor's rounding leads a training elsewhere as another seed does.
 
     Args:
-        errors: Test errors of 1 to 10 runs with different seeds; a single run has only the second interval.
+        errors: Test errors of 1 or more runs with different seeds; a single run has only the second interval.
         images: Images that were tested.
 
     Raises:
-        ValueError: There are no runs, or more than 10.
+        statistics.StatisticsError: There are no runs.
     """
     count = len(errors)
-    if not 1 <= count <= 10:
-        raise ValueError(f"{count} runs, but the interval is known for 1 to 10")
     mean = statistics.fmean(errors)
     low, high = wilson_interval(mean, images)
     if count > 1:
-        half = T_975[count - 2] * statistics.stdev(errors) * math.sqrt(1 + 1 / count)
+        half = t_975(count - 1) * statistics.stdev(errors) * math.sqrt(1 + 1 / count)
         low, high = min(low, mean - half), max(high, mean + half)
     return max(0, math.floor(low)), min(images, math.ceil(high))

@@ -40,19 +40,21 @@ class CPUSyncBatchNorm(_BatchNorm):
         """Normalise ``(B, C, …)`` over all dimensions but the second."""
         if not self.training:
             return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        # Sums in bfloat16 would lose what small batches have in common.
+        values = input.to(torch.promote_types(input.dtype, torch.float32))
         dims = [0, *range(2, input.dim())]
         shape = [1, -1, *[1] * (input.dim() - 2)]
         count = torch.full((1,), input.numel() / input.shape[1])
-        sums = _Sum.apply(torch.cat([input.sum(dims), count]))  # (C + 1,)
+        sums = _Sum.apply(torch.cat([values.sum(dims), count]))  # (C + 1,)
         count = sums[-1].detach()
         mean = (sums[:-1] / count).view(shape)
-        centred = input - mean
+        centred = values - mean
         variance = _Sum.apply(centred.square().sum(dims)) / count  # (C,)
         self._update_running_statistics(mean.flatten().detach(), variance.detach(), float(count))
         output: Tensor = centred * (variance.view(shape) + self.eps).rsqrt()
         if self.affine:
             output = output * self.weight.view(shape) + self.bias.view(shape)
-        return output
+        return output.to(input.dtype)
 
     @torch.no_grad()
     def _update_running_statistics(self, mean: Tensor, variance: Tensor, count: float) -> None:

@@ -127,6 +127,8 @@ def test_votes_mean_probability_and_disagreement() -> None:
     assert votes.tolist() == [[2, 1, 0], [1, 1, 1]]
     # The first by its two votes, against the mean probability; the second, a draw, by the mean probability.
     assert elected(votes, probabilities).tolist() == [0, 1]
+    # With as many members as there may be.
+    assert elected(torch.tensor([[500, 500]]), torch.tensor([[[0.49999, 0.50001]]])).tolist() == [1]
     totals = EnsembleTotals(3)
     totals.update(probabilities, torch.tensor([0, 1]))
     figures = totals.compute()

@@ -82,7 +82,7 @@ def images_of(dataset: Any, limit: int | None = None, chunk: int = 1000) -> Iter
         limit: Stop after so many images; None means all.
         chunk: Images at a time.
     """
-    for positions in torch.arange(min(len(dataset), limit or len(dataset))).split(chunk):
+    for positions in torch.arange(len(dataset) if limit is None else min(len(dataset), limit)).split(chunk):
         if isinstance(dataset, ImageBatches):
             images = dataset.__getitems__(positions.tolist())[0]
         else:

@@ -29,7 +29,7 @@ from zoo.evaluation import evaluate
 from zoo.figures.training import fit, progress
 from zoo.figures.writing import COLOURS, Sheet
 from zoo.files import as_typed, atomic_path
-from zoo.intervals import T_975
+from zoo.intervals import t_975
 from zoo.members import demonstration_info, model_info
 from zoo.models import DBN
 from zoo.pretrained import create_model
@@ -200,8 +200,7 @@ def _sd(values: Sequence[float]) -> float:
 
 def _half_interval(values: Sequence[float]) -> float:
     """Half of the 95 % interval of the mean, by Student's t; 0 for a single value."""
-    freedom = min(len(values) - 1, len(T_975))
-    return T_975[freedom - 1] * _sd(values) / len(values) ** 0.5 if freedom else 0.0
+    return t_975(len(values) - 1) * _sd(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
 
 
 def _errors(model: DBN, batches: Any) -> int:
