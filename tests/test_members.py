@@ -100,7 +100,12 @@ def test_the_output_layer_can_be_made_anew_for_other_classes(name: str) -> None:
     again = type(model).load_from_checkpoint("seven.ckpt").eval()
     assert torch.equal(again(images), model(images))
     logits = model(images)
+    frozen = model.feature_names()
+    model.requires_grad_(False)
     model.reset_classifier(7)  # anew, with as many classes as before
+    trained = {key for key, parameter in model.named_parameters() if parameter.requires_grad}
+    assert trained
+    assert trained.isdisjoint(frozen)
     assert not torch.allclose(model(images), logits)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
+from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 
 class Update(ABC):
@@ -17,6 +18,8 @@ class Update(ABC):
     Gradients come either all in the parameters' ``grad`` when the step is made, or layer by layer before it.
     """
 
+    optimizer: Optimizer
+    """Whose steps they are."""
     keeps_gradients = False
     """Whether the step's gradients shall lie in ``grad`` after it."""
 
@@ -51,6 +54,7 @@ class WithPenalty(Update):
 
     def __init__(self, update: Update, penalty: float) -> None:
         self.update = update
+        self.optimizer = update.optimizer
         self.penalty = penalty
 
     def memory(self, parameters: Sequence[Tensor]) -> list[Tensor]:
@@ -71,9 +75,12 @@ class WithPenalty(Update):
 
 def make_update(optimizer: Optimizer) -> Update:
     """Return what makes an optimiser's steps: layer by layer for Adam and AdamW on a CPU, else its own ``step``."""
-    hooked = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+    hooks = (
+        *(optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks),
+        *(_global_optimizer_pre_hooks, _global_optimizer_post_hooks),
+    )
     plain = type(optimizer) in (Adam, AdamW) and all(_is_plain(group) for group in optimizer.param_groups)
-    return _AdamUpdate(optimizer) if plain and not hooked else _OwnUpdate(optimizer)
+    return _AdamUpdate(optimizer) if plain and not any(hooks) else _OwnUpdate(optimizer)
 
 
 def _is_plain(group: dict[str, Any]) -> bool:

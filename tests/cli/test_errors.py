@@ -16,6 +16,7 @@ from zoo.models import MLP
 
 FIT = ["fit", "--config", "deep_relu_xavier", "--trainer.accelerator", "cpu"]
 
+NORMED = ["fit", "--config", "dropout_batchnorm", "--trainer.accelerator", "cpu"]
 TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").checkpoint)]
 
 
@@ -43,6 +44,8 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
         ),
         ([*FIT, "--trainer.callbacks", "Callbac"], "trainer.callbacks: There is no class of the name Callbac\n"),
         ([*FIT, "--data.batch_size", "0"], "batch_size is 0, but a batch holds at least 1 image"),
+        ([*NORMED, "--data.num_train", "201"], "The last batch of 201 images would be a single one"),
+        ([*NORMED, "--data.batch_size", "1", "--data.num_train", "10"], "set data.batch_size to something else than 1"),
         ([*FIT, "--data.val_size", "60000"], "val_size is 60000"),
         ([*FIT, "--data.data_dir", "file/below"], "Cannot read file/below"),
         ([*FIT, "--data.class_path", "os.system"], "os.system"),

@@ -10,14 +10,24 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning.callbacks import (
+    EarlyStopping,
+    GradientAccumulationScheduler,
+    LambdaCallback,
+    StochasticWeightAveraging,
+)
 from torch import Tensor
+from torch.nn.modules.module import register_module_forward_hook
+from torch.optim import LBFGS
+from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import zoo
 from tests.helpers import weights
 from zoo.callbacks.guard import Guard
 from zoo.checkpoint import read_checkpoint
 from zoo.cli import main
-from zoo.models import RBM
+from zoo.models import MLP, RBM
 from zoo.models.stepping import ChainSteps
 from zoo.updates import Update
 
@@ -173,7 +183,7 @@ def test_where_each_step_is_looked_at_there_are_no_blocks(
     assert (len(seen) == 15) == bool(reason)
 
 
-def test_a_signal_ends_a_training_after_the_block_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_ends_a_training_after_the_step_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(6)
     step = ChainSteps.step
     made = 0
@@ -187,8 +197,182 @@ def test_a_signal_ends_a_training_after_the_block_under_way(monkeypatch: pytest.
 
     monkeypatch.setattr(ChainSteps, "step", interrupted)
     assert main([*FIT, "--model.steps_per_call", "6"]) == 143
-    assert (LOGS / "version_1/checkpoints/interrupted-epoch=0-step=12.ckpt").is_file()
+    assert (LOGS / "version_1/checkpoints/interrupted-epoch=0-step=9.ckpt").is_file()
     assert weights(run(6, "--ckpt_path", "last")) == weights(whole)
+
+
+def train(model: Any, max_epochs: int = 2, num_train: int = 1030, **settings: Any) -> Trainer:
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    quiet |= {"enable_model_summary": False, "accelerator": "cpu", "limit_val_batches": 0}
+    trainer = Trainer(max_epochs=max_epochs, **{**quiet, **settings})
+    trainer.fit(model, datamodule=zoo.MNISTDataModule(num_train=num_train))
+    return trainer
+
+
+def small(cls: type[MLP] = MLP, **arguments: Any) -> MLP:
+    torch.manual_seed(0)
+    return cls(hidden_sizes=[16], **arguments)
+
+
+class EpochSchedule(MLP):
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer()
+        return [optimizer], [StepLR(optimizer, 1, 0.5)]
+
+
+class RareSchedule(MLP):
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer()
+        schedule = {"scheduler": StepLR(optimizer, 1, 0.5), "interval": "step", "frequency": 10}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+class Plateau(MLP):
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer()
+        return {"optimizer": optimizer, "lr_scheduler": ReduceLROnPlateau(optimizer), "monitor": "train_loss"}
+
+
+class SecondOrder(MLP):
+    def configure_optimizers(self) -> Any:
+        return LBFGS(self.parameters(), lr=0.01, max_iter=2)
+
+
+class OwnClipping(MLP):
+    def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
+        self.clip_gradients(optimizer, gradient_clip_val=0.001)
+
+
+class OwnBackward(MLP):
+    def backward(self, loss: Tensor) -> None:
+        (2 * loss).backward()
+
+
+class OwnSchedule(MLP):
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        if self.global_step % 2:
+            scheduler.step()
+
+
+class OwnZero(MLP):
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
+        if batch_idx % 3 == 0:
+            optimizer.zero_grad()
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [EpochSchedule, RareSchedule, Plateau, SecondOrder, OwnClipping, OwnBackward, OwnSchedule, OwnZero],
+)
+def test_what_a_subclass_does_otherwise_is_done_in_every_step(cls: type[MLP]) -> None:
+    found = []
+    for steps in (1, None):
+        model = small(cls, steps_per_call=steps, lr_schedule="cosine")
+        found.append((train(model).optimizers[0].param_groups[0]["lr"], *model.state_dict().values()))
+    assert found[0][0] == found[1][0]
+    assert all(map(torch.equal, found[0][1:], found[1][1:]))
+
+
+class Stubborn(EarlyStopping):
+    calls = 0
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.calls += 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: GradientAccumulationScheduler({1: 5}),
+        lambda: StochasticWeightAveraging(swa_lrs=0.05, swa_epoch_start=1, annealing_epochs=10),
+        lambda: LambdaCallback(on_train_batch_start=lambda trainer, module, *_: module.net[1].weight.data.mul_(0.9)),
+    ],
+    ids=["accumulation", "averaging", "function"],
+)
+def test_lightning_s_own_callbacks_change_every_step_they_want_to(make: Any) -> None:
+    found = []
+    for steps in (1, None):
+        model = small(batch_norm=True, steps_per_call=steps)
+        trainer = train(model, 3, callbacks=[make()])
+        found.append((trainer.global_step, *model.state_dict().values()))
+    assert found[0][0] == found[1][0]
+    assert all(map(torch.equal, found[0][1:], found[1][1:]))
+
+
+def test_a_callback_derived_from_one_of_lightning_s_sees_every_step() -> None:
+    callback = Stubborn("train_loss")
+    train(small(), callbacks=[callback], check_val_every_n_epoch=99)
+    assert callback.calls == 22
+
+
+class Logging(MLP):
+    def training_cost(self, images: Tensor, labels: Tensor, *rest: Tensor) -> Tensor:
+        cost = super().training_cost(images, labels, *rest)
+        self.log("own", cost.detach(), on_step=False, on_epoch=True)
+        return cost
+
+
+def test_what_a_cost_logs_has_the_same_mean() -> None:
+    logged = [float(train(small(Logging, steps_per_call=steps)).callback_metrics["own"]) for steps in (1, None)]
+    assert logged[0] == logged[1]
+
+
+def test_whatever_is_hooked_is_called_in_every_step() -> None:
+    calls: list[int] = []
+
+    def note(*_: Any) -> None:
+        calls.append(1)
+
+    for hook in (
+        lambda model: model.register_forward_hook(note),
+        lambda model: model.net.register_forward_pre_hook(note),
+        lambda model: model.net[1].weight.register_post_accumulate_grad_hook(note),
+        lambda model: register_module_forward_hook(lambda module, *_: note() if module is model.net else None),
+        lambda model: register_optimizer_step_post_hook(note),
+    ):
+        model = small()
+        calls.clear()
+        handle = hook(model)
+        train(model)
+        handle.remove()
+        assert len(calls) == 22
+
+
+class Broken(MLP):
+    def forward(self, images: Tensor) -> Tensor:
+        logits = super().forward(images)
+        # Its derivative at 0 is 0 times infinity.
+        return logits + (logits - logits.detach()).sqrt().sum() * 0
+
+
+def test_anomalies_are_looked_for_in_every_step() -> None:
+    with pytest.raises(RuntimeError, match="returned nan values"):
+        train(small(Broken), detect_anomaly=True)
+
+
+class CountedSteps(RBM):
+    calls = 0
+
+    def step(self, batch: tuple[Tensor, ...]) -> Tensor:
+        self.calls += 1
+        return super().step(batch)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_an_rbm_s_frozen_weights_stay_and_its_hooks_are_called(centred: bool) -> None:
+    found = []
+    for steps in (1, None):
+        seed_everything(0, verbose=False)
+        model = RBM(num_hidden=16, centred=centred, steps_per_call=steps)
+        model.rbm.weight.register_hook(lambda gradient: gradient / 2)
+        if not centred:
+            model.rbm.hidden_bias.requires_grad_(False)
+        train(model)
+        found.append([*model.state_dict().values()])
+    assert all(map(torch.equal, *found))
+    own = CountedSteps(num_hidden=16)
+    train(own)
+    assert own.calls == 22
 
 
 class Meddling(Callback):
@@ -229,12 +413,48 @@ def test_a_loss_that_is_no_number_stops_the_training(capsys: pytest.CaptureFixtu
     assert "The loss is" in capsys.readouterr().err
 
 
-def test_a_network_trained_in_blocks_is_trained_again_without(seen: list[int]) -> None:
-    model = zoo.create_model("softmax")
-    for steps in (50, 1):
-        model.hparams["steps_per_call"] = steps
-        quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-        trainer = Trainer(max_epochs=1, accelerator="cpu", num_sanity_val_steps=0, enable_model_summary=False, **quiet)
-        trainer.fit(model, datamodule=zoo.MNISTDataModule(num_train=500))
-        assert trainer.global_step == 5
-        assert model.automatic_optimization == (steps == 1)
+def test_the_step_whose_loss_was_no_number_is_named_even_if_the_next_ones_were_fine(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step = ChainSteps.step
+
+    def spoilt(self: ChainSteps, batch: Any, update: Update) -> None:
+        step(self, batch, update)
+        if len(self.seen) == 7:
+            cost, logits, labels = self.seen[-1]
+            self.seen[-1] = (cost * torch.inf, logits, labels)
+
+    monkeypatch.setattr(ChainSteps, "step", spoilt)
+    assert main(FIT) == 2
+    assert "The loss is inf at step 7 (epoch 1)" in capsys.readouterr().err
+
+
+class Breaking(Callback):
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        raise RuntimeError("broken off")
+
+
+def test_a_network_trained_in_blocks_is_trained_again_without() -> None:
+    model = small()
+    train(model)
+    train(model, gradient_clip_val=1.0)
+    train(model, accumulate_grad_batches=2)
+    with pytest.raises(RuntimeError, match="broken off"):
+        train(model, callbacks=[Breaking()])
+    trainer = train(model, gradient_clip_val=1.0, max_epochs=1)
+    assert trainer.global_step == 11
+    assert model.automatic_optimization
+
+
+def test_a_loader_that_gave_blocks_gives_another_network_batches() -> None:
+    data = zoo.MNISTDataModule(num_train=300)
+    data.setup("fit")
+    loader = data.train_dataloader()
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    quiet |= {"max_epochs": 1, "accelerator": "cpu"}
+    validation = data.val_dataloader()
+    with pytest.raises(RuntimeError, match="broken off"):
+        Trainer(callbacks=[Breaking()], **quiet).fit(small(), loader, validation)
+    trainer = Trainer(**quiet)
+    trainer.fit(small(steps_per_call=1), loader, validation)
+    assert trainer.global_step == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from pathlib import Path
@@ -13,7 +14,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from zoo.checkpoint import read_checkpoint
 from zoo.console import tell
+from zoo.data.loader import Block
 from zoo.errors import Stopped, UsageError
+from zoo.models.module import ZooModule
 from zoo.runs import checkpoints_in, has_finite_weights
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -24,19 +27,21 @@ INTERVAL = 10
 class Guard(Callback):
     """Stop after a step, never within one, with a checkpoint of exactly that step.
 
-    On Ctrl-C (SIGINT) or SIGTERM the step is finished, the state is saved beside the run's other checkpoints, and
-    `Stopped` is raised on all processes; a Ctrl-C after that interrupts at once. When the loss is infinite or no
-    number, `UsageError` names the step and the newest checkpoint whose weights are finite.
+    On Ctrl-C (SIGINT) or SIGTERM the step under way is finished, the state is saved beside the run's other
+    checkpoints, and `Stopped` is raised on all processes; a Ctrl-C after that interrupts at once. When the loss is
+    infinite or no number, `UsageError` names the step and the newest checkpoint whose weights are finite.
     """
 
     def __init__(self) -> None:
         self._signal = 0
         self._handlers: dict[int, Any] = {}
+        self._module: LightningModule | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over both signals; Lightning would interrupt in the middle of a step."""
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, self._note) for number in SIGNALS}
+        self._module = pl_module
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop between epochs, when that was asked for in the last step or the validation and the epoch was saved.
@@ -55,13 +60,15 @@ class Guard(Callback):
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         alone = trainer.world_size == 1
-        due = last or (batch_idx + 1) % INTERVAL == 0
+        block = isinstance(batch, Block)
+        due = last or block or (batch_idx + 1) % INTERVAL == 0
         if not due and not (alone and (self._signal or pl_module.device.type == "cpu")):
             return
-        broken = isinstance(loss, torch.Tensor) and not bool(loss.isfinite())
+        broken = isinstance(loss, torch.Tensor) and not bool(loss.isfinite().all())
         received, broken = self._agree(trainer, self._signal, broken)
         if broken:
-            raise UsageError(self._complaint(trainer, loss, exact=alone and pl_module.device.type == "cpu"))
+            exact = block or (alone and pl_module.device.type == "cpu")
+            raise UsageError(self._complaint(trainer, loss, exact))
         # A checkpoint has no place for gradients that are still being accumulated.
         if received and not last and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             self._stop(trainer, received)
@@ -71,6 +78,9 @@ class Guard(Callback):
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
+        if isinstance(self._module, ZooModule):
+            self._module.is_ending = False
+        self._module = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Give the signals back."""
@@ -81,6 +91,8 @@ class Guard(Callback):
             raise KeyboardInterrupt
         if not self._signal:
             self._signal = number
+            if isinstance(self._module, ZooModule):
+                self._module.is_ending = True
             tell("Stopping after this step; Ctrl-C from now on stops at once, without saving.")
 
     def _agree(self, trainer: Trainer, received: int, broken: bool) -> tuple[int, bool]:
@@ -98,13 +110,19 @@ class Guard(Callback):
             trainer.save_checkpoint(path, weights_only=False)
         raise Stopped(received, trainer.current_epoch, trainer.global_step, path)
 
-    def _complaint(self, trainer: Trainer, loss: Any, *, exact: bool) -> str:
+    def _complaint(self, trainer: Trainer, loss: Any, exact: bool) -> str:
         folder = _checkpoint_folder(trainer)
         good = next((path for path in checkpoints_in(folder) if has_finite_weights(path)), None) if folder else None
-        value = f"{float(loss):g}" if isinstance(loss, torch.Tensor) and not loss.isfinite() else "no number"
+        # Of the last steps, one in a block's case each.
+        losses = loss.flatten().tolist() if isinstance(loss, torch.Tensor) else []
+        step, value = trainer.global_step, "no number"
+        for number, each in enumerate(losses, start=step - len(losses) + 1):
+            if not math.isfinite(each):
+                step, value = number, f"{each:g}"
+                break
         where = "at" if exact else "by"
         return (
-            f"The loss is {value} {where} step {trainer.global_step} (epoch {trainer.current_epoch + 1}): try a lower "
+            f"The loss is {value} {where} step {step} (epoch {trainer.current_epoch + 1}): try a lower "
             f"lr; {f'the last good checkpoint is {good}' if good else 'no checkpoint had been written before'}."
         )
 

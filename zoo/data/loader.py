@@ -69,6 +69,10 @@ class BatchLoader(DataLoader[Batch]):
             yield Block(self.dataset, batches[:count])  # type: ignore[misc,arg-type]
             batches = batches[count:]
 
+    def give_back(self, count: int) -> None:
+        """Note that so many of the batches that were fetched last were not trained on."""
+        self._fetched -= count
+
     def state_dict(self) -> dict[str, int]:
         """Return the epoch and how many of its batches have been fetched."""
         return {"epoch": self._epoch, "batches": self._fetched}

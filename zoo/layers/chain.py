@@ -222,11 +222,11 @@ class Chain:
         """Return the chain of some layers, the first of which may flatten, or None where autograd has to do it.
 
         It has to where a layer is unknown here, is frozen, stands in evaluation mode or shares its weights with
-        another, or where something is hooked to it.
+        another. Hooks are not called: see `is_hooked`.
         """
         links: list[Link] = []
         for place, layer in enumerate(layers):
-            if not layer.training or _is_hooked(layer):
+            if not layer.training:
                 return None
             if place == 0 and isinstance(layer, nn.Flatten):
                 continue
@@ -267,8 +267,9 @@ class Chain:
         return cost, activity
 
 
-def _is_hooked(layer: nn.Module) -> bool:
-    """Whether something is to be called when a layer is used, or when the gradient of one of its weights is there."""
-    owners = (layer, *layer.parameters())
+def is_hooked(network: nn.Module) -> bool:
+    """Whether something is to be called when a part of a network is used, or when a weight's gradient is there."""
+    owners = (*network.modules(), *network.parameters())
     names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return any(getattr(owner, name, None) for owner in owners for name in (*names, "_post_accumulate_grad_hooks"))
+    own = any(getattr(owner, name, None) for owner in owners for name in (*names, "_post_accumulate_grad_hooks"))
+    return own or bool(nn.modules.module._has_any_global_hook())

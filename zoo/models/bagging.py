@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from zoo.errors import UsageError
 from zoo.metrics import CALIBRATION_BINS
 from zoo.models.classifier import Classifier
 from zoo.models.finding import find_classifier
+from zoo.models.stepping import AutogradSteps, Steps
 
 LARGEST_ENSEMBLE = 1000
 CHUNK = 1000
@@ -141,6 +142,10 @@ class BaggedEnsemble(Classifier):
         """Return all members' features of images ``(B, 1, 28, 28)`` side by side, ``(B, K·F)``; without gradients."""
         return torch.cat([member.forward_features(images) for member in self.members()], dim=1)
 
+    def parts(self) -> Iterable[nn.Module]:
+        """Return one member's parts, which stand for all members'."""
+        return self._template[0].modules()
+
     def feature_names(self) -> list[str]:
         """Return the names of the weights and buffers below the members' output layers."""
         below = {_key(name) for name in self._template[0].feature_names()}
@@ -171,6 +176,10 @@ class BaggedEnsemble(Classifier):
             own, labels = self._own_batches(rest[0])
             images = own.to(images.dtype)
         return self.cost_of(images, labels)
+
+    def steps(self) -> Steps:
+        """All members' together, by autograd."""
+        return AutogradSteps(self)
 
     def cost_of(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the sum of the members' costs, and count the images.

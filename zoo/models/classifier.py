@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zoo.checks import check_counts, check_fractions, check_not_negative, check_positive
+from zoo.data.loader import BatchLoader
 from zoo.errors import UsageError
-from zoo.layers.chain import Chain
+from zoo.layers.chain import Chain, is_hooked
 from zoo.metrics import ClassificationTotals
 from zoo.models.counting import CountingModule
 from zoo.models.stepping import AutogradSteps, ChainSteps, Steps
@@ -100,9 +101,9 @@ class Classifier(CountingModule, ABC):
         return found[0]
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Begin anew at the output layer, for another number of classes; what lies below stays as it is.
+        """Begin anew at the output layer, for another number of classes; the weights below stay, trained or frozen.
 
-        An optimiser that was made before knows nothing of the new layer.
+        All layers are new objects: an optimiser or a hook that was made before knows nothing of them.
 
         Args:
             num_classes: At least 1.
@@ -113,8 +114,11 @@ class Classifier(CountingModule, ABC):
         other = type(self)(**{**self.hparams, "num_classes": num_classes})
         if other.eval()(torch.zeros(1, *self.input_shape)).shape[1] != num_classes:
             raise UsageError(f"{type(self).__name__} takes no notice of num_classes, so its output layer stays.")
-        state = self.state_dict()
-        other.load_state_dict({**other.state_dict(), **{name: state[name] for name in self.feature_names()}})
+        state, kept = self.state_dict(), self.feature_names()
+        other.load_state_dict({**other.state_dict(), **{name: state[name] for name in kept}})
+        for name, parameter in self.named_parameters():
+            if name in kept:
+                other.get_parameter(name).requires_grad_(parameter.requires_grad)
         self._adopt(other.to(self.device, self.parameter_dtype).train(self.training))
 
     def feature_names(self) -> list[str]:
@@ -136,14 +140,34 @@ class Classifier(CountingModule, ABC):
                 f"set model.num_classes {len(names)}."
             )
 
+    def parts(self) -> Iterable[nn.Module]:
+        """Return all parts of the network."""
+        return self.modules()
+
+    def on_train_start(self) -> None:
+        """Refuse a batch that batch norm cannot normalise.
+
+        Raises:
+            UsageError: A batch would be a single image.
+        """
+        super().on_train_start()
+        loader: Any = self.trainer.train_dataloader
+        if not isinstance(loader, BatchLoader) or not any(type(each) is nn.BatchNorm1d for each in self.parts()):
+            return
+        size, images = loader.batch_size or 1, len(loader.sampler)  # type: ignore[arg-type]
+        cut_short = self.trainer.num_training_batches < len(loader)
+        if size == 1 or (images % size == 1 and not cut_short):
+            raise UsageError(
+                f"The last batch of {images} images would be a single one, which has no variance for batch norm: "
+                f"set data.batch_size to something else than {size}."
+            )
+
     def step(self, batch: tuple[Tensor, ...]) -> Tensor:
         """Return the cost of a batch ``(images, labels, …)``, a scalar in nats."""
         return self.training_cost(*batch)
 
-    def steps(self) -> Steps | None:
+    def steps(self) -> Steps:
         """Without autograd where the network is a chain of layers, which costs half as much."""
-        if type(self).step is not Classifier.step:
-            return None
         chain = self._chain()
         return AutogradSteps(self) if chain is None else ChainSteps(self, chain)
 
@@ -153,7 +177,7 @@ class Classifier(CountingModule, ABC):
         if any(getattr(type(self), name) is not getattr(Classifier, name) for name in costs):
             return None
         layers = self.layers_in_order()
-        if layers is None or self.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        if layers is None or self.device.type != "cpu" or torch.is_autocast_enabled("cpu") or is_hooked(self):
             return None
         chain = Chain.of(layers)
         trained = {parameter for parameter in self.parameters() if parameter.requires_grad}

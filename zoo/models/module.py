@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, ClassVar, Self
 
 import torch
-from pytorch_lightning import LightningModule
+from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 from torch.optim import Optimizer
@@ -18,7 +18,7 @@ from zoo.checkpoint import CLASS_PATH, load_into, read_checkpoint
 from zoo.class_paths import class_path_of
 from zoo.console import tell
 from zoo.data.batches import images_of
-from zoo.data.loader import Block
+from zoo.data.loader import BatchLoader, Block
 from zoo.errors import UsageError
 from zoo.models.stepping import DEFAULT_STEPS, Stepper, Steps, reason_against
 from zoo.schedules import check_not_prolonged
@@ -32,6 +32,9 @@ class ZooModule(LightningModule, ABC):
 
     input_shape: ClassVar[tuple[int, ...]] = (1, 28, 28)
     """Of an example in a batch."""
+
+    is_ending = False
+    """Whether the training is to end after the step under way: a block of steps then ends too."""
 
     _entered: int | None = None
     _stepper: Stepper | None = None
@@ -59,7 +62,8 @@ class ZooModule(LightningModule, ABC):
     def steps(self) -> Steps | None:
         """How steps are made several in one call, or None where they are made one by one.
 
-        For modules that have an argument ``steps_per_call``.
+        For modules that have an argument ``steps_per_call``. A subclass with a step or a cost of its own is trained
+        one step at a time, unless it defines this anew.
         """
         return None
 
@@ -185,10 +189,25 @@ class ZooModule(LightningModule, ABC):
             )
         self._choose_steps()
 
+    def on_train_end(self) -> None:
+        """Be an ordinary module again."""
+        self._end_blocks()
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Add none; called when a Trainer takes the module, whose last training may have broken off."""
+        self._end_blocks()
+        return []
+
+    def _end_blocks(self) -> None:
+        if self._stepper is not None:
+            self._stepper.close()
+            self._stepper = None
+
     def _choose_steps(self) -> None:
         """Choose how many steps are made in a call."""
-        if self._stepper is not None:
-            self._stepper, self.automatic_optimization = None, True
+        loader: Any = self.trainer.train_dataloader
+        if isinstance(loader, BatchLoader):
+            loader.block_length = None  # where another module's training with this loader broke off
         wanted = self.hparams.get("steps_per_call", 1)
         if wanted == 1:
             return

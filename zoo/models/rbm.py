@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import SGD, Optimizer
@@ -14,11 +15,12 @@ from zoo.checks import check_counts, check_fractions, check_not_negative, check_
 from zoo.data.batches import images_of, mean_of
 from zoo.data.binarisation import chosen_pixels, sampled_pixels
 from zoo.layers.bernoulli_rbm import BernoulliRBM, full_precision
+from zoo.layers.chain import is_hooked
 from zoo.layers.contrastive_divergence import ContrastiveDivergence, make_optimizer, set_momentum
 from zoo.layers.rbm_monitoring import SCORED_PIXELS, WATCHED, RBMTotals, summarise
 from zoo.likelihood import Likelihood, measure_likelihood
 from zoo.models.module import ZooModule
-from zoo.models.stepping import Steps
+from zoo.models.stepping import AutogradSteps, Steps
 from zoo.schedules import check_schedule, with_schedule
 from zoo.updates import Update
 
@@ -124,8 +126,9 @@ class RBM(ZooModule):
         return self.divergence.loss(self.rbm, images.flatten(start_dim=1), self.mean_over_processes)
 
     def steps(self) -> Steps:
-        """Without the loss, whose value means nothing."""
-        return _ContrastiveSteps(self)
+        """Without the loss, whose value means nothing, unless something is frozen or waits for a gradient."""
+        plain = all(each.requires_grad for each in self.rbm.parameters()) and not is_hooked(self)
+        return _ContrastiveSteps(self) if plain else AutogradSteps(self)
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Centre the gradients, if that is asked for; they are those of all processes by now."""
@@ -197,6 +200,7 @@ class RBM(ZooModule):
 class _ContrastiveSteps(Steps):
     def __init__(self, module: RBM) -> None:
         self.module = module
+        self.sizes: list[Tensor] = []
 
     def step(self, batch: tuple[Tensor, ...], update: Update) -> None:
         images, *_ = batch
@@ -205,9 +209,10 @@ class _ContrastiveSteps(Steps):
         with full_precision(images):
             module.divergence.finish_gradients(module.rbm)
         update.step()
+        gradient = module.rbm.hidden_bias.grad
+        assert gradient is not None
+        self.sizes.append(gradient.norm())
 
     def finish(self) -> Tensor:
-        gradient = self.module.rbm.hidden_bias.grad
-        assert gradient is not None
-        size: Tensor = gradient.norm()
-        return size
+        sizes, self.sizes = torch.stack(self.sizes), []
+        return sizes

@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, ModelSummary, Timer, TQDMProgressBar
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.profilers import PassThroughProfiler
 from pytorch_lightning.utilities.model_helpers import is_overridden
+from pytorch_lightning.utilities.types import LRSchedulerConfig
 from torch import Tensor
 
 from zoo.data.loader import BatchLoader, Block
 from zoo.data.sampler import ExactSampler
 from zoo.layers.bernoulli_rbm import full_precision
 from zoo.layers.chain import Chain
+from zoo.optimisers import OPTIMISERS
 from zoo.updates import Update, WithPenalty, make_update
 
 if TYPE_CHECKING:
@@ -38,12 +40,21 @@ HOOKS = (
     "on_before_optimizer_step",
 )
 """What callbacks do in every step."""
+PARTS = (
+    *("training_step", "step", "training_cost", "backward", "configure_gradient_clipping"),
+    *("optimizer_step", "optimizer_zero_grad", "lr_scheduler_step"),
+)
+"""What a module's step is made of."""
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 """Those in which the loss is not scaled."""
 TRANSFERS = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 """What a module or its data may do to every batch."""
-AWARE_OF_BLOCKS = (EarlyStopping, ModelCheckpoint, ModelSummary, Timer, TQDMProgressBar)
-"""Lightning's callbacks that need no look at every step; the zoo's own know of blocks too."""
+LIGHTNING = ("pytorch_lightning.", "lightning.")
+AWARE_OF_BLOCKS = {
+    *("EarlyStopping", "ModelCheckpoint", "ModelSummary", "RichModelSummary", "SaveConfigCallback", "Timer"),
+    "TQDMProgressBar",
+}
+"""Lightning's callbacks, and no classes derived from them, that mean the same with blocks; the zoo's own do too."""
 
 
 class Steps(ABC):
@@ -55,7 +66,7 @@ class Steps(ABC):
 
     @abstractmethod
     def finish(self) -> Tensor:
-        """End a block: count its images, and return a scalar that is finite if all went well."""
+        """End a block: count its images, and return a number for each step, ``(n,)``, finite if all went well."""
 
 
 class AutogradSteps(Steps):
@@ -67,6 +78,7 @@ class AutogradSteps(Steps):
 
     def __init__(self, module: ZooModule) -> None:
         self.module = module
+        self.costs: list[Tensor] = []
 
     def step(self, batch: tuple[Tensor, ...], update: Update) -> None:
         """Go backwards from the cost."""
@@ -77,12 +89,14 @@ class AutogradSteps(Steps):
         cost = self.module.step(batch)
         with full_precision(cost):  # as Lightning's loop goes backwards, outside of that context
             cost.backward()
-        self.cost = cost.detach()
+            self.module.on_before_optimizer_step(update.optimizer)
+        self.costs.append(cost.detach())
         update.step()
 
     def finish(self) -> Tensor:
-        """Return the last cost."""
-        return self.cost
+        """Return the costs."""
+        costs, self.costs = torch.stack(self.costs), []
+        return costs
 
 
 class ChainSteps(Steps):
@@ -108,13 +122,13 @@ class ChainSteps(Steps):
         self.seen.append((cost, logits, labels))
 
     def finish(self) -> Tensor:
-        """Count the images, and return the last cross-entropy."""
+        """Count the images, and return the cross-entropies."""
         seen, self.seen = self.seen, []
         # The last batch of an epoch may be smaller.
         for _, group in itertools.groupby(seen, key=lambda each: len(each[2])):
             costs, logits, labels = zip(*group, strict=True)
             self.module.train_totals.update(torch.stack(costs), torch.cat(logits), torch.cat(labels))
-        return seen[-1][0]
+        return torch.stack([cost for cost, *_ in seen])
 
 
 class Stepper:
@@ -130,7 +144,8 @@ class Stepper:
         self.most = most
         self.trainer: Trainer = module.trainer
         loader: Any = self.trainer.train_dataloader
-        loader.block_length = self.next_length
+        self.loader = loader
+        self.loader.block_length = self.next_length
         # Lightning then leaves the optimiser to the module, and counts its steps elsewhere.
         module.automatic_optimization = False
         loop = self.trainer.fit_loop.epoch_loop
@@ -145,7 +160,8 @@ class Stepper:
         limits = [self.most, int(trainer.num_training_batches) - begun]
         if trainer.max_steps != -1:
             limits.append(trainer.max_steps - step)
-        every = (getattr(each, "_every_n_train_steps", 0) for each in trainer.checkpoint_callbacks)
+        savers = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
+        every = [each._every_n_train_steps for each in savers]
         limits += [interval - step % interval for interval in every if interval]
         interval = trainer.val_check_batch
         if interval and not math.isinf(interval):
@@ -154,22 +170,35 @@ class Stepper:
         return max(1, min(limits))
 
     def run(self, block: Block) -> Tensor:
-        """Make a step for each batch, and return a scalar that is finite if all went well."""
+        """Make a step for each batch, or until the training is to end, and return a number for each of them, ``(n,)``.
+
+        They are finite if all went well.
+        """
         module = self.module
         optimizer: Any = module.optimizers(use_pl_optimizer=False)
         scheduler: Any = module.lr_schedulers()
-        dtype = module.parameter_dtype
+        device, dtype = module.device, module.parameter_dtype
         # Made anew, because a callback may have changed the network or the optimiser since the last block.
         steps, update = module.steps(), make_update(optimizer)
         assert steps is not None
         optimizer.zero_grad()
-        for number, (images, *rest) in enumerate(block, start=1):
-            update.keeps_gradients = number == len(block)
-            steps.step((images.to(dtype), *rest), update)
+        made = 0
+        for images, *rest in block:
+            update.keeps_gradients = made + 1 == len(block)
+            steps.step((images.to(device, dtype), *(each.to(device) for each in rest)), update)
+            made += 1
             if scheduler is not None:
                 scheduler.step()
-        self._count(len(block))
+            if module.is_ending:
+                break
+        self.loader.give_back(len(block) - made)
+        self._count(made)
         return steps.finish()
+
+    def close(self) -> None:
+        """Give the Trainer's loader and the module back as they were."""
+        self.loader.block_length = None
+        self.module.automatic_optimization = True
 
     def _count(self, steps: int) -> None:
         """Move Lightning's counters on, which count a block as one batch and know nothing of its steps."""
@@ -204,14 +233,19 @@ def _reasons_against(module: ZooModule, trainer: Any) -> Iterator[str]:
     # Which class says how steps are made knows of its own hooks, and of no subclass's.
     author = next(each for each in type(module).__mro__ if "steps" in vars(each))
     loader: Any = trainer.train_dataloader
+    name = type(module).__name__
     if trainer.world_size > 1:
         yield "several processes train together"
     if not isinstance(loader, BatchLoader) or not isinstance(loader.sampler, ExactSampler):
         yield "its batches come from another loader than the zoo's"
-    if module.steps() is None or is_overridden("training_step", module, author):
-        yield f"{type(module).__name__} has a step of its own"
-    if any(is_overridden(hook, module, author) for hook in (*HOOKS, "optimizer_step")):
-        yield f"{type(module).__name__} does something of its own in every step"
+    if module.steps() is None or any(is_overridden(part, module, author) for part in PARTS if hasattr(author, part)):
+        yield f"{name} has a step of its own"
+    if any(is_overridden(hook, module, author) for hook in HOOKS):
+        yield f"{name} does something of its own in every step"
+    if len(trainer.optimizers) != 1 or type(trainer.optimizers[0]) not in OPTIMISERS.values():
+        yield f"{name} has another optimiser than the zoo's"
+    if not all(_moves_with_every_step(each) for each in trainer.lr_scheduler_configs):
+        yield f"{name} has a schedule that does not move with every step"
     if any(is_overridden(hook, each) for hook in TRANSFERS for each in (module, trainer.datamodule) if each):
         yield "something is done to every batch on its way"
     if str(trainer.precision) not in PRECISIONS:
@@ -220,13 +254,30 @@ def _reasons_against(module: ZooModule, trainer: Any) -> Iterator[str]:
         yield "gradients are accumulated"
     if trainer.gradient_clip_val:
         yield "gradients are clipped"
+    if torch.is_anomaly_enabled():
+        yield "anomalies are looked for in every step"
     if trainer.reload_dataloaders_every_n_epochs:
         yield "the data changes with the epochs"
-    if any(getattr(each, "_train_time_interval", None) for each in trainer.checkpoint_callbacks):
-        yield "checkpoints are saved by the clock"
     if not isinstance(trainer.profiler, PassThroughProfiler):
         yield "a profiler looks at every step"
     for callback in trainer.callbacks:
-        aware = isinstance(callback, AWARE_OF_BLOCKS) or type(callback).__module__.startswith("zoo.")
-        if not aware and any(is_overridden(hook, callback, Callback) for hook in HOOKS):
-            yield f"{type(callback).__name__} looks at every step"
+        if not _is_aware_of_blocks(callback):
+            yield f"{type(callback).__name__} may look at every step"
+        elif isinstance(callback, ModelCheckpoint) and callback._train_time_interval:
+            yield "checkpoints are saved by the clock"
+
+
+def _is_aware_of_blocks(callback: Callback) -> bool:
+    cls = type(callback)
+    if cls.__module__.startswith("zoo."):
+        return True
+    if cls.__module__.startswith(LIGHTNING):
+        # Of the others, some have no such hook and change steps all the same: what gradients they gather, their rate.
+        return cls.__name__ in AWARE_OF_BLOCKS
+    ancestors = [each for each in cls.__mro__ if issubclass(each, Callback) and each is not Callback]
+    derived = any(each.__module__.startswith(LIGHTNING) for each in ancestors)
+    return not derived and not any(is_overridden(hook, callback, Callback) for hook in HOOKS)
+
+
+def _moves_with_every_step(schedule: LRSchedulerConfig) -> bool:
+    return schedule.interval == "step" and schedule.frequency == 1 and not schedule.reduce_on_plateau
