@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import zoo
-from tests.helpers import errors, run_zoo, start_zoo
+from tests.helpers import errors, run_zoo, start_zoo, weights
 from zoo.cli import main
 
 SOURCE = Path(__file__).parent.parent
@@ -100,6 +100,22 @@ def test_spawned_processes_count_as_started_ones(tmp_path: Path) -> None:
             break
     assert process.returncode == 0, complaint
     assert errors(output) == figures["test_errors"]
+
+
+@pytest.mark.slow
+def test_spawned_processes_train_the_network_that_started_ones_train(tmp_path: Path) -> None:
+    program = tmp_path / "spawn.py"
+    program.write_text("import sys\nfrom zoo.cli import main\nif __name__ == '__main__':\n    sys.exit(main())\n")
+    fit = ["fit", "--config", "softmax", "--data.num_train", "1000", "--trainer.max_epochs", "1"]
+    run_zoo(*fit, *ddp(2))
+    for _ in range(3):
+        process = start_zoo(*fit, *ddp(2)[:-1], "ddp_spawn", program=(str(program),))
+        output, complaint = process.communicate(timeout=100)
+        if "terminate called without an active exception" not in complaint:  # as above
+            break
+    assert process.returncode == 0, complaint
+    assert "Test set:" in output
+    assert len({weights(path) for path in Path("logs/softmax").glob("version_*/checkpoints/last.ckpt")}) == 1
 
 
 @pytest.mark.slow

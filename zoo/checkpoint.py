@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
@@ -23,6 +23,8 @@ from zoo.errors import UsageError
 from zoo.files import write_bytes
 
 CLASS_PATH = "_class_path"
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,21 @@ class Checkpoint:
     content: dict[str, Any]
     """Everything, as Lightning wrote it."""
 
+    def make(self, cls: type[Network], **arguments: Any) -> Network:
+        """Return a new network of a class, made with the checkpoint's arguments and not yet with its weights.
+
+        Args:
+            cls: The class.
+            **arguments: What replaces the checkpoint's.
+
+        Raises:
+            UsageError: The class does not take these arguments.
+        """
+        try:
+            return cls(**{**self.arguments, **arguments})
+        except TypeError as error:
+            raise UsageError(f"{self.path} has arguments that {cls.__name__} does not take: {error}.") from error
+
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint without running anything in it.
@@ -45,6 +62,11 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     Raises:
         UsageError: The file is missing, damaged, not a checkpoint, or holds more than weights and plain values.
     """
+    return _interpreted(Path(path), _read(path))
+
+
+def _read(path: str | Path) -> Any:
+    """Return what a file holds, if that is weights and plain values only."""
     if "://" in str(path):
         raise UsageError(f"{path} is a URL, but checkpoints are read from local files only: download it first.")
     path = Path(path)
@@ -53,13 +75,16 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if not _is_sound_archive(path):
         raise UsageError(f"{path} is damaged, truncated or no checkpoint: take another copy of it.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UsageError(
             f"{path} is refused: it is no checkpoint, or it holds code or objects beyond weights and plain values."
         ) from error
     except Exception as error:  # whatever else a malformed pickle makes of torch's reader
         raise UsageError(f"{path} is damaged, truncated or no checkpoint: take another copy of it.") from error
+
+
+def _interpreted(path: Path, content: Any) -> Checkpoint:
     state_dict = content.get("state_dict") if isinstance(content, dict) else None
     arguments = content.get("hyper_parameters", {}) if isinstance(content, dict) else None
     if not _is_state_dict(state_dict) or not isinstance(arguments, Mapping):
@@ -96,7 +121,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         The state of Lightning's own `ModelCheckpoint` is left out: it is a list of another run's files, which this one
         would delete when it has better ones.
         """
-        content = read_checkpoint(path).content
+        content = _read(path)
+        if _is_state_dict(content):
+            return dict(content)  # what a spawned process hands over at its end
+        content = _interpreted(Path(path), content).content
         states = content.get("callbacks", {})
         kept = {name: state for name, state in states.items() if not name.startswith("ModelCheckpoint")}
         return {**content, "callbacks": kept} if "callbacks" in content else content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import warnings
@@ -108,7 +109,7 @@ def _traced(model: Classifier) -> Any:
 
 def _write_onnx(model: Classifier, path: Path) -> None:
     program: Any = torch.onnx.export(_traced(model), dynamo=True, verbose=False)
-    program.save(str(path))
+    path.write_bytes(program.model_proto.SerializeToString())
 
 
 def _read_onnx(model: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
@@ -120,8 +121,9 @@ def _read_onnx(model: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
 
 
 def _write_torch_export(model: Classifier, path: Path) -> None:
-    with path.open("wb") as file:
-        torch.export.save(_traced(model), file)
+    buffer = io.BytesIO()
+    torch.export.save(_traced(model), buffer)
+    path.write_bytes(buffer.getvalue())  # of a full disk torch says no more than that writing failed
 
 
 def _read_torch_export(model: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
@@ -131,11 +133,11 @@ def _read_torch_export(model: Classifier, path: Path) -> Callable[[Tensor], Tens
 
 
 def _write_safetensors(model: Classifier, path: Path) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {name: value.detach().contiguous().clone() for name, value in model.state_dict().items()}
     about = {"class_path": class_path_of(type(model)), "arguments": json.dumps(dict(model.hparams))}
-    save_file(tensors, str(path), metadata=about)
+    path.write_bytes(save(tensors, metadata=about))
 
 
 def _read_safetensors(model: Classifier, path: Path) -> Callable[[Tensor], Tensor]:

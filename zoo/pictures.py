@@ -63,6 +63,8 @@ def open_picture(picture: Any, notes: list[str]) -> Image.Image:
 def _decode(source: Path | io.BytesIO, name: str, notes: list[str]) -> Image.Image:
     """Return what a file or its bytes hold; complaints call it by ``name``."""
     megapixels = LARGEST_PICTURE // 1_000_000
+    if isinstance(source, Path) and source.is_fifo():
+        raise UsageError(f"{name} is a pipe: name a file.")  # one would wait for somebody to write to it
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours

@@ -57,10 +57,7 @@ def initialise_from(model: Classifier, source: str) -> None:
     checkpoint = read_checkpoint(source)
     if checkpoint.class_path not in (None, class_path_of(type(model))):
         raise UsageError(f"{source} holds a {checkpoint.class_path}, but this is a {class_path_of(type(model))}.")
-    try:
-        trained = type(model)(**(checkpoint.arguments or model.hparams))
-    except TypeError as error:
-        raise UsageError(f"{source} has arguments that {type(model).__name__} does not take: {error}.") from error
+    trained = checkpoint.make(type(model), **({} if checkpoint.arguments else model.hparams))
     load_into(trained, checkpoint)
     state, weights = model.state_dict(), trained.state_dict()
     same_classes = trained.hparams["num_classes"] == model.hparams["num_classes"]
@@ -188,10 +185,7 @@ def build(info: ModelInfo, checkpoint: Checkpoint) -> ZooModule:
         raise UsageError(
             f"{checkpoint.path} holds a {checkpoint.class_path}, but {info.name} is a {class_path_of(cls)}."
         )
-    try:
-        model = cls(**checkpoint.arguments)
-    except TypeError as error:
-        raise UsageError(f"{checkpoint.path} has arguments that {cls.__name__} does not take: {error}.") from error
+    model = checkpoint.make(cls)
     load_into(model, checkpoint)
     return model.eval()
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 import zoo
-from tests.helpers import complaint
+from tests.helpers import complaint, start_zoo
 from zoo.checkpoint import write_weights
 from zoo.cli import main
 from zoo.models import MLP
@@ -77,6 +81,12 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
         (["fit", "--config", "."], "The config . cannot be read"),
         (["fit", "--config", "broken.yaml"], "The config broken.yaml cannot be read as YAML"),
         (["fit", "--config", "word.yaml"], "The config word.yaml is no config"),
+        (["fit", "--config", "list.yaml"], "trainer is [], but it must be settings by name"),
+        (["fit", "--config", "twice.yaml"], "The config twice.yaml has lr again in line 5: keep one of them"),
+        (["fit", "--config", "none.yaml"], "has no arguments by name under init_args in line 3"),
+        ([*FIT, "--model.steps_per_call", "0"], "steps_per_call is 0, but it must be 1 to"),
+        (["figures", "few_labels", "--runs", "word.yaml"], "word.yaml is damaged, truncated or no checkpoint"),
+        (["bench", "--precision", "foo"], "argument --precision: invalid choice: 'foo'"),
         (["test", "--config", "softmax"], "needs a trained network: give --ckpt_path"),
         (["predict", "--config", "softmax"], "needs a trained network: give --ckpt_path"),
         (["list", "--foo"], "unrecognized arguments: --foo"),
@@ -86,6 +96,9 @@ def test_mistakes(arguments: list[str], sentence: str, capsys: pytest.CaptureFix
     Path("file").write_text("in the way of a folder")
     Path("broken.yaml").write_text("{{{: no\n - [yaml")
     Path("word.yaml").write_text("just a word")
+    Path("twice.yaml").write_text("model:\n  class_path: MLP\n  init_args:\n    lr: 0.1\n    lr: 0.2\n")
+    Path("none.yaml").write_text("model:\n  class_path: MLP\n  init_args:\ndata: MNISTDataModule\n")
+    Path("list.yaml").write_text("trainer: []\nmodel: {class_path: MLP}")
     Path("linear.yaml").write_text("model: {class_path: torch.nn.Linear, init_args: {in_features: 3, out_features: 2}}")
     assert sentence in complaint(arguments, capsys)
 
@@ -157,6 +170,40 @@ def test_checkpoints_that_must_not_run(
     arguments = ["--config", config, "--ckpt_path", checkpoint, "--trainer.accelerator", "cpu"]
     assert sentence in complaint(["test", *arguments], capsys)
     complaint(["fit", *arguments], capsys)
+
+
+@pytest.mark.parametrize("altered", [{"unknown": 3}, {"num_classes": "x"}])
+def test_a_checkpoint_whose_arguments_do_not_suit_is_refused(
+    altered: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    info = zoo.model_info("softmax")
+    content = torch.load(info.checkpoint, weights_only=True)
+    torch.save({**content, "hyper_parameters": {**content["hyper_parameters"], **altered}}, "altered.ckpt")
+    Image.new("L", (28, 28), 255).save("blank.png")
+    assert "SoftmaxRegression does not take" in complaint(["classify", "blank.png", "--model", "altered.ckpt"], capsys)
+
+
+def test_a_pipe_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo("pipe.png")
+    assert "pipe.png is a pipe: name a file" in complaint(["classify", "pipe.png", "--model", "softmax"], capsys)
+
+
+def test_a_training_needs_no_standard_error() -> None:
+    words = ["-m", "zoo", "fit", "--config", "softmax", "--data.num_train", "200", "--trainer.max_epochs", "1"]
+    ended = subprocess.run([sys.executable, *words], stdout=subprocess.PIPE, preexec_fn=lambda: os.close(2), text=True)
+    assert ended.returncode == 0
+    assert "Test set:" in ended.stdout
+
+
+def test_a_terminal_without_the_characters_and_a_full_disk() -> None:
+    process = start_zoo("list", PYTHONIOENCODING="ascii")
+    listed, said = process.communicate()
+    assert process.returncode == 0, said
+    assert "dropout_batchnorm" in listed
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        ended = subprocess.run([sys.executable, "-m", "zoo", "list"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr == "zoo: The disk is full: make room on it, or name a place on another one.\n"
 
 
 def test_training_cannot_go_on_from_weights_alone(capsys: pytest.CaptureFixture[str]) -> None:

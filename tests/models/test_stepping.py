@@ -158,6 +158,22 @@ def test_validation_within_an_epoch_is_where_it_was_asked_for(seen: list[int]) -
     assert rows == (run(1, "--trainer.val_check_interval", "5").parent.parent / "metrics.csv").read_text().count("\n")
 
 
+def test_a_training_that_stops_early_makes_as_many_steps_as_it_must(seen: list[int]) -> None:
+    stopping = ["--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "val_loss"]
+    stopping += [
+        "--trainer.callbacks.patience",
+        "1",
+        "--trainer.callbacks.min_delta",
+        "10",
+        "--trainer.max_epochs",
+        "5",
+    ]
+    run(None, *stopping, "--trainer.min_steps", "35")
+    blocks = seen[-1]
+    run(1, *stopping, "--trainer.min_steps", "35")
+    assert seen[-1] == blocks == 35
+
+
 def test_an_epoch_may_be_cut_short(seen: list[int]) -> None:
     path = run(None, "--trainer.limit_train_batches", "8")
     assert seen == [8, 16]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import importlib
+import io
 import os
 import signal
 import sys
@@ -39,6 +41,9 @@ def program() -> int:
     The libraries define some hundred thousand objects while they are imported, and none of them is garbage.
     """
     gc.set_threshold(100_000, 50, 100)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that has no × is shown something else
     atexit.register(gc.freeze)  # the process ends: what its modules hold need not be searched for cycles
     return main()
 
@@ -54,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _dispatch(words)
+        status = _dispatch(words)
+        sys.stdout.flush()  # here, where what fails can be told
+        return status
     except UsageError as error:
         print(f"zoo: {error}", file=sys.stderr)
         return 2
@@ -68,8 +75,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGINT
     except BrokenPipeError:
         # The reader, `head` for example, has seen enough; Python must not try to flush what is left.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _discard_output()
+        print("zoo: The disk is full: make room on it, or name a place on another one.", file=sys.stderr)
+        return 2
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report(stopped: Stopped) -> int:

@@ -43,7 +43,8 @@ def run(verb: str, arguments: list[str]) -> int:
     )
     parser.add_argument(
         "--precision",
-        help="of `zoo fit`, as trainer.precision has it, bf16-mixed for example; the others stay in single",
+        choices=("32-true", "64-true", "bf16-mixed"),
+        help="of `zoo fit`, as trainer.precision has it; the others stay in single",
     )
     parser.add_argument("--json", action="store_true", help="print every measurement as JSON")
     options = parser.parse_args(arguments)

@@ -96,7 +96,10 @@ def _pictures(named: list[Path]) -> Iterator[Path]:
             yield path
             continue
         # A link that leads nowhere is a picture that cannot be read, and is listed as one.
-        files = (each for each in path.iterdir() if each.is_file() or not each.exists())
+        try:
+            files = [each for each in path.iterdir() if each.is_file() or not each.exists()]
+        except PermissionError:
+            raise UsageError(f"The folder {path} may not be read: change its permissions.") from None
         inside = sorted(each for each in files if not each.name.startswith("."))
         if not inside:
             raise UsageError(f"The folder {path} holds no files: name one with pictures in it.")

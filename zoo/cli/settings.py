@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from jsonargparse import Namespace
+
 from zoo.errors import UsageError
 
 COARSE_PRECISIONS = ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
@@ -29,7 +31,13 @@ _LAUNCHERS = {"MASTER_ADDR", "SLURM_JOB_ID", "SLURM_NTASKS", "LSB_JOBID", "OMPI_
 
 
 def set_default_length(trainer: Any) -> None:
-    """Train for `DEFAULT_MAX_EPOCHS` where nothing says how long."""
+    """Train for `DEFAULT_MAX_EPOCHS` where nothing says how long.
+
+    Raises:
+        UsageError: What should be the Trainer's settings by name is something else.
+    """
+    if not isinstance(trainer, Namespace):
+        raise UsageError(f"trainer is {trainer!r}, but it must be settings by name, max_epochs: 15 for example.")
     if trainer.max_epochs is None and trainer.max_steps == -1 and trainer.max_time is None:
         trainer.max_epochs = DEFAULT_MAX_EPOCHS
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -57,10 +58,42 @@ def _resolve_configs(words: list[str]) -> None:
             value = str(packaged)
             replace_value(words, position, value)
         try:
-            content = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+            text = Path(value).read_text(encoding="utf-8")
+            content = yaml.safe_load(text)
         except FileNotFoundError:
             raise unknown_name("config", value, list_models()) from None
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UsageError(f"The config {value} cannot be read as YAML: {' '.join(str(error).split())}.") from error
         if not isinstance(content, dict):
             raise UsageError(f"The config {value} is no config: it needs model, data and trainer (see configs/).")
+        for node in _mappings(yaml.compose(text), set()):
+            _check_mapping(value, node)
+
+
+def _mappings(node: yaml.Node | None, seen: set[int]) -> Iterator[yaml.MappingNode]:
+    """Yield every mapping in a file once, however often it is referred to."""
+    if node is None or isinstance(node, yaml.ScalarNode) or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        yield node
+    for each in node.value:
+        for child in each if isinstance(each, tuple) else (each,):
+            yield from _mappings(child, seen)
+
+
+def _check_mapping(config: str, mapping: yaml.MappingNode) -> None:
+    """Refuse what YAML's reader takes without a word: a key that is there twice, of which it keeps the last."""
+    seen: set[str] = set()
+    for key, content in mapping.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode) or key.tag.endswith(":merge"):
+            continue
+        if key.value in seen:
+            raise UsageError(f"The config {config} has {key.value} again in line {line}: keep one of them.")
+        seen.add(key.value)
+        if key.value == "init_args" and not isinstance(content, yaml.MappingNode):
+            raise UsageError(
+                f"The config {config} has no arguments by name under init_args in line {line}: give some, or leave "
+                "the line out."
+            )

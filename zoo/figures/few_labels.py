@@ -80,6 +80,8 @@ def draw(sheet: Sheet, runs: Sequence[Path]) -> None:
     Raises:
         UsageError: A run is no such run, or a file cannot be read or written.
     """
+    # Read first: a mistake in them would be found after hours.
+    finished = {(one.kind, one.seed): one for one in map(_finished, runs)}
     kept = sheet.folder / "few_labels"
     tried: list[Tried] = _read(kept / "tried.csv", Tried)
     results: list[Result] = _read(kept / "results.csv", Result)
@@ -97,7 +99,6 @@ def draw(sheet: Sheet, runs: Sequence[Path]) -> None:
         model, data = _train(kept, kind, labels, seed, best.lr, best.dropout)
         results.append(Result(labels, kind, seed, best.lr, best.dropout, _errors(model, data.test_dataloader())))
         _write(kept / "results.csv", results)
-    finished = {(one.kind, one.seed): one for one in map(_finished, runs)}
     results += finished.values()
     print(table(results))
     _draw(sheet, results)

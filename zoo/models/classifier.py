@@ -77,7 +77,7 @@ class Classifier(CountingModule, ABC):
         check_positive(lr=lr)
         check_fractions(momentum=momentum)
         check_not_negative(weight_decay=weight_decay, l2=l2)
-        check_counts(least=1, num_classes=num_classes, steps_per_call=steps_per_call or 1)
+        check_counts(least=1, num_classes=num_classes, steps_per_call=1 if steps_per_call is None else steps_per_call)
         self.save_hyperparameters(ignore=["init_from"])
         self.init_from = init_from
 

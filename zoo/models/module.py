@@ -252,6 +252,6 @@ class ZooModule(LightningModule, ABC):
         checkpoint = read_checkpoint(checkpoint_path)
         if checkpoint.class_path not in (None, class_path_of(cls)):
             raise UsageError(f"{checkpoint.path} holds a {checkpoint.class_path}, not a {class_path_of(cls)}.")
-        model = cls(**{**checkpoint.arguments, **arguments})
+        model = checkpoint.make(cls, **arguments)
         load_into(model, checkpoint)
         return model.to(map_location)

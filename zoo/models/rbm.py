@@ -84,7 +84,7 @@ class RBM(ZooModule):
     ) -> None:
         super().__init__()
         check_schedule(lr_schedule)
-        check_counts(least=1, num_hidden=num_hidden, steps_per_call=steps_per_call or 1)
+        check_counts(least=1, num_hidden=num_hidden, steps_per_call=1 if steps_per_call is None else steps_per_call)
         check_counts(initial_epochs=initial_epochs)
         check_positive(lr=lr)
         check_fractions(initial_momentum=initial_momentum, momentum=momentum)

@@ -160,6 +160,8 @@ class Stepper:
         limits = [self.most, int(trainer.num_training_batches) - begun]
         if trainer.max_steps != -1:
             limits.append(trainer.max_steps - step)
+        if trainer.min_steps and step < trainer.min_steps:
+            limits.append(trainer.min_steps - step)
         savers = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
         every = [each._every_n_train_steps for each in savers]
         limits += [interval - step % interval for interval in every if interval]
