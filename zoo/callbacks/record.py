@@ -35,12 +35,14 @@ class RunRecord(Callback):
         self._machine: dict[str, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Note what the run runs on, and see that all processes are of one mind.
+        """Note what the run is trained on, and see that all processes are of one mind.
 
         Raises:
             UsageError: Another process was started with another config, other data, another checkpoint or other
                 versions.
         """
+        if stage != "fit":
+            return
         device = device_name(trainer.strategy.root_device)
         self._machine = {**machine(), "device": device, "processes": trainer.world_size}
         if trainer.world_size > 1:
