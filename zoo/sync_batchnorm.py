@@ -40,7 +40,7 @@ class CPUSyncBatchNorm(_BatchNorm):
         """Normalise ``(B, C, …)`` over all dimensions but the second."""
         if not self.training:
             return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        # Sums in bfloat16 would lose what small batches have in common.
+        # Sums in bfloat16 would keep two or three digits.
         values = input.to(torch.promote_types(input.dtype, torch.float32))
         dims = [0, *range(2, input.dim())]
         shape = [1, -1, *[1] * (input.dim() - 2)]
