@@ -85,7 +85,6 @@ def test_every_image_is_counted_once_on_any_number_of_processes(processes: int, 
 
 @pytest.mark.slow
 def test_spawned_processes_count_as_started_ones(tmp_path: Path) -> None:
-    """A DataModule that Lightning has handed to a spawned process has lost its Trainer."""
     program = tmp_path / "spawn.py"
     program.write_text("import sys\nfrom zoo.cli import main\nif __name__ == '__main__':\n    sys.exit(main())\n")
     trained = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").checkpoint)]

@@ -62,5 +62,6 @@ def elected(votes: Tensor, probabilities: Tensor) -> Tensor:
         votes: ``(B, C)``.
         probabilities: ``(K, B, C)``.
     """
-    # In double precision, where a probability still counts beside a thousand votes.
-    return (votes + probabilities.double().mean(dim=0).clamp(max=1 - 1e-6)).argmax(dim=1)
+    # In double precision, where a probability still counts beside a thousand votes; Apple's GPUs have none.
+    mean = probabilities.cpu().double().mean(dim=0)
+    return (votes.cpu() + mean.clamp(max=1 - 1e-6)).argmax(dim=1).to(votes.device)

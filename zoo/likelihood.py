@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from collections.abc import Mapping
@@ -103,6 +104,8 @@ def measure_likelihood(
         chains: Annealed chains in each direction, at least 2.
         temperatures: Steps of the annealing.
     """
+    if visible_mean.device.type == "mps":  # which has no double precision
+        rbm, visible_mean, images = copy.deepcopy(rbm).cpu(), visible_mean.cpu(), images.cpu()
     base = base_rate_bias(visible_mean)
     betas = torch.linspace(0, 1, temperatures + 1)
     with torch.random.fork_rng(devices=[base.device] if base.is_cuda else []):
@@ -116,7 +119,7 @@ def measure_likelihood(
 
 
 def _likelihood(free_energies: Tensor, forward: LogPartition, reverse: LogPartition) -> Likelihood:
-    energies = free_energies.double()
+    energies = free_energies.cpu().double()
     mean = -float(energies.mean())
     half = Z_975 * float(energies.std()) / math.sqrt(len(energies)) if len(energies) > 1 else math.inf
     return Likelihood(

@@ -29,7 +29,9 @@ def check_optimiser(name: str) -> None:
         raise unknown_name("optimizer", name, OPTIMISERS)
 
 
-def make_optimiser(name: str, parameters: Iterable[Any], lr: float, momentum: float, weight_decay: float) -> Optimizer:
+def make_optimiser(
+    name: str, parameters: Iterable[Any], lr: float, momentum: float, weight_decay: float, fused: bool = True
+) -> Optimizer:
     """Return an optimiser of this name.
 
     Args:
@@ -38,10 +40,11 @@ def make_optimiser(name: str, parameters: Iterable[Any], lr: float, momentum: fl
         lr: Learning rate.
         momentum: For ``sgd`` and ``rmsprop``; the others have moments of their own.
         weight_decay: The optimiser's own.
+        fused: Whether a step may be one pass over the memory; where there is no such step it never is.
     """
     settings: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay}
     if name in WITH_MOMENTUM:
         settings["momentum"] = momentum
     if name not in WITHOUT_FUSED_STEP:
-        settings["fused"] = True  # one pass over the memory for the whole step
+        settings["fused"] = fused
     return OPTIMISERS[name](parameters, **settings)

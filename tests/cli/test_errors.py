@@ -85,7 +85,6 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
         (["fit", "--config", "twice.yaml"], "The config twice.yaml has lr again in line 5: keep one of them"),
         (["fit", "--config", "none.yaml"], "has no arguments by name under init_args in line 3"),
         ([*FIT, "--model.steps_per_call", "0"], "steps_per_call is 0, but it must be 1 to"),
-        (["figures", "few_labels", "--runs", "word.yaml"], "word.yaml is damaged, truncated or no checkpoint"),
         (["bench", "--precision", "foo"], "argument --precision: invalid choice: 'foo'"),
         (["test", "--config", "softmax"], "needs a trained network: give --ckpt_path"),
         (["predict", "--config", "softmax"], "needs a trained network: give --ckpt_path"),

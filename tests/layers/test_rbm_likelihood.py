@@ -81,6 +81,18 @@ def test_the_stochastic_pseudo_likelihood_is_the_exact_one_on_average() -> None:
     assert ((draws.mean(0) - exact).abs() < 5 * errors).all()
 
 
+def test_the_pseudo_likelihood_is_that_of_each_unit_given_the_others() -> None:
+    """By the free energy of each image and of the same with one pixel flipped."""
+    rbm = machine(12, 5).double()
+    visible = torch.bernoulli(torch.full((4, 12), 0.5, dtype=torch.float64))
+    expected = torch.zeros(4, dtype=torch.float64)
+    for pixel in range(12):
+        flipped = visible.clone()
+        flipped[:, pixel] = 1 - flipped[:, pixel]
+        expected += torch.nn.functional.logsigmoid(rbm.free_energy(flipped) - rbm.free_energy(visible)).detach()
+    torch.testing.assert_close(exact_pseudo_log_likelihood(rbm, visible).double(), expected, rtol=1e-5, atol=0)
+
+
 def test_without_weights_the_pseudo_likelihood_is_the_likelihood() -> None:
     rbm = machine(12, 5).double()
     with torch.no_grad():

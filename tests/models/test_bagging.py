@@ -12,6 +12,7 @@ from torch import Tensor
 from tests.helpers import complaint, run_zoo, weights
 from zoo import MNISTDataModule
 from zoo.cli import main
+from zoo.data.batches import ImageBatches
 from zoo.data.bootstrap import bootstrap_positions, multiplicities
 from zoo.ensemble_metrics import EnsembleTotals, elected, votes_of
 from zoo.errors import UsageError
@@ -54,6 +55,7 @@ def test_an_ensemble_trains_as_its_members_would_alone(batch_norm: bool, bootstr
 
     class Of:
         train_dataloader = data.train_dataloader()
+        precision = "64-true"
 
     ensemble._trainer = Of()  # type: ignore[assignment]
     if bootstrap:
@@ -137,9 +139,11 @@ def test_votes_mean_probability_and_disagreement() -> None:
     assert float(figures["disagreement"]) == pytest.approx((2 / 3 + 1) / 2)
 
 
-def test_out_of_the_bag_no_member_judges_what_it_has_seen(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("batch_norm", ["false", "true"])
+def test_out_of_the_bag_no_member_judges_what_it_has_seen(batch_norm: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Against a loop over the members and their bootstraps."""
-    assert main(FIT) == 0
+    args = f'{{"hidden_sizes": [12], "batch_norm": {batch_norm}}}'
+    assert main([*FIT, "--model.member_args", args]) == 0
     output = capsys.readouterr().out
     ensemble = BaggedEnsemble.load_from_checkpoint("logs/bagging/version_0/checkpoints/last.ckpt").eval()
     data = MNISTDataModule(num_train=1000)
@@ -157,6 +161,30 @@ def test_out_of_the_bag_no_member_judges_what_it_has_seen(capsys: pytest.Capture
     assert 0.6 < judged / 1000 < 0.85  # 1 − 0.632³ = 0.75
     assert main(["test", "--config", "logs/bagging/version_0/config.yaml", "--ckpt_path", last(0)]) == 0
     assert f"out of the bag {right / judged:.4f}" in capsys.readouterr().out
+
+
+def test_an_image_leaves_no_trace_in_a_member_that_did_not_draw_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in its weights, and not in the statistics of its batch norm."""
+    fit = [*FIT, "--model.member_args", '{"hidden_sizes": [12], "batch_norm": true}']
+    drew = [7 in bootstrap_positions(1000, member, 0).tolist() for member in range(3)]
+    assert main(fit) == 0
+    fetch = ImageBatches.__getitems__
+
+    def altered(dataset: ImageBatches, positions: Any) -> Any:
+        images, *more = fetch(dataset, positions)
+        images[torch.as_tensor(positions) == 7] = 0.5
+        return images, *more
+
+    monkeypatch.setattr(ImageBatches, "__getitems__", altered)
+    assert main(fit) == 0
+    before, after = (torch.load(last(version), weights_only=True)["state_dict"] for version in (0, 1))
+    stacked = [name for name in before if name.startswith("stacked_")]
+    assert any("running_var" in name for name in stacked)
+    for member in range(3):
+        same = all(torch.equal(before[name][member], after[name][member]) for name in stacked)
+        assert same != drew[member]
+    assert True in drew
+    assert False in drew
 
 
 def last(version: int) -> str:
@@ -204,6 +232,8 @@ def test_weights_count_in_the_penalty_and_biases_do_not() -> None:
         (["--model.member", "torch.nn.Linear"], "Unknown member class"),
         (["--model.member", "nowhere.Net"], "nowhere"),
         (["--model.member_args", '{"strange": 1}'], "strange"),
+        (["--model.member", "DBN", "--model.member_args", "{}"], "is trained in stages of its own"),
+        (["--model.member_args", '{"num_classes": 5}'], "set num_classes beside them"),
         (["--model.member", "RecurrentNet", "--model.member_args", "{}"], "only feed-forward networks"),
         (["--model.member_args", '{"hidden_sizes": [0]}'], "hidden_sizes is [0]"),
     ],

@@ -76,13 +76,21 @@ def test_the_stage_is_said_and_logged(capsys: pytest.CaptureFixture[str]) -> Non
     assert sum(bool(row["val_acc"]) for row in rows) == 6
 
 
-@pytest.mark.parametrize("step", [10, 20, 25, 47, *(pytest.param(step, marks=pytest.mark.slow) for step in (4, 40))])
-def test_an_interrupted_training_goes_on_exactly_in_every_stage(step: int) -> None:
-    assert main(FIT) == 0
+@pytest.mark.parametrize(
+    ("step", "persistent"),
+    [
+        *((step, "false") for step in (10, 20, 25, 47)),
+        *((step, "true") for step in (14, 35)),
+        *(pytest.param(step, "false", marks=pytest.mark.slow) for step in (4, 40)),
+    ],
+)
+def test_an_interrupted_training_goes_on_exactly_in_every_stage(step: int, persistent: str) -> None:
+    fit = [*FIT, "--model.persistent", persistent]
+    assert main(fit) == 0
     at = f'{{"class_path": "tests.helpers.SignalAt", "init_args": {{"step": {step}, "signal": {int(signal.SIGTERM)}}}}}'
-    assert main([*FIT, "--trainer.callbacks", at]) == 143
+    assert main([*fit, "--trainer.callbacks", at]) == 143
     torch.manual_seed(12345)
-    assert main([*FIT, "--ckpt_path", "last"]) == 0
+    assert main([*fit, "--ckpt_path", "last"]) == 0
     last = "logs/dbn/version_{}/checkpoints/last.ckpt"
     assert weights(last.format(2)) == weights(last.format(0))
 
@@ -109,11 +117,18 @@ def test_validation_may_come_first() -> None:
     assert main([*FIT, "--trainer.num_sanity_val_steps", "2"]) == 0
 
 
-def test_two_processes_have_the_same_parameters_after_each_stage() -> None:
-    run_zoo(*FIT, *DDP, "--trainer.callbacks", "tests.helpers.WriteWeightsEachEpoch")
+@pytest.mark.parametrize("persistent", ["false", pytest.param("true", marks=pytest.mark.slow)])
+def test_two_processes_have_the_same_parameters_after_each_stage(persistent: str) -> None:
+    more = ["--model.persistent", persistent, "--checkpoint.save_top_k", "-1"]
+    run_zoo(*FIT, *DDP, *more, "--trainer.callbacks", "tests.helpers.WriteWeightsEachEpoch")
     for epoch in range(6):
         one, two = (Path(f"weights-{epoch}-{rank}.txt").read_text() for rank in (0, 1))
         assert one == two
+    if persistent == "true":
+        last = torch.load("logs/dbn/version_0/checkpoints/last.ckpt", weights_only=True)
+        one, two = (process["module"] for process in last["callbacks"]["ExactResume"]["processes"])
+        assert one.keys() == {"chains_0", "chains_1"}
+        assert not any(torch.equal(one[layer], two[layer]) for layer in one)
 
 
 @pytest.mark.slow

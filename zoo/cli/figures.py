@@ -61,12 +61,6 @@ def _rbm(sheet: Sheet, options: argparse.Namespace) -> None:
     rbm.draw(sheet, model)
 
 
-def _few_labels(sheet: Sheet, options: argparse.Namespace) -> None:
-    from zoo.figures import few_labels
-
-    few_labels.draw(sheet, options.runs)
-
-
 FIGURES = {
     "activations": Picture("each activation function and its derivative", 0, _from("activations")),
     "vanishing_gradient": Picture(
@@ -83,7 +77,10 @@ FIGURES = {
     "rbm": Picture("filters, reconstructions and samples of an RBM; digits a DBN makes up", 1, _rbm),
     "curves": Picture("the logged curves of a run (--run)", 0, _curves, in_all=False),
     "few_labels": Picture(
-        "test error against the number of labels, with and without pre-training (hours)", 10, _few_labels, in_all=False
+        "test error against the number of labels, with and without pre-training (hours)",
+        10,
+        _from("few_labels"),
+        in_all=False,
     ),
 }
 
@@ -117,7 +114,7 @@ def _command(name: str, options: argparse.Namespace) -> str:
     words = ["zoo", "figures", name]
     for setting, value in vars(options).items():
         if setting != "names" and value != _parser().get_default(setting):
-            words += [f"--{setting}", *map(str, value if isinstance(value, list) else [value])]
+            words += [f"--{setting}", str(value)]
     return shlex.join(words)
 
 
@@ -136,11 +133,4 @@ def _parser() -> ShortErrorParser:
     parser.add_argument("--model", default="dropout_batchnorm", metavar="NAME", help="for confusion: a trained member")
     parser.add_argument("--run", type=Path, help="for curves: the folder of a run, logs/NAME/version_N")
     parser.add_argument("--checkpoint", type=Path, help="for rbm: a checkpoint of `zoo fit`, not the one that ships")
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        nargs="*",
-        default=[],
-        help="for few_labels: checkpoints of runs of dbn and demos/dbn_control",
-    )
     return parser

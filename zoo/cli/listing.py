@@ -28,7 +28,7 @@ def run(verb: str, arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     members = [model_info(name) for name in list_models(options.filter, pretrained=options.pretrained)]
     if options.sort == "accuracy":
-        members.sort(key=lambda member: member.test_accuracy or 0, reverse=True)
+        members.sort(key=_mean_error if options.markdown else _error)
     elif options.sort == "size":
         members.sort(key=lambda member: member.figures["parameters"] if member.figures else 0)
     if options.json:
@@ -111,6 +111,16 @@ def seconds_per_epoch(figures: Entry | LikelihoodEntry) -> str:
     """How long an epoch of training and validation takes, in the least disturbed of the runs."""
     epochs = figures["config"]["trainer"].get("max_epochs")
     return f"{_seconds(figures) / epochs:.1f}" if epochs else "–"
+
+
+def _error(member: ModelInfo) -> float:
+    """Of the shipped network; a member that does not ship comes last."""
+    return 1 - (member.test_accuracy or 0)
+
+
+def _mean_error(member: ModelInfo) -> float:
+    """Of the recipe over its seeds; a member that is not trained comes last."""
+    return member.figures["errors_mean"] / member.figures["test_images"] if member.figures else 1.0
 
 
 def _seconds(figures: Entry | LikelihoodEntry) -> float:

@@ -204,7 +204,7 @@ def listed(names: Sequence[str]) -> str:
 def _processes() -> tuple[int, int]:
     """This process's rank and how many there are.
 
-    Torch knows it in every process; a DataModule that Lightning has handed to a spawned one has lost its Trainer.
+    Torch knows it in every process, whether a Trainer is attached or not.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()

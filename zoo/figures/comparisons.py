@@ -1,4 +1,4 @@
-"""Activations and optimisers beside each other, on nets that differ in nothing else."""
+"""Activations beside each other, each with the initial values that suit it, and optimisers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def draw_activations(sheet: Sheet) -> None:
 
 
 def draw_optimisers(sheet: Sheet) -> None:
-    """Draw cost and validation accuracy of the same net with each optimiser."""
+    """Draw cost and validation accuracy of one net with each optimiser."""
     _draw(sheet, OPTIMISERS, [256, 256], "784-256-256-10, ReLU, Xavier", "optimisers_compared")
 
 

@@ -36,5 +36,6 @@ def draw(sheet: Sheet) -> None:
         curve(axes[0, 0], DEPTHS, list(accuracies[kind].values()), kind, colour, marker="o")
     axes[0, 0].set(xlabel="layers", ylabel=f"validation accuracy after {EPOCHS} epochs", ylim=(0, 1.02), xticks=DEPTHS)
     axes[0, 0].legend(frameon=False, loc="lower left")
-    axes[0, 0].set_title(f"{UNITS} ReLU units a layer, He, {IMAGES:,} images\n{of_seeds(len(sheet.seeds))}", fontsize=9)
+    title = f"{UNITS} ReLU units a layer, {IMAGES:,} images, He; in residual blocks He/√blocks"
+    axes[0, 0].set_title(f"{title}\n{of_seeds(len(sheet.seeds))}", fontsize=9)
     sheet.write(figure, ["kind", "layers", "seed", "val_accuracy"], rows, "depth")

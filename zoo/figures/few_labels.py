@@ -1,14 +1,15 @@
 """What pre-training without labels is worth when there are few: a deep belief net against the same net without it.
 
-The whole study: layers pre-trained on all 55,000 images, once for each seed; for each number of labels both nets
-tuned alike on the validation set, with seed 0; then as many seeds as said below, each with labels of its own choice,
-tested once. Every result is kept in a CSV as soon as it is there, and not made again.
+The whole study: layers pre-trained on all 55,000 images, once for each seed; for each number of labels, all of them
+included, both nets tuned alike on the validation set, with seed 0; then as many seeds as said below, each with labels
+of its own choice, tested once. Every result is kept in a CSV as soon as it is there, and not made again.
 """
 
 from __future__ import annotations
 
 import csv
 import itertools
+import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
@@ -19,28 +20,25 @@ import torch
 from pytorch_lightning import seed_everything
 
 from zoo.callbacks.progress import EpochLines
-from zoo.callbacks.record import recorded_run
-from zoo.checkpoint import read_checkpoint, write_weights
-from zoo.class_paths import class_path_of
+from zoo.checkpoint import write_weights
 from zoo.console import tell
 from zoo.data import MNISTDataModule
 from zoo.errors import UsageError
 from zoo.evaluation import evaluate
 from zoo.figures.training import fit, progress
 from zoo.figures.writing import COLOURS, Sheet
-from zoo.files import as_typed, atomic_path
+from zoo.files import as_typed, atomic_path, write_bytes
 from zoo.intervals import t_975
-from zoo.members import demonstration_info, model_info
+from zoo.machine import versions
 from zoo.models import DBN
 from zoo.pretrained import create_model
-from zoo.published_runs import check_recipe
 
 KINDS = ("dbn", "control")
-SEEDS = {100: 10, 1_000: 10, 10_000: 3}
+SEEDS = {100: 10, 1_000: 10, 10_000: 3, 55_000: 3}
 """Labels to the number of seeds."""
 
-EPOCHS = {100: 300, 1_000: 100, 10_000: 30}
-"""Labels to the epochs of fine-tuning, batches of 100: 300, 1,000 and 3,000 steps."""
+EPOCHS = {100: 300, 1_000: 100, 10_000: 30, 55_000: 30}
+"""Labels to the epochs of fine-tuning, batches of 100: 300, 1,000, 3,000 and 16,500 steps."""
 
 LEARNING_RATES = (0.0003, 0.001, 0.003, 0.01)
 DROPOUTS = (0.0, 0.5)
@@ -70,19 +68,17 @@ class Result:
     test_errors: int
 
 
-def draw(sheet: Sheet, runs: Sequence[Path]) -> None:
+def draw(sheet: Sheet) -> None:
     """Run what is missing of the study, print its table and draw its curve.
 
     Args:
         sheet: Where the files go: ``few_labels`` and, with all that was tried and pre-trained, a folder of that name.
-        runs: Checkpoints of finished runs of ``dbn`` and ``demos/dbn_control`` with all labels, to be added.
 
     Raises:
-        UsageError: A run is no such run, or a file cannot be read or written.
+        UsageError: A file cannot be read or written, or what is there is of another recipe or of other versions.
     """
-    # Read first: a mistake in them would be found after hours.
-    finished = {(one.kind, one.seed): one for one in map(_finished, runs)}
     kept = sheet.folder / "few_labels"
+    _check_same_study(kept)
     tried: list[Tried] = _read(kept / "tried.csv", Tried)
     results: list[Result] = _read(kept / "results.csv", Result)
     settings = itertools.product(SEEDS, KINDS, LEARNING_RATES, DROPOUTS)
@@ -99,7 +95,6 @@ def draw(sheet: Sheet, runs: Sequence[Path]) -> None:
         model, data = _train(kept, kind, labels, seed, best.lr, best.dropout)
         results.append(Result(labels, kind, seed, best.lr, best.dropout, _errors(model, data.test_dataloader())))
         _write(kept / "results.csv", results)
-    results += finished.values()
     print(table(results))
     _draw(sheet, results)
 
@@ -112,13 +107,25 @@ def table(results: Sequence[Result]) -> str:
     ]
     for labels in sorted({one.labels for one in results}):
         rates = {kind: _rates(results, labels, kind) for kind in KINDS}
-        if not all(rates.values()):
-            continue
         cells = [f"{statistics.fmean(found):.2f} ± {_sd(found):.2f} %" for found in rates.values()]
         gain = statistics.fmean(rates["control"]) - statistics.fmean(rates["dbn"])
-        counts = " and ".join(str(count) for count in sorted({len(found) for found in rates.values()}))
-        lines.append(f"| {labels:,} | {counts} | {cells[0]} | {cells[1]} | {gain:+.2f} |")
+        lines.append(f"| {labels:,} | {len(rates['dbn'])} | {cells[0]} | {cells[1]} | {gain:+.2f} |")
     return "\n".join(lines)
+
+
+def _check_same_study(folder: Path) -> None:
+    """Write what results depend on beside them, or compare the two: none of another recipe may be mixed in."""
+    settings = (LEARNING_RATES, DROPOUTS, EPOCHS)
+    now = json.dumps([dict(create_model("dbn").hparams), *settings, versions()], indent=1, sort_keys=True)
+    path = folder / "study.json"
+    if not path.is_file() and not (folder / "tried.csv").exists():
+        write_bytes(path, now.encode())
+    try:
+        found = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        found = ""
+    if found != now:
+        raise UsageError(f"{as_typed(folder)} is of another recipe or other versions: move it away to begin anew.")
 
 
 def _train(folder: Path, kind: str, labels: int, seed: int, lr: float, dropout: float) -> tuple[DBN, MNISTDataModule]:
@@ -154,24 +161,6 @@ def _pretrained(path: Path, seed: int) -> DBN:
         return model
 
 
-def _finished(path: Path) -> Result:
-    """A run of ``zoo fit`` with all labels, tested."""
-    checkpoint = read_checkpoint(path)
-    record = recorded_run(checkpoint.content)
-    if record is None or checkpoint.class_path != class_path_of(DBN):
-        raise UsageError(f"{path} is no run of `zoo fit`: name one of dbn or demos/dbn_control.")
-    pretrained = checkpoint.arguments.get("pretrain_epochs")
-    check_recipe(model_info("dbn") if pretrained else demonstration_info("dbn_control"), checkpoint, record)
-    model = DBN.load_from_checkpoint(path)
-    data = MNISTDataModule()
-    data.prepare_data()
-    data.setup("test")
-    errors = _errors(model, data.test_dataloader())
-    h = model.hparams
-    kind = "dbn" if h["pretrain_epochs"] else "control"
-    return Result(55_000, kind, record["config"]["seed_everything"], h["lr"], h["dropout"], errors)
-
-
 def _draw(sheet: Sheet, results: Sequence[Result]) -> None:
     from matplotlib.figure import Figure
 
@@ -183,10 +172,13 @@ def _draw(sheet: Sheet, results: Sequence[Result]) -> None:
         means = [statistics.fmean(found) for found in rates]
         half = [_half_interval(found) for found in rates]
         axes.errorbar(labels, means, yerr=half, label=name, color=colour, marker="o", capsize=3)
-    axes.set(xscale="log", yscale="log", xlabel="labels used in fine-tuning", ylabel="test error in %")
+    axes.set(xscale="log", yscale="log", xlabel="labels used in fine-tuning, and n seeds", ylabel="test error in %")
     axes.set_title("784-500-500-2000-10: mean over seeds, 95 % interval of the mean", fontsize=10)
-    axes.grid(which="both", color="0.9")
-    axes.yaxis.set_major_formatter("{x:g}")
+    axes.grid(color="0.9")
+    counts = {one.labels: len(_rates(results, one.labels, one.kind)) for one in results}
+    axes.set_xticks(list(counts), [f"{labels:,}\nn = {count}" for labels, count in counts.items()])
+    axes.set_yticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
+    axes.minorticks_off()
     axes.legend(frameon=False)
     sheet.write(figure, [field.name for field in fields(Result)], map(astuple, results), "few_labels")
 

@@ -20,6 +20,8 @@ PRETRAIN_EPOCHS = 5
 INITIAL_VALUES = {"zeros": "zeros", "N(0, 1)": "normal", "Xavier": "xavier_uniform", "He": "he_normal"}
 ACTIVATIONS = {"ReLU": "relu", "sigmoid": "sigmoid"}
 PRETRAINED = "RBM"
+SHOWN_ACTIVE = (*(("ReLU", values) for values in INITIAL_VALUES), ("sigmoid", "Xavier"), ("sigmoid", PRETRAINED))
+"""What the histograms show: activation and initial values."""
 
 
 def draw(sheet: Sheet) -> None:
@@ -38,7 +40,8 @@ def draw(sheet: Sheet) -> None:
     for place, activation in zip(axes.flat, ACTIVATIONS, strict=True):
         for colour, values in zip(COLOURS, [*INITIAL_VALUES, PRETRAINED], strict=False):
             if (activation, values) in costs:
-                curve(place, range(1, EPOCHS + 1), costs[activation, values], values, colour)
+                before = f", {HIDDEN_LAYERS} × {PRETRAIN_EPOCHS} epochs before" if values == PRETRAINED else ""
+                curve(place, range(1, EPOCHS + 1), costs[activation, values], values + before, colour)
         place.set(yscale="log", xlabel="epoch", ylabel="training cost in nats")
         place.set_title(f"{activation}, 784-{UNITS}×{HIDDEN_LAYERS}-10", fontsize=10)
         place.legend(frameon=False, fontsize=8)
@@ -65,12 +68,12 @@ def make_net(activation: str, values: str, seed: int) -> MLP:
 
 
 def draw_activity(sheet: Sheet) -> None:
-    """Draw a histogram of each hidden layer's outputs before training, for ReLU."""
+    """Draw a histogram of each hidden layer's outputs before training."""
     seed = sheet.seeds[0]
-    figure, axes = panels(len(INITIAL_VALUES), HIDDEN_LAYERS, size=(1.9, 1.5))
+    figure, axes = panels(len(SHOWN_ACTIVE), HIDDEN_LAYERS, size=(1.9, 1.5))
     rows: list[Row] = []
-    for line, (name, values) in zip(axes, INITIAL_VALUES.items(), strict=True):
-        run = train(partial(MLP, [UNITS] * HIDDEN_LAYERS, "relu", values), seed, 0, num_train=IMAGES)
+    for line, (activation, values) in zip(axes, SHOWN_ACTIVE, strict=True):
+        run = train(partial(make_net, activation, values, seed), seed, 0, num_train=IMAGES)
         images, _ = run.data.training_set().__getitems__(range(1000))
         for number, (place, activity) in enumerate(zip(line, activities(run.model, images), strict=True), start=1):
             top = max(float(activity.max()), 1e-3)
@@ -80,14 +83,15 @@ def draw_activity(sheet: Sheet) -> None:
             place.set(yscale="log", ylim=(1e-4, 2), xlim=(0, top), xticks=[0, top], yticks=[])
             place.set_xticklabels(["0", f"{top:.3g}"], fontsize=7)
             place.set_title(f"layer {number}: sd {float(activity.std()):.2g}", fontsize=8)
-            rows += [[name, number, float(edge), float(share)] for edge, share in zip(edges[:-1], shares, strict=True)]
-        line[0].set_ylabel(name)
+            bins = zip(edges[:-1].tolist(), shares.tolist(), strict=True)
+            rows += [[activation, values, number, edge, share] for edge, share in bins]
+        line[0].set_ylabel(f"{activation}\n{values}")
     figure.suptitle(
-        f"Outputs of each ReLU layer before training, 784-{UNITS}×{HIDDEN_LAYERS}-10, 1,000 images, seed {seed}: "
+        f"Outputs of each hidden layer before training, 784-{UNITS}×{HIDDEN_LAYERS}-10, 1,000 images, seed {seed}: "
         "share of the outputs, log scale",
         fontsize=9,
     )
-    columns = ["initial_values", "layer", "from", "share"]
+    columns = ["activation", "initial_values", "layer", "from", "share"]
     Sheet(sheet.folder, sheet.command, [seed]).write(figure, columns, rows, "initial_values_activity")
 
 
@@ -98,7 +102,7 @@ def activities(model: nn.Module, images: Tensor) -> list[Tensor]:
     hooks = [
         module.register_forward_hook(lambda _, __, output: found.append(output))
         for module in model.modules()
-        if isinstance(module, nn.ReLU)
+        if isinstance(module, nn.ReLU | nn.Sigmoid)
     ]
     model.eval()(images)
     for hook in hooks:

@@ -52,5 +52,5 @@ def draw(sheet: Sheet) -> None:
         place.set_title(title, fontsize=9)
     axes[0, 0].set_ylabel("accuracy, without dropout or distortion")
     axes[0, 0].legend(frameon=False, loc="lower right", fontsize=8)
-    figure.suptitle(f"784-512-512-10 on {IMAGES} images; {of_seeds(len(sheet.seeds))}", fontsize=10)
+    figure.suptitle(f"784-512-512-10; {of_seeds(len(sheet.seeds))}", fontsize=10)
     sheet.write(figure, ["setting", "seed", "epoch", "train_accuracy", "val_accuracy"], rows, "overfitting")

@@ -46,7 +46,7 @@ def draw(sheet: Sheet, model: RBM) -> None:
         sheet.write_images(
             gibbs_chain(model, digits),
             "The same images after steps of Gibbs sampling (probabilities of the pixels)",
-            [f"{steps:,} steps" for steps in STEPS],
+            [f"{steps:,} step{'s'[: steps != 1]}" for steps in STEPS],
             names,
             "rbm_samples",
         )
@@ -113,7 +113,7 @@ def dream(dbn: DBN, count: int, steps: int = 2000) -> Tensor:
     Args:
         dbn: Pre-trained and not fine-tuned.
         count: How many images.
-        steps: Steps of Gibbs sampling, beginning at the top RBM's base rates.
+        steps: Steps of Gibbs sampling, beginning at its visible biases alone.
 
     Returns:
         The pixels' probabilities, ``(count, 784)``.

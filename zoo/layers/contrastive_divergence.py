@@ -20,13 +20,13 @@ HIDDEN_MEAN_DECAY = 0.9
 """Of a hidden unit's mean activity, how much is kept at each step (section 11 has 0.9 to 0.99)."""
 
 
-def make_optimizer(rbms: Iterable[BernoulliRBM], lr: float, weight_cost: float) -> SGD:
+def make_optimizer(rbms: Iterable[BernoulliRBM], lr: float, weight_cost: float, fused: bool = True) -> SGD:
     """Return gradient descent with momentum, its weight cost on the weights and not on the biases (section 10)."""
     groups: list[dict[str, object]] = []
     for rbm in rbms:
         groups.append({"params": [rbm.weight], "weight_decay": weight_cost})
         groups.append({"params": [rbm.visible_bias, rbm.hidden_bias], "weight_decay": 0.0})
-    return SGD(groups, lr=lr, fused=True)
+    return SGD(groups, lr=lr, fused=fused)
 
 
 def set_momentum(optimizer: SGD, momentum: float) -> None:
@@ -62,11 +62,13 @@ def centre_gradients(rbm: BernoulliRBM, visible_mean: Tensor, hidden_mean: Tenso
         rbm: The model, with gradients.
         visible_mean: μ, ``(V,)``.
         hidden_mean: λ, ``(H,)``.
+
+    Raises:
+        UsageError: A parameter has no gradient.
     """
     weight, visible, hidden = (p.grad for p in (rbm.weight, rbm.visible_bias, rbm.hidden_bias))
-    assert weight is not None
-    assert visible is not None
-    assert hidden is not None
+    if weight is None or visible is None or hidden is None:
+        raise UsageError("A centred RBM needs the gradients of all it has: freeze none of it, or set centred false.")
     weight -= torch.outer(visible_mean, hidden) + torch.outer(visible, hidden_mean)
     visible -= weight @ hidden_mean
     hidden -= visible_mean @ weight
@@ -150,7 +152,8 @@ class ContrastiveDivergence(nn.Module):
     def finish_gradients(self, rbm: BernoulliRBM) -> None:
         """Centre the gradients, if that is asked for; to be called when they are those of all processes."""
         if self.centred:
-            centre_gradients(rbm, self.visible_mean, self.hidden_mean)
+            with full_precision(self.visible_mean):  # a DBN's step is made within mixed precision
+                centre_gradients(rbm, self.visible_mean, self.hidden_mean)
 
     def share_chains(self, chains: list[Tensor], rank: int, processes: int) -> None:
         """Take this process's share of all processes' chains; as many processes as before have the same as before.
@@ -202,7 +205,7 @@ class ContrastiveDivergence(nn.Module):
         with torch.set_grad_enabled(self.sparsity_target is not None):
             inputs = rbm.hidden_inputs(data)
         if self.persistent:
-            begin = sample(visible) if self.chains is None else self.chains
+            begin = sample(visible) if self.chains is None else self.chains.to(visible)
             self.chains = states = rbm.gibbs(begin, self.gibbs_steps)
         else:
             # The reconstruction stands at its probabilities, which have less noise (section 3.2).

@@ -51,8 +51,8 @@ def exact_log_partition(rbm: BernoulliRBM) -> float:
     large, small = (rbm.visible_bias, rbm.hidden_bias) if hidden <= visible else (rbm.hidden_bias, rbm.visible_bias)
     units = weight.shape[1]
     parts = []
-    for numbers in torch.arange(2**units).split(2**14):
-        states = (numbers[:, None] >> torch.arange(units) & 1).double()  # (C, small)
+    for numbers in torch.arange(2**units, device=weight.device).split(2**14):
+        states = (numbers[:, None] >> torch.arange(units, device=weight.device) & 1).double()  # (C, small)
         energies = states @ small.double() + F.softplus(states @ weight.T + large.double()).sum(dim=1)
         parts.append(energies.logsumexp(dim=0))
     return float(torch.stack(parts).logsumexp(dim=0))

@@ -78,6 +78,8 @@ class BaggedEnsemble(Classifier):
             raise UsageError(f"bootstrap_seed is {bootstrap_seed}, but a seed is 0 to {2**32 - 1}.")
         self._class = find_classifier(member, without=BaggedEnsemble)
         members = [self._make_member() for _ in range(num_members)]
+        if not members[0].automatic_optimization:
+            raise UsageError(f"A {self._class.__name__} is trained in stages of its own, which cannot be stacked.")
         if any(isinstance(part, nn.RNNBase) for part in members[0].modules()):
             raise UsageError(f"A {self._class.__name__} is recurrent, and only feed-forward networks can be stacked.")
         for module in (part for each in members for part in each.modules()):
@@ -95,7 +97,7 @@ class BaggedEnsemble(Classifier):
         self._template = (members[0],)
         self._names = (list(parameters), list(buffers))
         self.drawn: Tensor
-        # The bootstraps' seed and a digest of the images that they were drawn from; −1 before the training.
+        # The bootstraps' seed and a digest of the rows that they were drawn from; −1 before the training.
         self.register_buffer("drawn", torch.full((2,), -1, dtype=torch.int64))
         self._bootstraps: Tensor | None = None
         self._position_of_row: Tensor | None = None
@@ -248,9 +250,14 @@ class BaggedEnsemble(Classifier):
         self._template, self._names = other._template, other._names
 
     def _make_member(self) -> Classifier:
-        arguments = dict(self.hparams["member_args"] or {})
-        if self.hparams["num_classes"] != 10:
-            arguments["num_classes"] = self.hparams["num_classes"]
+        arguments, classes = dict(self.hparams["member_args"] or {}), self.hparams["num_classes"]
+        if arguments.get("num_classes", classes) != classes:
+            raise UsageError(
+                f"member_args have num_classes {arguments['num_classes']}, but the ensemble has {classes}: "
+                "set num_classes beside them and not among them."
+            )
+        if classes != 10:
+            arguments["num_classes"] = classes
         try:
             return self._class(**arguments)
         except TypeError as error:
@@ -280,7 +287,7 @@ class BaggedEnsemble(Classifier):
         loader: Any = self.trainer.train_dataloader
         drawn = self._bootstraps[:, self._position_of_row[rows]].long()  # (K, B)
         images, labels, *_ = loader.dataset.__getitems__(drawn.flatten())
-        return images.unflatten(0, drawn.shape), labels.view(drawn.shape)
+        return images.to(self.device).unflatten(0, drawn.shape), labels.to(self.device).view(drawn.shape)
 
     def _out_of_bag(self) -> dict[str, Tensor]:
         """Accuracy on the training images that some member has not seen, and their share."""

@@ -244,7 +244,8 @@ class Classifier(CountingModule, ABC):
     def make_optimizer(self) -> Optimizer:
         """Make the optimiser that the arguments name, over `parameter_groups`."""
         h = self.hparams
-        return make_optimiser(h["optimizer"], self.parameter_groups(), h["lr"], h["momentum"], h["weight_decay"])
+        groups, rates = self.parameter_groups(), (h["lr"], h["momentum"], h["weight_decay"])
+        return make_optimiser(h["optimizer"], groups, *rates, fused=self.may_fuse_steps)
 
     def _named_output_layer(self) -> tuple[str, nn.Linear]:
         linear = [(name, layer) for name, layer in self.named_modules() if isinstance(layer, nn.Linear)]

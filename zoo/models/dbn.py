@@ -268,7 +268,8 @@ class DBN(Classifier):
         fine_tuning = with_schedule(self.make_optimizer(), h["lr_schedule"], self.schedule_length, "epoch")
         if not h["pretrain_epochs"]:
             return fine_tuning
-        return {"optimizer": make_optimizer(self.rbms, h["pretrain_lr"], h["weight_cost"])}, fine_tuning
+        pre_training = make_optimizer(self.rbms, h["pretrain_lr"], h["weight_cost"], self.may_fuse_steps)
+        return {"optimizer": pre_training}, fine_tuning
 
     @property
     def _pretrains(self) -> bool:

@@ -101,6 +101,16 @@ class ZooModule(LightningModule, ABC):
         """How many parameters the training changes."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
 
+    @property
+    def may_fuse_steps(self) -> bool:
+        """Whether an optimiser may make its step in one pass: on processors and CUDA, and not in ``16-mixed``.
+
+        There the scaler may leave out the first step, after which torch's fused SGD has a momentum of unset memory,
+        and Lightning clips no gradients of a fused optimiser.
+        """
+        scaled = self._trainer is not None and self.trainer.precision == "16-mixed"
+        return self.device.type in ("cpu", "cuda") and not scaled
+
     def backward_by_hand(self, loss: Tensor, optimizer: Optimizer) -> None:
         """Give the parameters that a loss depends on the mean of their gradients over all processes.
 

@@ -177,7 +177,7 @@ class RBM(ZooModule):
         if "val_pseudo_log_likelihood" not in figures:
             return None
         return (
-            f"pseudo-log-likelihood {figures['val_pseudo_log_likelihood']:.2f} nats, "
+            f"pseudo-log-likelihood {figures['val_pseudo_log_likelihood']:.2f} nats (pixels sampled with seed 0), "
             f"reconstruction error {figures['val_reconstruction_error']:.4f}"
         )
 
@@ -193,7 +193,8 @@ class RBM(ZooModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimiser and, for ``cosine``, its schedule over all steps of the training."""
-        optimizer: SGD = make_optimizer([self.rbm], self.hparams["lr"], self.hparams["weight_cost"])
+        h = self.hparams
+        optimizer: SGD = make_optimizer([self.rbm], h["lr"], h["weight_cost"], self.may_fuse_steps)
         return with_schedule(optimizer, self.hparams["lr_schedule"], self.schedule_length)
 
 
@@ -206,8 +207,7 @@ class _ContrastiveSteps(Steps):
         images, *_ = batch
         module = self.module
         module.divergence.set_gradients(module.rbm, images.flatten(start_dim=1), module.mean_over_processes)
-        with full_precision(images):
-            module.divergence.finish_gradients(module.rbm)
+        module.divergence.finish_gradients(module.rbm)
         update.step()
         gradient = module.rbm.hidden_bias.grad
         assert gradient is not None

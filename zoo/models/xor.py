@@ -86,7 +86,7 @@ class XORNet(CountingModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Make the optimiser that the arguments name."""
         h = self.hparams
-        return make_optimiser(h["optimizer"], self.parameters(), h["lr"], h["momentum"], weight_decay=0.0)
+        return make_optimiser(h["optimizer"], self.parameters(), h["lr"], h["momentum"], 0.0, self.may_fuse_steps)
 
     def epoch_figures(self, epoch: int) -> Mapping[str, str]:
         """What the line of an epoch says."""
