@@ -51,6 +51,6 @@ def check_not_prolonged(scheduler: Any, length: Callable[[], float]) -> None:
     """
     if isinstance(scheduler, CosineAnnealingLR) and scheduler.T_max != max(1, length()):
         raise UsageError(
-            f"lr_schedule cosine was made to end at 0 after {scheduler.T_max} moves and cannot be prolonged: set "
+            "lr_schedule cosine was made for a training of another length and cannot be prolonged: set "
             "trainer.max_epochs as it was, or train anew."
         )
