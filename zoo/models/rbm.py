@@ -195,7 +195,7 @@ class RBM(ZooModule):
         """Make the optimiser and, for ``cosine``, its schedule over all steps of the training."""
         h = self.hparams
         optimizer: SGD = make_optimizer([self.rbm], h["lr"], h["weight_cost"], self.may_fuse_steps)
-        return with_schedule(optimizer, self.hparams["lr_schedule"], self.schedule_length)
+        return with_schedule(optimizer, h["lr_schedule"], self.schedule_length)
 
 
 class _ContrastiveSteps(Steps):
