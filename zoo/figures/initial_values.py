@@ -44,7 +44,8 @@ def draw(sheet: Sheet) -> None:
                 curve(place, range(1, EPOCHS + 1), costs[activation, values], values + before, colour)
         place.set(yscale="log", xlabel="epoch", ylabel="training cost in nats")
         place.set_title(f"{activation}, 784-{UNITS}×{HIDDEN_LAYERS}-10", fontsize=10)
-        place.legend(frameon=False, fontsize=8)
+    lines, names = axes[0, -1].get_legend_handles_labels()  # the panel that has all of them
+    figure.legend(lines, names, loc="outside lower center", ncols=len(names), frameon=False, fontsize=8)
     figure.suptitle(f"{IMAGES:,} images, Adam 0.001, {of_seeds(len(sheet.seeds))}", fontsize=10)
     sheet.write(figure, ["activation", "initial_values", "seed", "epoch", "train_cost"], rows, "initial_values")
     draw_activity(sheet)
