@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -50,15 +52,9 @@ def test_chains_follow_the_model_to_another_precision() -> None:
 @pytest.mark.parametrize(("precision", "fused"), [("32-true", True), ("16-mixed", False)])
 def test_beside_a_gradient_scaler_no_step_is_fused(precision: str, fused: bool) -> None:
     """Lightning clips no gradients of a fused optimiser there, and a first step left out spoils its momentum."""
-
-    class Of:
-        pass
-
-    of = Of()
-    of.precision = precision  # type: ignore[attr-defined]
-    of.estimated_stepping_batches = 10  # type: ignore[attr-defined]
+    trainer = SimpleNamespace(precision=precision, estimated_stepping_batches=10)
     for model in (MLP([5], optimizer="sgd", momentum=0.9), RBM(num_hidden=5), DBN([5])):
-        model._trainer = of  # type: ignore[assignment]
+        model._trainer = trainer  # type: ignore[assignment]
         made = model.configure_optimizers()
         found = made if isinstance(made, tuple) else (made,)
         for each in found:
