@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import zoo
-from zoo import members
 from zoo.data import MNISTDataModule
 from zoo.data.archives import stage
-from zoo.likelihood import measure_likelihood
+from zoo.pretrained import registry
+from zoo.rbm.likelihood import measure_likelihood
 
 MEMBERS = zoo.list_models()
 
@@ -53,13 +53,13 @@ def copied_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     """The configs and checkpoints in a folder where a test may do them harm."""
     home = tmp_path / "home"
     for folder in ("configs", "checkpoints"):
-        shutil.copytree(members.root() / folder, home / folder)
-    monkeypatch.setattr(members, "root", lambda: home)
-    members.read_index.cache_clear()
-    members.read_demonstrations.cache_clear()
+        shutil.copytree(registry.root() / folder, home / folder)
+    monkeypatch.setattr(registry, "root", lambda: home)
+    registry.read_index.cache_clear()
+    registry.read_demonstrations.cache_clear()
     yield home
-    members.read_index.cache_clear()
-    members.read_demonstrations.cache_clear()
+    registry.read_index.cache_clear()
+    registry.read_demonstrations.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,6 @@ def quick_annealing() -> Iterator[None]:
     """Annealing in a few steps, which suits an RBM of a few hidden units."""
     quick = functools.partial(measure_likelihood, chains=50, temperatures=300)
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("zoo.models.rbm", "zoo.verification"):
+        for module in ("zoo.models.rbm", "zoo.pretrained.verification"):
             patch.setattr(f"{module}.measure_likelihood", quick)
         yield

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from tests.helpers import start_zoo, weights
-from zoo.runs import checkpoints_in
+from zoo.runs.folders import checkpoints_in
 
 
 def main() -> int:

@@ -12,9 +12,9 @@ import torch
 
 import zoo
 from tests.helpers import write_pictures
-from zoo import members
 from zoo.cli import main
 from zoo.models import RBM
+from zoo.pretrained import registry
 
 CONFIG = """# A small restricted Boltzmann machine
 # Paper: Nobody, "Nothing", 1900
@@ -61,7 +61,7 @@ def published(runs: Path, copied_zoo: Path) -> Path:
 
 def test_an_rbm_ships_and_is_no_member(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
     entry = json.loads((published / "checkpoints/demonstrations.json").read_text())["tiny"]
-    assert set(entry) == set(members.LikelihoodEntry.__annotations__)
+    assert set(entry) == set(registry.LikelihoodEntry.__annotations__)
     assert [run["seed"] for run in entry["runs"]] == [0, 1]
     assert entry["log_likelihood"] == entry["runs"][0]["log_likelihood"]
     assert entry["command"] == "zoo fit --config configs/demos/tiny.yaml --seed_everything 0"
@@ -86,7 +86,7 @@ def test_it_loads_and_tests_by_name(published: Path, capsys: pytest.CaptureFixtu
     assert model(torch.rand(3, 1, 28, 28)).shape == (3, 8)
     capsys.readouterr()
     assert main(["test", "--config", "demos/tiny", "--ckpt_path", "tiny", *CPU]) == 0
-    figure = members.read_demonstrations()["tiny"]["log_likelihood"]
+    figure = registry.read_demonstrations()["tiny"]["log_likelihood"]
     assert f"log-likelihood {figure:.2f} nats" in capsys.readouterr().out
 
 
@@ -95,14 +95,14 @@ def test_what_differs_from_the_published_is_found(published: Path, capsys: pytes
     index = json.loads(path.read_text())
     for figure, value in {"log_likelihood": -1.0, "golden_free_energies": [0.0] * 10, "parameters": 1}.items():
         path.write_text(json.dumps({**index, "tiny": {**index["tiny"], figure: value}}))
-        members.read_demonstrations.cache_clear()
+        registry.read_demonstrations.cache_clear()
         assert main(["verify", "tiny"]) == 1
         assert "zoo: tiny: " in capsys.readouterr().err
     content = bytearray((published / "checkpoints/tiny.ckpt").read_bytes())
     content[len(content) // 2] ^= 1
     (published / "checkpoints/tiny.ckpt").write_bytes(content)
     path.write_text(json.dumps(index))
-    members.read_demonstrations.cache_clear()
+    registry.read_demonstrations.cache_clear()
     assert main(["verify", "tiny"]) == 1
     assert "not the file that was published" in capsys.readouterr().err
 
@@ -114,7 +114,7 @@ def test_classifiers_commands_say_that_it_is_none(published: Path, capsys: pytes
         zoo.create_model("tiny")
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (members.root() / "configs/demos").glob("*.yaml")))
+@pytest.mark.parametrize("name", sorted(path.stem for path in (registry.root() / "configs/demos").glob("*.yaml")))
 def test_every_demonstration_runs_from_its_config(
     name: str, data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,4 +127,4 @@ def test_every_demonstration_runs_from_its_config(
         fit += ["--data.data_dir", "data"]
     assert main(fit) == 0
     assert capsys.readouterr().out.startswith(f"{name}: ")
-    assert (members.root() / f"configs/demos/{name}.yaml").read_text(encoding="utf-8").startswith("# ")
+    assert (registry.root() / f"configs/demos/{name}.yaml").read_text(encoding="utf-8").startswith("# ")

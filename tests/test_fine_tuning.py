@@ -9,8 +9,8 @@ import torch
 
 import zoo
 from tests.helpers import complaint
-from zoo.checkpoint import read_checkpoint
 from zoo.cli import main
+from zoo.runs.checkpoint import read_checkpoint
 
 SHORT = ["--data.num_train", "200", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "1"]
 STILL = ["--model.optimizer", "sgd", "--model.lr", "1e-12", "--trainer.limit_test_batches", "0"]

@@ -13,10 +13,10 @@ from torch import nn
 
 import zoo
 from tests.conftest import MEMBERS
-from zoo.checkpoint import write_weights
-from zoo.class_paths import class_path_of
 from zoo.cli import main
 from zoo.models import BaggedEnsemble
+from zoo.runs.checkpoint import write_weights
+from zoo.utils.class_paths import class_path_of
 
 pytestmark = pytest.mark.parametrize("name", MEMBERS)
 

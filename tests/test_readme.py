@@ -11,8 +11,8 @@ import pytest
 
 import zoo
 from zoo.cli import VERBS, main
-from zoo.cli.figures import FIGURES
-from zoo.members import packaged_config
+from zoo.cli.verbs.figures import FIGURES
+from zoo.pretrained.registry import packaged_config
 
 SOURCE = Path(zoo.__file__).parent.parent
 README = (SOURCE / "README.md").read_text(encoding="utf-8")

@@ -18,11 +18,11 @@ from pytorch_lightning import Callback, Trainer
 import zoo
 from tests.helpers import run_zoo
 from zoo import MNISTDataModule
-from zoo.callbacks.guard import Guard
-from zoo.callbacks.record import RunRecord
-from zoo.callbacks.resume import ExactResume
-from zoo.layers.contrastive_divergence import make_optimizer
+from zoo.callbacks.exact_resume import ExactResume
+from zoo.callbacks.graceful_stop import Guard
+from zoo.callbacks.run_record import RunRecord
 from zoo.models import MLP, RBM, BaggedEnsemble, ZooModule
+from zoo.rbm.contrastive_divergence import make_optimizer
 
 ROUNDS = 5
 

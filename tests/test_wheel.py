@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.members import read_demonstrations
+from zoo.pretrained.registry import read_demonstrations
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from zoo.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from zoo.data import MNISTDataModule
-    from zoo.errors import UsageError
-    from zoo.members import list_models, model_info
-    from zoo.preprocessing import preprocess
-    from zoo.pretrained import create_model, load_pretrained
+    from zoo.data.preprocessing import preprocess
+    from zoo.pretrained.loading import create_model, load_pretrained
+    from zoo.pretrained.registry import list_models, model_info
+    from zoo.utils.errors import UsageError
 
 __all__ = [
     "MNISTDataModule",
@@ -31,12 +31,12 @@ __all__ = [
 
 _HOMES = {
     "MNISTDataModule": "zoo.data",
-    "UsageError": "zoo.errors",
-    "create_model": "zoo.pretrained",
-    "list_models": "zoo.members",
-    "load_pretrained": "zoo.pretrained",
-    "model_info": "zoo.members",
-    "preprocess": "zoo.preprocessing",
+    "UsageError": "zoo.utils.errors",
+    "create_model": "zoo.pretrained.loading",
+    "list_models": "zoo.pretrained.registry",
+    "load_pretrained": "zoo.pretrained.loading",
+    "model_info": "zoo.pretrained.registry",
+    "preprocess": "zoo.data.preprocessing",
 }
 
 

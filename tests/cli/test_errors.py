@@ -14,9 +14,9 @@ from PIL import Image
 
 import zoo
 from tests.helpers import complaint, start_zoo
-from zoo.checkpoint import write_weights
 from zoo.cli import main
 from zoo.models import MLP
+from zoo.runs.checkpoint import write_weights
 
 FIT = ["fit", "--config", "deep_relu_xavier", "--trainer.accelerator", "cpu"]
 

@@ -12,7 +12,7 @@ import pytest
 from torchvision.datasets import MNIST
 
 from zoo.data.archives import ARCHIVES, default_data_dir, stage
-from zoo.errors import UsageError
+from zoo.utils.errors import UsageError
 
 
 def test_torchvision_takes_the_staged_files_as_its_own(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from zoo import MNISTDataModule
 from zoo.cli import main
 from zoo.data import datasets
 from zoo.data.datasets import DATASETS
-from zoo.errors import UsageError
+from zoo.utils.errors import UsageError
 
 
 @pytest.fixture

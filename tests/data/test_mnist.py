@@ -8,9 +8,9 @@ import torch
 from torchvision.datasets import MNIST
 
 from zoo import MNISTDataModule
+from zoo.data.base import _same_number_of_batches
 from zoo.data.batches import balanced_subset
-from zoo.data.module import _same_number_of_batches
-from zoo.errors import UsageError
+from zoo.utils.errors import UsageError
 
 
 def make(**arguments: Any) -> MNISTDataModule:

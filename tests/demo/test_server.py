@@ -21,7 +21,7 @@ httpx = pytest.importorskip("httpx", reason="needs httpx, which is in .[test]")
 testclient = pytest.importorskip("starlette.testclient", reason="needs Starlette, which is in .[test]")
 
 from zoo.demo import server  # noqa: E402
-from zoo.demo.answering import Respondent  # noqa: E402
+from zoo.demo.inference import Respondent  # noqa: E402
 
 ASKED = ("softmax", "deep_relu_xavier")
 

@@ -16,7 +16,7 @@ import torch
 import zoo
 from tests.helpers import complaint
 from zoo.cli import main
-from zoo.cli.figures import FIGURES
+from zoo.cli.verbs.figures import FIGURES
 from zoo.figures import (
     activations,
     comparisons,

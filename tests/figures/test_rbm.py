@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from tests.helpers import complaint
-from zoo.checkpoint import write_weights
 from zoo.cli import main
 from zoo.figures import rbm
 from zoo.figures.writing import read_table
 from zoo.models import DBN, RBM
+from zoo.runs.checkpoint import write_weights
 
 
 @pytest.fixture

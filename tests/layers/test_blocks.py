@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.activations import ACTIVATIONS, inputs_for, make_activation
+from zoo.layers.activations import ACTIVATIONS, inputs_for, make_activation
 from zoo.layers.blocks import Parallel, Residual, convolution, dense
 from zoo.models import MLP, Classifier, ResidualCNN, ResidualMLP, SplitMerge, SplitMergeCNN
 

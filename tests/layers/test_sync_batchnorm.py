@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.sync_batchnorm import SyncBatchNormAnywhere
+from zoo.layers.sync_batchnorm import SyncBatchNormAnywhere
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from zoo import MNISTDataModule
 from zoo.cli import main
 from zoo.data.batches import ImageBatches
 from zoo.data.bootstrap import bootstrap_positions, multiplicities
-from zoo.ensemble_metrics import EnsembleTotals, elected, votes_of
-from zoo.errors import UsageError
+from zoo.metrics.ensemble import EnsembleTotals, elected, votes_of
 from zoo.models import MLP, BaggedEnsemble, Classifier
+from zoo.utils.errors import UsageError
 
 MEMBER = {"hidden_sizes": [12], "weight_init": "xavier_uniform"}
 SHORT = ["--trainer.accelerator", "cpu", "--data.num_train", "1000", "--trainer.max_epochs", "2"]
@@ -255,7 +255,7 @@ def test_three_processes_test_what_one_does(capsys: pytest.CaptureFixture[str]) 
 def test_a_checkpoint_does_not_choose_what_is_imported(tmp_path: Path) -> None:
     Path("evil_network.py").write_text("raise SystemExit('imported')")
     model = BaggedEnsemble("MLP", MEMBER, 2)
-    from zoo.checkpoint import write_weights
+    from zoo.runs.checkpoint import write_weights
 
     write_weights(model, {**dict(model.hparams), "member": "evil_network.Net"}, Path("evil.ckpt"))
     with pytest.raises(UsageError, match="Unknown member class"):

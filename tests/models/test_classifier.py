@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from pytorch_lightning import Trainer
 
 from zoo import MNISTDataModule
-from zoo.errors import UsageError
 from zoo.models import MLP, SoftmaxRegression
+from zoo.utils.errors import UsageError
 
 
 def trainer(**arguments: Any) -> Trainer:

@@ -12,8 +12,8 @@ from pytorch_lightning import Trainer
 from tests.helpers import complaint, run_zoo, start_zoo, weights
 from zoo import MNISTDataModule
 from zoo.cli import main
-from zoo.errors import UsageError
 from zoo.models import DBN
+from zoo.utils.errors import UsageError
 
 # Two layers, two epochs of ten steps for each and two of fine-tuning.
 SHORT = ["--trainer.accelerator", "cpu", "--data.num_train", "1000", "--trainer.max_epochs", "6"]

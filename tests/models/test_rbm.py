@@ -12,20 +12,20 @@ import torch
 from tests.helpers import run_zoo, weights
 from zoo import MNISTDataModule
 from zoo.cli import main
-from zoo.data.binarisation import sampled_pixels
-from zoo.errors import UsageError
-from zoo.layers.bernoulli_rbm import BernoulliRBM
-from zoo.layers.contrastive_divergence import (
+from zoo.data.binarization import sampled_pixels
+from zoo.models import RBM
+from zoo.rbm.bernoulli_rbm import BernoulliRBM
+from zoo.rbm.contrastive_divergence import (
     ContrastiveDivergence,
     centre_gradients,
     make_optimizer,
     set_momentum,
     sparsity_loss,
 )
-from zoo.layers.rbm_likelihood import exact_log_partition
-from zoo.layers.rbm_monitoring import RBMTotals, summarise
-from zoo.likelihood import Likelihood, measure_likelihood
-from zoo.models import RBM
+from zoo.rbm.likelihood import Likelihood, measure_likelihood
+from zoo.rbm.monitoring import RBMTotals, summarise
+from zoo.rbm.partition_function import exact_log_partition
+from zoo.utils.errors import UsageError
 
 SHORT = ["--trainer.accelerator", "cpu", "--data.num_train", "1000", "--trainer.max_epochs", "2"]
 FIT = ["fit", "--config", "demos/rbm", "--model.num_hidden", "8", *SHORT]

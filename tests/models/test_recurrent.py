@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.errors import UsageError
 from zoo.models import RecurrentNet
+from zoo.utils.errors import UsageError
 
 
 def test_an_lstm_reads_the_rows_from_top_to_bottom_by_its_formula() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.errors import UsageError
 from zoo.layers.blocks import Residual
 from zoo.models import ResidualCNN, ResidualMLP
+from zoo.utils.errors import UsageError
 
 
 def gradient_ratio(model: ResidualMLP) -> float:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.errors import UsageError
 from zoo.layers.blocks import Parallel
 from zoo.models import SplitMerge, SplitMergeCNN
+from zoo.utils.errors import UsageError
 
 
 def test_each_branch_is_as_deep_as_it_says_and_the_merge_sees_all() -> None:

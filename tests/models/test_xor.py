@@ -10,8 +10,8 @@ from torch import nn
 from tests.helpers import complaint
 from zoo.cli import main
 from zoo.data import XORDataModule
-from zoo.errors import UsageError
 from zoo.models import XORNet
+from zoo.utils.errors import UsageError
 
 FIT = ["fit", "--config", "demos/xor_sigmoid", "--trainer.accelerator", "cpu"]
 

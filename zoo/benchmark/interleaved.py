@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from zoo.benchmark import plain, scanned
+from zoo.benchmark import eager, jax_scan
+from zoo.data.augmentation import DistortedBatches
 from zoo.data.batches import ImageBatches
-from zoo.data.distortion import DistortedBatches
-from zoo.errors import UsageError
 from zoo.models import DBN, RBM, BaggedEnsemble, Classifier, ZooModule
+from zoo.utils.errors import UsageError
 
 SETTINGS = ("hidden_sizes", "dropout", "batch_norm", "lr")
 """Of a fully connected net, for JAX."""
@@ -99,7 +99,7 @@ def contenders(
         )
     if not isinstance(model, Classifier) or isinstance(model, DBN):
         raise UsageError(f"There is nothing to measure a {type(model).__name__}'s epochs against.")
-    network = plain.described_network(config)
+    network = eager.described_network(config)
     if isinstance(model, BaggedEnsemble):
         networks: list[nn.Module] = list(model.members())
     else:
@@ -107,21 +107,21 @@ def contenders(
     if isinstance(training, DistortedBatches):
         fetch = _fetch_distorted(training)
     else:
-        fetch = plain.fetch_from(training.images, training.labels)
+        fetch = eager.fetch_from(training.images, training.labels)
     optimizers = [
         torch.optim.Adam(each.train().parameters(), lr=arguments.get("lr", 0.001), fused=True) for each in networks
     ]
 
-    def eager() -> None:
+    def eager_epoch() -> None:
         for each, optimizer in zip(networks, optimizers, strict=True):
-            plain.train_epoch(each, optimizer, fetch, len(training), batch_size)
-            plain.count_errors(each, validation.images, validation.labels)
+            eager.train_epoch(each, optimizer, fetch, len(training), batch_size)
+            eager.count_errors(each, validation.images, validation.labels)
 
-    found: dict[str, Callable[[], object]] = {"eager": eager}
+    found: dict[str, Callable[[], object]] = {"eager": eager_epoch}
     if network is not None:
         settings = {name: arguments[name] for name in SETTINGS if name in arguments}
         with contextlib.suppress(ImportError):  # an optional extra
-            found["jax"] = scanned.make_epoch(
+            found["jax"] = jax_scan.make_epoch(
                 *(training.images.numpy(), training.labels.numpy()),
                 (validation.images.numpy(), validation.labels.numpy()),
                 batch_size=batch_size,
@@ -130,7 +130,7 @@ def contenders(
     return found
 
 
-def _fetch_distorted(training: DistortedBatches) -> plain.Fetch:
+def _fetch_distorted(training: DistortedBatches) -> eager.Fetch:
     def fetch(batch: Tensor) -> tuple[Tensor, Tensor]:
         images, labels, *_ = training.__getitems__(batch)
         return images, labels

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from zoo.errors import UsageError
+from zoo.utils.errors import UsageError
 
 
 class Used(NamedTuple):

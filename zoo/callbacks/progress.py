@@ -10,12 +10,12 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 
-from zoo.checkpoint import Checkpoint
-from zoo.console import is_watched
 from zoo.data.loader import Block
-from zoo.files import as_typed
-from zoo.machine import device_name
-from zoo.models.module import ZooModule
+from zoo.models.base import ZooModule
+from zoo.runs.checkpoint import Checkpoint
+from zoo.utils.console import is_watched
+from zoo.utils.environment import device_name
+from zoo.utils.files import as_typed
 
 
 class EpochLines(TQDMProgressBar):

@@ -13,24 +13,24 @@ import sys
 from collections.abc import Callable, Sequence
 
 import zoo
-from zoo.errors import Stopped, UsageError, unknown_name
+from zoo.utils.errors import Stopped, UsageError, unknown_name
 
 VERBS = {
-    "fit": ("zoo.cli.trainer", "train a member, or a network of your own"),
-    "validate": ("zoo.cli.trainer", "evaluate a checkpoint on the validation images"),
-    "test": ("zoo.cli.trainer", "evaluate a checkpoint on the official 10,000 test images"),
-    "predict": ("zoo.cli.trainer", "write a checkpoint's probabilities for the test images, and a picture"),
-    "classify": ("zoo.cli.classify", "say which digit a picture of your own shows"),
-    "compare": ("zoo.cli.comparing", "set members against each other, and let them answer together"),
-    "list": ("zoo.cli.listing", "list the members"),
-    "info": ("zoo.cli.card", "say everything that is known of a member"),
-    "verify": ("zoo.cli.verifying", "check that the trained networks are what they should be"),
-    "reproduce": ("zoo.cli.reproducing", "train a published recipe again and compare"),
-    "demo": ("zoo.cli.demonstrating", "start a page to draw on, where every member answers"),
-    "bench": ("zoo.cli.benchmarking", "measure how fast members are trained, beside other programs"),
-    "figures": ("zoo.cli.figures", "draw pictures from real runs"),
-    "export": ("zoo.cli.exporting", "write a trained member for other programs: ONNX, safetensors, torch.export"),
-    "publish": ("zoo.cli.publishing", "make the trained network that ships from a run"),
+    "fit": ("zoo.cli.verbs.trainer", "train a member, or a network of your own"),
+    "validate": ("zoo.cli.verbs.trainer", "evaluate a checkpoint on the validation images"),
+    "test": ("zoo.cli.verbs.trainer", "evaluate a checkpoint on the official 10,000 test images"),
+    "predict": ("zoo.cli.verbs.trainer", "write a checkpoint's probabilities for the test images, and a picture"),
+    "classify": ("zoo.cli.verbs.classify", "say which digit a picture of your own shows"),
+    "compare": ("zoo.cli.verbs.compare", "set members against each other, and let them answer together"),
+    "list": ("zoo.cli.verbs.list", "list the members"),
+    "info": ("zoo.cli.verbs.info", "say everything that is known of a member"),
+    "verify": ("zoo.cli.verbs.verify", "check that the trained networks are what they should be"),
+    "reproduce": ("zoo.cli.verbs.reproduce", "train a published recipe again and compare"),
+    "demo": ("zoo.cli.verbs.demo", "start a page to draw on, where every member answers"),
+    "bench": ("zoo.cli.verbs.bench", "measure how fast members are trained, beside other programs"),
+    "figures": ("zoo.cli.verbs.figures", "draw pictures from real runs"),
+    "export": ("zoo.cli.verbs.export", "write a trained member for other programs: ONNX, safetensors, torch.export"),
+    "publish": ("zoo.cli.verbs.publish", "make the trained network that ships from a run"),
 }
 """Verb to (module with a ``run(verb, arguments)``, what it does); a module is imported when its verb is used."""
 
@@ -90,7 +90,7 @@ def _discard_output() -> None:
 
 
 def _report(stopped: Stopped) -> int:
-    from zoo.console import tell
+    from zoo.utils.console import tell
 
     tell(f"zoo: {stopped}")
     if stopped.checkpoint:

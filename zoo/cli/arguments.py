@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from zoo.errors import UsageError
+from zoo.utils.errors import UsageError
 
 
 class ShortErrorParser(argparse.ArgumentParser):

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 
 from pytorch_lightning.cli import LightningArgumentParser
 
-from zoo.class_paths import import_class, parameters_of
-from zoo.errors import UsageError
+from zoo.utils.class_paths import import_class, parameters_of
+from zoo.utils.errors import UsageError
 
 # What jsonargparse says around its reason when a class's arguments are wrong.
 _NOISE = re.compile(

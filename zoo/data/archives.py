@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from zoo.errors import UsageError
-from zoo.files import write_bytes
+from zoo.utils.errors import UsageError
+from zoo.utils.files import write_bytes
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 from torchvision.datasets import KMNIST, MNIST, QMNIST, FashionMNIST
 
-from zoo.console import tell
 from zoo.data.archives import stage
-from zoo.data.module import DIGITS
-from zoo.errors import UsageError, unknown_name
-from zoo.files import write_bytes
+from zoo.data.base import DIGITS
+from zoo.utils.console import tell
+from zoo.utils.errors import UsageError, unknown_name
+from zoo.utils.files import write_bytes
 
 DATASETS: dict[str, type[MNIST]] = {
     "mnist": MNIST,

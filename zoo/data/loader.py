@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from zoo.data.augmentation import DistortedBatches
 from zoo.data.batches import Batch, ImageBatches
-from zoo.data.distortion import DistortedBatches
 from zoo.data.sampler import ExactSampler
 
 

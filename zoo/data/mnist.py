@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from zoo.checks import check_counts
 from zoo.data.archives import default_data_dir
+from zoo.data.base import ImageDataModule
 from zoo.data.batches import Batch, ImageBatches, balanced_subset
-from zoo.data.module import ImageDataModule, check_data_dir, check_seeds
-from zoo.errors import UsageError
+from zoo.utils.checks import check_counts, check_data_dir, check_seeds
+from zoo.utils.errors import UsageError
 
 TRAINING_IMAGES = 60_000
 """Images in the official training archives; the test archives hold 10,000 more."""
@@ -40,7 +40,7 @@ class MNISTDataModule(ImageDataModule):
         subset_seed: Chooses the ``num_train`` images.
         with_indices: Batches become ``(images, labels, indices)``, with each example's row in its archive.
         augment: How training images are distorted, anew in every epoch: ``none``, ``affine`` (turned, scaled, slanted
-            and moved), ``elastic`` (bent) or ``affine_elastic``; see `zoo.data.distortion`.
+            and moved), ``elastic`` (bent) or ``affine_elastic``; see `zoo.data.augmentation`.
         augment_strength: How much, 0 or more; 1 turns by at most 15°, scales by 15 %, and bends by 1.4 pixels.
         dataset: ``mnist``, or another of its form: ``fashion_mnist``, ``kmnist`` or ``qmnist``, downloaded when it is
             not there; see `zoo.data.datasets`.
@@ -133,3 +133,11 @@ class MNISTDataModule(ImageDataModule):
 
         images, labels = read(self.dataset, self.data_dir, train=train)
         return ImageBatches(images, labels, torch.arange(len(labels)), with_indices=self.with_indices)
+
+
+def load_test_data() -> MNISTDataModule:
+    """Return the shared data with the official test images and the validation images in memory."""
+    data = MNISTDataModule()
+    data.prepare_data()
+    data.setup()
+    return data

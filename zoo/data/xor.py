@@ -7,8 +7,8 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from zoo.checks import check_counts
-from zoo.errors import UsageError
+from zoo.utils.checks import check_counts
+from zoo.utils.errors import UsageError
 
 INPUTS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0))
 LABELS = (0, 1, 1, 0)

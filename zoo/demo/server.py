@@ -22,8 +22,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from zoo.demo.answering import Respondent
-from zoo.errors import UsageError
+from zoo.demo.inference import Respondent
+from zoo.utils.errors import UsageError
 
 LARGEST_BODY = 10 * 2**20
 """Bytes of a picture that is sent."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.activations import ACTIVATIONS, make_activation
 from zoo.figures.drawing import panels
 from zoo.figures.writing import COLOURS, Sheet
+from zoo.layers.activations import ACTIVATIONS, make_activation
 
 
 def draw(sheet: Sheet) -> None:

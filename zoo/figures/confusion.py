@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
+from zoo.data.mnist import load_test_data
 from zoo.figures.drawing import panels
 from zoo.figures.writing import Row, Sheet
 from zoo.models import Classifier
-from zoo.verification import load_test_data
 
 MISTAKES = 20
 

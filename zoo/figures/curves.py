@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from zoo.errors import UsageError
 from zoo.figures.drawing import panels
 from zoo.figures.writing import COLOURS, Row, Sheet
+from zoo.utils.errors import UsageError
 
 SPLITS = ("train", "val")
 

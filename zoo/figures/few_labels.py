@@ -20,18 +20,18 @@ import torch
 from pytorch_lightning import seed_everything
 
 from zoo.callbacks.progress import EpochLines
-from zoo.checkpoint import write_weights
-from zoo.console import tell
 from zoo.data import MNISTDataModule
-from zoo.errors import UsageError
-from zoo.evaluation import evaluate
 from zoo.figures.training import fit, progress
 from zoo.figures.writing import COLOURS, Sheet
-from zoo.files import as_typed, atomic_path, write_bytes
-from zoo.intervals import t_975
-from zoo.machine import versions
+from zoo.metrics.intervals import t_975
 from zoo.models import DBN
-from zoo.pretrained import create_model
+from zoo.pretrained.evaluation import evaluate
+from zoo.pretrained.loading import create_model
+from zoo.runs.checkpoint import write_weights
+from zoo.utils.console import tell
+from zoo.utils.environment import versions
+from zoo.utils.errors import UsageError
+from zoo.utils.files import as_typed, atomic_path, write_bytes
 
 KINDS = ("dbn", "control")
 SEEDS = {100: 10, 1_000: 10, 10_000: 3, 55_000: 3}

@@ -7,13 +7,13 @@ from torch import Tensor
 from tqdm import trange
 
 from zoo.callbacks.progress import EpochLines
-from zoo.console import is_watched
 from zoo.data import MNISTDataModule
-from zoo.evaluation import golden_images
 from zoo.figures.training import fit
 from zoo.figures.writing import Sheet
-from zoo.layers.bernoulli_rbm import sample
 from zoo.models import DBN, RBM
+from zoo.pretrained.evaluation import golden_images
+from zoo.rbm.bernoulli_rbm import sample
+from zoo.utils.console import is_watched
 
 STEPS = (0, 1, 10, 100, 1000, 10_000)
 PRETRAIN_EPOCHS = 10

@@ -12,10 +12,10 @@ from pytorch_lightning.loggers import Logger
 from tqdm import tqdm
 
 from zoo.callbacks.progress import EpochLines
-from zoo.console import is_watched
 from zoo.data import MNISTDataModule
 from zoo.models import ZooModule
-from zoo.quiet import quieten_lightning
+from zoo.utils.console import is_watched
+from zoo.utils.lightning_logging import quieten_lightning
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from zoo.activations import inputs_for, make_activation
-from zoo.initialisers import initialise
+from zoo.layers.activations import Maxout, inputs_for, make_activation
+from zoo.layers.initializers import initialise
+from zoo.utils.checks import check_layer_sizes
+from zoo.utils.errors import UsageError
+
+MAX_BLOCKS = 1000
+"""Blocks in a net."""
 
 
 def dense(fan_in: int, units: int, activation: str, weight_init: str, dropout: float = 0.0) -> nn.Sequential:
@@ -34,8 +39,8 @@ def convolution(
         channels_in: Input channels.
         channels_out: Output channels.
         kernel_size: Odd.
-        activation: A name in `zoo.activations`.
-        weight_init: A name in `zoo.initialisers`.
+        activation: A name in `zoo.layers.activations`.
+        weight_init: A name in `zoo.layers.initializers`.
         stride: 1 or 2.
 
     Raises:
@@ -102,3 +107,23 @@ class Parallel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, …) to (B, ΣC, …)."""
         return torch.cat([branch(x) for branch in self.branches], dim=1)
+
+
+def check_blocks(num_blocks: int) -> None:
+    """Raise `UsageError` unless it is a number of blocks."""
+    if not 0 <= num_blocks <= MAX_BLOCKS:
+        raise UsageError(f"num_blocks is {num_blocks}, but it must be 0 to {MAX_BLOCKS}.")
+
+
+def check_channels(channels: Sequence[int]) -> None:
+    """Raise `UsageError` unless these are the filters at one to four sizes of a picture of 28×28 pixels."""
+    check_layer_sizes(channels, least=1, name="channels")
+    if len(channels) > 4:
+        raise UsageError(f"channels is {list(channels)}, but 28 pixels can be halved 4 times, so there are 1 to 4.")
+
+
+def residual(first: nn.Sequential, last: nn.Sequential, skip: bool) -> Residual:
+    """Return a block of two layers, of which the last one's activation comes after the sum, if it can."""
+    if isinstance(last[-1], Maxout):
+        return Residual(nn.Sequential(first, last), nn.Identity(), skip)
+    return Residual(nn.Sequential(first, last[:-1]), last[-1], skip)

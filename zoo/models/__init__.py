@@ -1,10 +1,10 @@
 """The LightningModules, one file per family."""
 
 from zoo.models.bagging import BaggedEnsemble
+from zoo.models.base import ZooModule
 from zoo.models.classifier import Classifier
 from zoo.models.dbn import DBN
 from zoo.models.mlp import MLP
-from zoo.models.module import ZooModule
 from zoo.models.rbm import RBM
 from zoo.models.recurrent import RecurrentNet
 from zoo.models.residual import ResidualCNN, ResidualMLP

@@ -15,16 +15,16 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics.classification import MulticlassCalibrationError
 
-from zoo.console import tell
+from zoo.data.base import ImageDataModule
 from zoo.data.batches import ImageBatches
 from zoo.data.bootstrap import bootstrap_positions, multiplicities
-from zoo.data.module import ImageDataModule
-from zoo.ensemble_metrics import EnsembleTotals
-from zoo.errors import UsageError
-from zoo.metrics import CALIBRATION_BINS
+from zoo.metrics.classification import CALIBRATION_BINS
+from zoo.metrics.ensemble import EnsembleTotals
 from zoo.models.classifier import Classifier
-from zoo.models.finding import find_classifier
-from zoo.models.stepping import AutogradSteps, Steps
+from zoo.models.lookup import find_classifier
+from zoo.training.multi_step import Steps
+from zoo.utils.console import tell
+from zoo.utils.errors import UsageError
 
 LARGEST_ENSEMBLE = 1000
 CHUNK = 1000
@@ -181,7 +181,7 @@ class BaggedEnsemble(Classifier):
 
     def steps(self) -> Steps:
         """All members' together, by autograd."""
-        return AutogradSteps(self)
+        return self.autograd_steps()
 
     def cost_of(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the sum of the members' costs, and count the images.

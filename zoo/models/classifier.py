@@ -12,15 +12,15 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoo.checks import check_counts, check_fractions, check_not_negative, check_positive
 from zoo.data.loader import BatchLoader
-from zoo.errors import UsageError
-from zoo.layers.chain import Chain, is_hooked
-from zoo.metrics import ClassificationTotals
-from zoo.models.counting import CountingModule
-from zoo.models.stepping import AutogradSteps, ChainSteps, Steps
-from zoo.optimisers import check_optimiser, make_optimiser
-from zoo.schedules import check_schedule, with_schedule
+from zoo.metrics.classification import ClassificationTotals
+from zoo.models.base import CountingModule
+from zoo.training.manual_backward import Chain, is_hooked
+from zoo.training.multi_step import ChainSteps, Steps
+from zoo.training.optimizers import check_optimiser, make_optimiser
+from zoo.training.schedules import check_schedule, with_schedule
+from zoo.utils.checks import check_counts, check_fractions, check_not_negative, check_positive
+from zoo.utils.errors import UsageError
 
 
 class Classifier(CountingModule, ABC):
@@ -33,7 +33,7 @@ class Classifier(CountingModule, ABC):
     right), and ``test_errors``, a whole number of images.
 
     Args:
-        optimizer: ``adam``, ``adamw``, ``sgd``, ``rmsprop`` or ``adagrad``; see `zoo.optimisers`.
+        optimizer: ``adam``, ``adamw``, ``sgd``, ``rmsprop`` or ``adagrad``; see `zoo.training.optimizers`.
         lr: Learning rate, more than 0.
         momentum: For ``sgd`` and ``rmsprop``, 0 ≤ m < 1; the others ignore it.
         weight_decay: The optimiser's own, 0 or more.
@@ -46,7 +46,8 @@ class Classifier(CountingModule, ABC):
             in single, double or bfloat16-mixed precision, where nothing wants to look at every step.
         init_from: A trained member's name, or a checkpoint of this class: its weights are the initial values, but for
             those of an output layer with another number of classes. Whoever makes the network loads them, once
-            (`zoo.pretrained.initialise_from`; ``zoo fit`` and `zoo.create_model` do), and no checkpoint keeps this.
+            (`zoo.pretrained.loading.initialise_from`; ``zoo fit`` and `zoo.create_model` do), and no checkpoint keeps
+            this.
 
     Raises:
         UsageError: A name is unknown or a number out of range.
@@ -169,7 +170,9 @@ class Classifier(CountingModule, ABC):
     def steps(self) -> Steps:
         """Without autograd where the network is a chain of layers, which costs half as much."""
         chain = self._chain()
-        return AutogradSteps(self) if chain is None else ChainSteps(self, chain)
+        if chain is None:
+            return self.autograd_steps()
+        return ChainSteps(chain, self.hparams["l2"], self.train_totals.update)
 
     def _chain(self) -> Chain | None:
         """The network as a chain of layers, if it is one, trained in single or double precision on a CPU."""

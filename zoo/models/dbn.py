@@ -12,15 +12,16 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
-from zoo.checks import check_counts, check_fractions, check_layer_sizes, check_not_negative, check_positive
 from zoo.data.batches import mean_of
-from zoo.errors import UsageError
-from zoo.initialisers import initialise_tensor
-from zoo.layers.bernoulli_rbm import BernoulliRBM, full_precision
-from zoo.layers.contrastive_divergence import ContrastiveDivergence, make_optimizer, set_momentum
-from zoo.layers.rbm_monitoring import WATCHED, RBMTotals, summarise
+from zoo.layers.initializers import initialise_tensor
 from zoo.models.classifier import Classifier
-from zoo.schedules import with_schedule
+from zoo.rbm.bernoulli_rbm import BernoulliRBM
+from zoo.rbm.contrastive_divergence import ContrastiveDivergence, make_optimizer, set_momentum
+from zoo.rbm.monitoring import WATCHED, RBMTotals, summarise
+from zoo.training.schedules import with_schedule
+from zoo.utils.autocast import full_precision
+from zoo.utils.checks import check_counts, check_fractions, check_layer_sizes, check_not_negative, check_positive
+from zoo.utils.errors import UsageError
 
 
 class DBN(Classifier):
@@ -49,7 +50,7 @@ class DBN(Classifier):
         pretrain_momentum: Afterwards, 0 ≤ m < 1.
         initial_epochs: How many epochs of each layer have the initial momentum, 0 or more.
         weight_cost: L2 on the weights and not on the biases while pre-training, 0 or more.
-        weight_init: Initial values of the hidden layers' weights, a name in `zoo.initialisers`; None means
+        weight_init: Initial values of the hidden layers' weights, a name in `zoo.layers.initializers`; None means
             N(0, 0.01²), as RBMs begin.
         hidden_lr_factor: The hidden layers' learning rate in fine-tuning, relative to ``lr``, which is the output
             layer's; more than 0.

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.activations import inputs_for, make_activation
-from zoo.checks import check_fractions, check_layer_sizes
-from zoo.initialisers import initialise
+from zoo.layers.activations import inputs_for, make_activation
+from zoo.layers.initializers import initialise
 from zoo.models.classifier import Classifier
+from zoo.utils.checks import check_fractions, check_layer_sizes
 
 
 class MLP(Classifier):
@@ -21,8 +21,8 @@ class MLP(Classifier):
 
     Args:
         hidden_sizes: Units in each hidden layer, each at least 1; an empty list is softmax regression.
-        activation: A name in `zoo.activations`.
-        weight_init: Initial values of the weights, a name in `zoo.initialisers`.
+        activation: A name in `zoo.layers.activations`.
+        weight_init: Initial values of the weights, a name in `zoo.layers.initializers`.
         bias_init: Initial values of the biases: zeros, uniform or normal; unused with batch norm.
         dropout: Probability of dropping a hidden unit's output while training, 0 ≤ p < 1 (the lecture's
             ``keep_prob`` is 1 − p). Srivastava et al., "Dropout", JMLR 2014.

@@ -11,18 +11,19 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torchmetrics import CatMetric
 
-from zoo.checks import check_counts, check_fractions, check_not_negative, check_positive
 from zoo.data.batches import images_of, mean_of
-from zoo.data.binarisation import chosen_pixels, sampled_pixels
-from zoo.layers.bernoulli_rbm import BernoulliRBM, full_precision
-from zoo.layers.chain import is_hooked
-from zoo.layers.contrastive_divergence import ContrastiveDivergence, make_optimizer, set_momentum
-from zoo.layers.rbm_monitoring import SCORED_PIXELS, WATCHED, RBMTotals, summarise
-from zoo.likelihood import Likelihood, measure_likelihood
-from zoo.models.module import ZooModule
-from zoo.models.stepping import AutogradSteps, Steps
-from zoo.schedules import check_schedule, with_schedule
-from zoo.updates import Update
+from zoo.data.binarization import chosen_pixels, sampled_pixels
+from zoo.models.base import ZooModule
+from zoo.rbm.bernoulli_rbm import BernoulliRBM
+from zoo.rbm.contrastive_divergence import ContrastiveDivergence, make_optimizer, set_momentum
+from zoo.rbm.likelihood import Likelihood, measure_likelihood
+from zoo.rbm.monitoring import SCORED_PIXELS, WATCHED, RBMTotals, summarise
+from zoo.training.layerwise_adam import Update
+from zoo.training.manual_backward import is_hooked
+from zoo.training.multi_step import Steps
+from zoo.training.schedules import check_schedule, with_schedule
+from zoo.utils.autocast import full_precision
+from zoo.utils.checks import check_counts, check_fractions, check_not_negative, check_positive
 
 
 class RBM(ZooModule):
@@ -34,7 +35,7 @@ class RBM(ZooModule):
     less that of as many training images, in nats: it grows when the model overfits) and
     ``val_pseudo_log_likelihood`` (in nats per image). In ``test``: the mean log-likelihood of the test images in nats,
     by annealed importance sampling. Where pixels must be binary they are sampled from their grey values
-    (`zoo.data.binarisation.sampled_pixels`, seed 0).
+    (`zoo.data.binarization.sampled_pixels`, seed 0).
 
     The recipe is that of Hinton, "A practical guide to training restricted Boltzmann machines", 2010; persistent chains
     are Tieleman's, "Training restricted Boltzmann machines using approximations to the likelihood gradient", ICML 2008.
@@ -53,7 +54,7 @@ class RBM(ZooModule):
         weight_cost: L2 on the weights and not on the biases, 0 or more.
         sparsity_target: The wanted mean activity of a hidden unit, 0 < t < 1; None means any.
         sparsity_cost: How much that counts, 0 or more.
-        centred: Use the centred gradient (`zoo.layers.contrastive_divergence.centre_gradients`).
+        centred: Use the centred gradient (`zoo.rbm.contrastive_divergence.centre_gradients`).
         steps_per_call: As in `Classifier`.
 
     Raises:
@@ -128,7 +129,7 @@ class RBM(ZooModule):
     def steps(self) -> Steps:
         """Without the loss, whose value means nothing, unless something is frozen or waits for a gradient."""
         plain = all(each.requires_grad for each in self.rbm.parameters()) and not is_hooked(self)
-        return _ContrastiveSteps(self) if plain else AutogradSteps(self)
+        return _ContrastiveSteps(self) if plain else self.autograd_steps()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Centre the gradients, if that is asked for; they are those of all processes by now."""

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.checks import check_counts, check_fractions
-from zoo.errors import UsageError, unknown_name
-from zoo.initialisers import initialise, initialise_tensor
+from zoo.layers.initializers import initialise, initialise_tensor
 from zoo.models.classifier import Classifier
+from zoo.utils.checks import check_counts, check_fractions
+from zoo.utils.errors import UsageError, unknown_name
 
 CELLS: dict[str, tuple[Callable[..., nn.RNNBase], int]] = {"lstm": (nn.LSTM, 4), "gru": (nn.GRU, 3), "rnn": (nn.RNN, 1)}
 """Name to (module class, how many gates' weights lie in each of its tensors)."""
@@ -31,7 +31,7 @@ class RecurrentNet(Classifier):
         cell: ``lstm``, ``gru`` or ``rnn``, which is tanh without gates.
         hidden_size: Units of the state, at least 1.
         num_layers: Layers of cells, 1 to 100, each reading the states of the one below.
-        weight_init: Initial values of the weights that are not recurrent, a name in `zoo.initialisers`.
+        weight_init: Initial values of the weights that are not recurrent, a name in `zoo.layers.initializers`.
         dropout: Probability of dropping a unit between layers and before the output while training, 0 ≤ p < 1.
         **training: How it is trained, as in `Classifier`.
 

@@ -8,15 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.activations import Maxout
-from zoo.checks import check_counts, check_fractions, check_layer_sizes
-from zoo.errors import UsageError
-from zoo.initialisers import initialise
-from zoo.layers.blocks import Residual, channels_last, convolution, dense, mean_and_output
+from zoo.layers.blocks import (
+    Residual,
+    channels_last,
+    check_blocks,
+    check_channels,
+    convolution,
+    dense,
+    mean_and_output,
+    residual,
+)
+from zoo.layers.initializers import initialise
 from zoo.models.classifier import Classifier
-
-DEEPEST = 1000
-"""Blocks in a net."""
+from zoo.utils.checks import check_counts, check_fractions
 
 
 class ResidualMLP(Classifier):
@@ -29,8 +33,8 @@ class ResidualMLP(Classifier):
     Args:
         width: Units in every hidden layer, at least 1.
         num_blocks: Blocks of two layers, 0 to 1000.
-        activation: A name in `zoo.activations`; ``maxout`` comes before the sum and not after it.
-        weight_init: Initial values of the weights, a name in `zoo.initialisers`.
+        activation: A name in `zoo.layers.activations`; ``maxout`` comes before the sum and not after it.
+        weight_init: Initial values of the weights, a name in `zoo.layers.initializers`.
         dropout: Probability of dropping a hidden unit's output while training, 0 ≤ p < 1: within the blocks and before
             the output, and not on the way around.
         skip: False leaves the ways around out, and the smaller weights, to see what they are good for.
@@ -87,8 +91,8 @@ class ResidualCNN(Classifier):
     Args:
         channels: Filters at each size; the picture is halved before each, so there are 1 to 4.
         num_blocks: Blocks of two convolutions at each size, 0 to 1000.
-        activation: A name in `zoo.activations`; ``maxout`` comes before the sum and not after it.
-        weight_init: Initial values of the weights, a name in `zoo.initialisers`.
+        activation: A name in `zoo.layers.activations`; ``maxout`` comes before the sum and not after it.
+        weight_init: Initial values of the weights, a name in `zoo.layers.initializers`.
         dropout: Probability of dropping a feature before the output layer while training, 0 ≤ p < 1.
         skip: False leaves the ways around out, to see what they are good for.
         **training: How it is trained, as in `Classifier`.
@@ -131,23 +135,3 @@ class ResidualCNN(Classifier):
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""
         logits: Tensor = self.net(images)
         return logits
-
-
-def check_blocks(num_blocks: int) -> None:
-    """Raise `UsageError` unless it is a number of blocks."""
-    if not 0 <= num_blocks <= DEEPEST:
-        raise UsageError(f"num_blocks is {num_blocks}, but it must be 0 to {DEEPEST}.")
-
-
-def check_channels(channels: Sequence[int]) -> None:
-    """Raise `UsageError` unless these are the filters at one to four sizes of a picture of 28×28 pixels."""
-    check_layer_sizes(channels, least=1, name="channels")
-    if len(channels) > 4:
-        raise UsageError(f"channels is {list(channels)}, but 28 pixels can be halved 4 times, so there are 1 to 4.")
-
-
-def residual(first: nn.Sequential, last: nn.Sequential, skip: bool) -> Residual:
-    """Return a block of two layers, of which the last one's activation comes after the sum, if it can."""
-    if isinstance(last[-1], Maxout):
-        return Residual(nn.Sequential(first, last), nn.Identity(), skip)
-    return Residual(nn.Sequential(first, last[:-1]), last[-1], skip)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.initialisers import initialise
+from zoo.layers.initializers import initialise
 from zoo.models.classifier import Classifier
 
 
@@ -15,7 +15,7 @@ class SoftmaxRegression(Classifier):
     """Multinomial logistic regression, 784-10: logits = xW + b.
 
     Args:
-        weight_init: Initial values of W, a name in `zoo.initialisers`.
+        weight_init: Initial values of W, a name in `zoo.layers.initializers`.
         bias_init: Initial values of b: zeros, uniform or normal.
         **training: How it is trained, as in `Classifier`.
     """

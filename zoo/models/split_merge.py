@@ -7,12 +7,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.checks import check_counts, check_fractions
-from zoo.errors import UsageError
-from zoo.initialisers import initialise
-from zoo.layers.blocks import Parallel, channels_last, convolution, dense, mean_and_output
+from zoo.layers.blocks import Parallel, channels_last, check_channels, convolution, dense, mean_and_output
+from zoo.layers.initializers import initialise
 from zoo.models.classifier import Classifier
-from zoo.models.residual import check_channels
+from zoo.utils.checks import check_counts, check_fractions
+from zoo.utils.errors import UsageError
 
 
 class SplitMerge(Classifier):
@@ -25,8 +24,8 @@ class SplitMerge(Classifier):
         width: Units before the split and after the merge, at least 1.
         branch_width: Units in every layer of every branch, at least 1.
         depths: The layers of each branch, each 1 to 100.
-        activation: A name in `zoo.activations`.
-        weight_init: Initial values of the weights, a name in `zoo.initialisers`.
+        activation: A name in `zoo.layers.activations`.
+        weight_init: Initial values of the weights, a name in `zoo.layers.initializers`.
         dropout: Probability of dropping a hidden unit's output while training, 0 ≤ p < 1.
         **training: How it is trained, as in `Classifier`.
 
@@ -82,8 +81,8 @@ class SplitMergeCNN(Classifier):
         stem: Filters of the first layer, at least 1.
         channels: Filters of each of a module's four branches; the picture is halved between modules, so there are 1
             to 4.
-        activation: A name in `zoo.activations`.
-        weight_init: Initial values of the weights, a name in `zoo.initialisers`.
+        activation: A name in `zoo.layers.activations`.
+        weight_init: Initial values of the weights, a name in `zoo.layers.initializers`.
         dropout: Probability of dropping a feature before the output layer while training, 0 ≤ p < 1.
         **training: How it is trained, as in `Classifier`.
 

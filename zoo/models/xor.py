@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from zoo.activations import inputs_for, make_activation
-from zoo.checks import check_fractions, check_layer_sizes, check_positive
-from zoo.initialisers import initialise
-from zoo.metrics import ClassificationTotals
-from zoo.models.counting import CountingModule
-from zoo.optimisers import check_optimiser, make_optimiser
+from zoo.layers.activations import inputs_for, make_activation
+from zoo.layers.initializers import initialise
+from zoo.metrics.classification import ClassificationTotals
+from zoo.models.base import CountingModule
+from zoo.training.optimizers import check_optimiser, make_optimiser
+from zoo.utils.checks import check_fractions, check_layer_sizes, check_positive
 
 
 class XORNet(CountingModule):
@@ -25,10 +25,10 @@ class XORNet(CountingModule):
 
     Args:
         hidden_sizes: Units in each hidden layer, each at least 1; with none the problem cannot be learned.
-        activation: A name in `zoo.activations`.
-        weight_init: Initial values of the weights, a name in `zoo.initialisers`.
+        activation: A name in `zoo.layers.activations`.
+        weight_init: Initial values of the weights, a name in `zoo.layers.initializers`.
         bias_init: Initial values of the biases: zeros, uniform or normal.
-        optimizer: A name in `zoo.optimisers`.
+        optimizer: A name in `zoo.training.optimizers`.
         lr: Learning rate, more than 0.
         momentum: For ``sgd`` and ``rmsprop``, 0 ≤ m < 1.
 

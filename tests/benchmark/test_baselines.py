@@ -1,0 +1,109 @@
+"""What the zoo's speed is measured against does the same work."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+import zoo
+from tests.helpers import complaint
+from zoo import MNISTDataModule
+from zoo.benchmark import eager, jax_scan
+from zoo.benchmark.interleaved import contenders
+from zoo.cli import main
+from zoo.models import MLP, SoftmaxRegression
+
+FULLY_CONNECTED = ["softmax", "deep_relu_xavier", "deeper_relu_xavier", "dropout", "dropout_batchnorm"]
+
+
+def config_of(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(zoo.model_info(name).config.read_text())
+    return content
+
+
+@pytest.fixture
+def data() -> MNISTDataModule:
+    data = MNISTDataModule(num_train=2000, val_size=1000)
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+@pytest.mark.parametrize("name", FULLY_CONNECTED)
+def test_the_plain_network_is_the_member_s(name: str) -> None:
+    member = zoo.create_model(name)
+    assert isinstance(member, MLP | SoftmaxRegression)
+    network = eager.described_network(config_of(name))
+    assert network is not None
+    assert [type(layer) for layer in network] == [type(layer) for layer in member.net]
+    ours, theirs = (
+        [(key, each.shape, each.requires_grad) for key, each in net.named_parameters()] for net in (member.net, network)
+    )
+    assert ours == theirs
+    assert [layer.extra_repr() for layer in network] == [layer.extra_repr() for layer in member.net]
+
+
+@pytest.mark.parametrize("name", ["residual_cnn", "recurrent", "dbn", "selu", "mlp_augmented"])
+def test_what_is_no_relu_net_on_still_images_has_none(name: str) -> None:
+    assert eager.described_network(config_of(name)) is None
+
+
+def test_the_eager_loop_learns(data: MNISTDataModule) -> None:
+    torch.manual_seed(0)
+    training, validation = data.training_set(), data.splits["validation"]
+    (epoch,) = [
+        epoch
+        for name, epoch in contenders(SoftmaxRegression(), training, validation, config_of("softmax")).items()
+        if name == "eager"
+    ]
+    epoch()
+    network = eager.network([64])
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.001)
+    before = eager.count_errors(network, validation.images, validation.labels)
+    for _ in range(3):
+        fetch = eager.fetch_from(training.images, training.labels)
+        eager.train_epoch(network, optimizer, fetch, len(training), 100)
+    assert eager.count_errors(network, validation.images, validation.labels) < before / 3
+
+
+@pytest.mark.parametrize("settings", [{}, {"hidden_sizes": [32, 32], "dropout": 0.1, "batch_norm": True}])
+def test_the_scanned_epoch_learns(settings: dict[str, Any], data: MNISTDataModule) -> None:
+    pytest.importorskip("jax", reason="needs JAX, which is in .[bench]")
+    training = data.training_set()
+    images, labels = training.images.numpy(), training.labels.numpy()
+    epoch = jax_scan.make_epoch(images, labels, (images, labels), lr=0.01, **settings)
+    costs, errors = zip(*(epoch() for _ in range(6)), strict=True)
+    assert costs[-1] < costs[0] / 2
+    assert errors[-1] < errors[0]
+
+
+@pytest.mark.parametrize("name", ["bagging", "mlp_augmented", "residual"])
+def test_every_kind_of_member_has_an_eager_loop(name: str) -> None:
+    data = MNISTDataModule(num_train=200, val_size=100, augment="affine" if "augmented" in name else "none")
+    data.prepare_data()
+    data.setup("fit")
+    loader: Any = data.train_dataloader()
+    model = zoo.create_model(name)
+    found = contenders(model, loader.dataset, data.splits["validation"], config_of(name))
+    found["eager"]()
+
+
+def test_mistakes_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean softmax" in complaint(["bench", "sofmax"], capsys)
+    assert "--rounds is 0" in complaint(["bench", "--rounds", "0"], capsys)
+
+
+@pytest.mark.slow
+def test_it_measures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "softmax", "--rounds", "1", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["machine"]["cores"] > 0
+    measured = told["members"]["softmax"]
+    assert all(len(seconds) == 1 and seconds[0] > 0 for seconds in measured["seconds"].values())
+    assert {"zoo", "eager"} <= set(measured["seconds"])
+    assert measured["start"] > 0
+    assert 50e6 < measured["short"]["zoo"][0]["peak_bytes"] < 5e9

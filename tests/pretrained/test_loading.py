@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from pytorch_lightning import LightningModule
+
+import zoo
+from zoo.data.mnist import load_test_data
+from zoo.metrics.intervals import reproduction_interval, wilson_interval
+from zoo.pretrained import registry
+from zoo.pretrained.evaluation import Evaluation
+from zoo.pretrained.verification import verify
+from zoo.runs.recipe import first_difference
+from zoo.utils.class_paths import default_arguments
+
+SHIPPED = zoo.list_models(pretrained=True)
+
+
+def test_the_lecture_s_members_ship() -> None:
+    assert {
+        "softmax",
+        "deep_relu",
+        "deep_relu_xavier",
+        "deep_relu_he",
+        "deeper_relu_xavier",
+        "dropout",
+        "dropout_batchnorm",
+    } <= set(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_network_is_verified(name: str) -> None:
+    model = zoo.load_pretrained(name)
+    assert isinstance(model, LightningModule)
+    assert not model.training
+    assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}
+    measured = verify(name, load_test_data())
+    assert isinstance(measured, Evaluation)
+    assert measured.errors == registry.read_index()[name]["test_errors"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_file_holds_weights_class_and_primitives_only(name: str) -> None:
+    info = zoo.model_info(name)
+    assert info.figures is not None
+    content = info.checkpoint.read_bytes()
+    assert hashlib.sha256(content).hexdigest() == info.figures["sha256"]
+    assert len(content) == info.figures["bytes"]
+    checkpoint = torch.load(info.checkpoint, weights_only=True)
+    assert set(checkpoint) == {"state_dict", "hyper_parameters", "pytorch-lightning_version"}
+    arguments = checkpoint["hyper_parameters"]
+    assert arguments.pop("_class_path").startswith("zoo.models.")
+    assert "_instantiator" not in arguments
+    assert json.loads(json.dumps(arguments)) == arguments
+    # What the class takes now and did not know then stands at its default.
+    model = zoo.create_model(name)
+    assert {**default_arguments(type(model)), **arguments, "init_from": None} == {**model.hparams, "init_from": None}
+    trainable = [p for p in zoo.create_model(name).parameters() if p.requires_grad]
+    assert sum(p.numel() for p in trainable) == info.figures["parameters"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_an_entry_s_figures_follow_from_each_other(name: str) -> None:
+    entry = registry.read_index()[name]
+    assert set(entry) == set(registry.Entry.__annotations__)
+    assert all(set(run) == set(registry.Run.__annotations__) for run in entry["runs"])
+    assert entry["seed"] == 0
+    assert [run["seed"] for run in entry["runs"]] == list(range(len(entry["runs"])))
+    errors = [run["test_errors"] for run in entry["runs"]]
+    assert len(errors) >= 3
+    assert errors[0] == entry["test_errors"]
+    assert entry["errors_mean"] == pytest.approx(statistics.fmean(errors), abs=0.006)
+    assert entry["errors_sd"] == pytest.approx(statistics.stdev(errors), abs=0.006)
+    assert tuple(entry["reproduction_interval"]) == reproduction_interval(errors, entry["test_images"])
+    assert entry["test_errors_ci95"] == pytest.approx(wilson_interval(errors[0], entry["test_images"]), abs=0.06)
+    assert entry["val_accuracy"] == entry["runs"][0]["val_accuracy"]
+    assert entry["papers"] == list(zoo.model_info(name).papers) != []
+    assert entry["machine"]["processes"] == 1
+    assert f"configs/{name}.yaml --seed_everything 0" in entry["command"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_an_entry_s_recipe_is_its_config_s(name: str) -> None:
+    """Whoever changes a config has to train and publish again."""
+    recipe = registry.read_index()[name]["config"]
+    described = yaml.safe_load(zoo.model_info(name).config.read_text(encoding="utf-8"))
+    assert recipe["seed_everything"] == described["seed_everything"] == 0
+    assert recipe["trainer"] == described["trainer"]
+    for part in ("model", "data"):
+        assert recipe[part]["class_path"] == described[part]["class_path"]
+        assert described[part]["init_args"].items() <= recipe[part]["init_args"].items()
+    model = zoo.create_model(name)
+    whole = {**default_arguments(type(model)), **recipe["model"]["init_args"]}
+    # An argument that is None may be left out.
+    assert first_difference(whole, dict(model.hparams)) is None
+
+
+def test_shipped_networks_stay_small() -> None:
+    assert sum(path.stat().st_size for path in (registry.root() / "checkpoints").iterdir()) < 45 * 2**20
+
+
+def test_unknown_names_come_with_the_close_matches() -> None:
+    for function in (zoo.load_pretrained, zoo.create_model, zoo.model_info):
+        with pytest.raises(ValueError, match="Unknown member 'sofmax': did you mean softmax"):
+            function("sofmax")
+
+
+def test_a_member_without_a_trained_network_says_how_to_get_one(copied_zoo: Path) -> None:
+    shutil.copy(copied_zoo / "configs" / "softmax.yaml", copied_zoo / "configs" / "mine.yaml")
+    assert "mine" in zoo.list_models()
+    assert "mine" not in zoo.list_models(pretrained=True)
+    with pytest.raises(zoo.UsageError, match="zoo fit --config mine"):
+        zoo.load_pretrained("mine")
+
+
+def test_create_model_takes_overrides() -> None:
+    model = zoo.create_model("deep_relu_xavier", hidden_sizes=[3], activation="tanh")
+    assert sum(p.numel() for p in model.parameters()) == 784 * 3 + 3 + 3 * 10 + 10
+    with pytest.raises(TypeError, match="hidden_size"):
+        zoo.create_model("deep_relu_xavier", hidden_size=[3])
+
+
+def test_list_models_filters() -> None:
+    assert zoo.list_models("deep*relu_x*") == ["deep_relu_xavier", "deeper_relu_xavier"]
+    assert zoo.list_models("nothing*") == []
+
+
+def test_import_costs_nothing() -> None:
+    program = "import time; t = time.perf_counter(); import zoo; s = time.perf_counter() - t; import sys"
+    check = f"{program}; assert 'torch' not in sys.modules; assert s < 0.1, s"
+    subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_the_public_names_are_there() -> None:
+    for name in zoo.__all__:
+        assert getattr(zoo, name) is not None
+    assert set(zoo.__all__) <= set(dir(zoo))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        zoo.nothing  # noqa: B018

@@ -1,0 +1,167 @@
+"""From a recipe to a network that ships, and back: publish, verify, load, reproduce."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import zoo
+from zoo.cli import main
+from zoo.pretrained import registry
+from zoo.runs.checkpoint import write_weights
+
+CONFIG = """# Softmax regression on a few images
+# Lecture: 0.5000
+# Paper: Nobody, "Nothing", 1900
+seed_everything: 0
+model:
+  class_path: zoo.models.SoftmaxRegression
+  init_args:
+    lr: 0.001
+data:
+  class_path: zoo.data.MNISTDataModule
+  init_args:
+    num_train: 500
+trainer:
+  max_epochs: 2
+"""
+CPU = ["--trainer.accelerator", "cpu"]
+
+
+@pytest.fixture
+def tiny(copied_zoo: Path) -> Path:
+    """A member that trains in a moment."""
+    (copied_zoo / "configs" / "tiny.yaml").write_text(CONFIG)
+    return copied_zoo
+
+
+def fit(*arguments: str) -> str:
+    """Train the member and return the checkpoint."""
+    number = len(list(Path().glob("logs/tiny/version_*")))
+    assert main(["fit", "--config", "tiny", *CPU, *arguments]) == 0
+    return f"logs/tiny/version_{number}/checkpoints/last.ckpt"
+
+
+def test_a_recipe_becomes_a_member_that_ships(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, zero = fit("--seed_everything", "1"), fit()
+    assert main(["publish", "tiny", one, zero]) == 0
+    assert "seed 0: " in capsys.readouterr().out
+
+    entry = json.loads((tiny / "checkpoints/index.json").read_text())["tiny"]
+    assert set(entry) == set(registry.Entry.__annotations__)
+    assert [run["seed"] for run in entry["runs"]] == [0, 1]
+    assert entry["errors_mean"] == sum(run["test_errors"] for run in entry["runs"]) / 2
+    assert entry["papers"] == ['Nobody, "Nothing", 1900']
+    assert entry["config"]["data"]["init_args"]["num_train"] == 500
+    assert entry["config"]["trainer"] == {"max_epochs": 2}  # that it ran on a CPU is the machine's, not the recipe's
+    assert all(run["seconds"] >= 0 for run in entry["runs"])
+
+    model = zoo.load_pretrained("tiny")
+    trained = torch.load(zero, weights_only=True)["state_dict"]
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(value, trained[name], rtol=0, atol=0)
+    assert main(["verify", "tiny"]) == 0
+    assert capsys.readouterr().out.startswith("tiny  ok: ")
+    assert main(["reproduce", "tiny", "--seeds", "3"]) == 0
+    output = capsys.readouterr().out.splitlines()
+    for run, line in zip(entry["runs"], output[-4:], strict=False):
+        assert line == f"seed {run['seed']}: {run['test_errors']:,} errors; {run['test_errors']:,} were published"
+    assert "no published run has this seed" in output[-2]
+    assert "tiny is reproduced" in output[-1]
+
+
+def test_a_run_that_began_at_trained_weights_is_no_run_of_the_recipe(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fit("--model.init_from", "softmax")
+    assert main(["publish", "tiny", run]) == 2
+    assert "was trained with model.init_from 'softmax', but the config says None" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["dataset: kmnist", "val_share: 0.1"])
+def test_only_the_digits_of_mnist_are_published(line: str, tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit()
+    config = CONFIG.replace("num_train: 500", line)
+    if line.startswith("val_share"):
+        config = config.replace("MNISTDataModule", "ImageFolderDataModule")
+    (tiny / "configs/tiny.yaml").write_text(config)
+    assert main(["publish", "tiny", run]) == 2
+    assert "not about MNIST's ten digits" in capsys.readouterr().err
+
+
+def test_a_run_that_was_reported_stays(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    zero, one = fit(), fit("--seed_everything", "1")
+    assert main(["publish", "tiny", zero, one]) == 0
+    assert main(["publish", "tiny", zero]) == 2
+    assert "give at least the seeds 0 to 1" in capsys.readouterr().err
+    assert len(registry.read_index()["tiny"]["runs"]) == 2
+
+
+def test_publishing_twice_changes_no_byte(tiny: Path) -> None:
+    run = fit()
+    assert main(["publish", "tiny", run]) == 0
+    first = (tiny / "checkpoints/tiny.ckpt").read_bytes()
+    assert main(["publish", "tiny", run]) == 0
+    assert (tiny / "checkpoints/tiny.ckpt").read_bytes() == first
+
+
+def test_a_recipe_that_does_not_give_its_figures_is_not_reproduced(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["publish", "tiny", fit()])
+    path = tiny / "checkpoints/index.json"
+    index = json.loads(path.read_text())
+    index["tiny"]["reproduction_interval"] = [0, 10]
+    path.write_text(json.dumps(index))
+    registry.read_index.cache_clear()
+    assert main(["reproduce", "tiny"]) == 1
+    assert "tiny is NOT reproduced" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--seed_everything", "1"], "have the seeds [1]"),
+        (["--model.lr", "0.01"], "was trained with model.lr 0.01, but the config says 0.001"),
+        (["--data.num_train", "400"], "was trained with data.init_args.num_train 400, but the config says 500"),
+        (["--trainer.max_epochs", "1"], "was trained with trainer.max_epochs 1"),
+        (["--trainer.gradient_clip_val", "0.5"], "was trained with trainer.gradient_clip_val 0.5"),
+        (["--trainer.precision", "bf16-mixed"], "was trained with trainer.precision 'bf16-mixed'"),
+        (["--data", "tests.helpers.OtherData", "--data.num_train", "500"], "was trained with data.class_path 'tests."),
+        (["--seed_everything", "false"], "was trained with seed_everything False"),
+        (["--trainer.limit_train_batches", "3"], "was trained with trainer.limit_train_batches 3"),
+    ],
+)
+def test_runs_of_other_recipes_are_refused(
+    tiny: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = fit(*arguments)
+    before = (tiny / "checkpoints/index.json").read_bytes()
+    assert main(["publish", "tiny", run]) == 2
+    assert sentence in capsys.readouterr().err
+    assert (tiny / "checkpoints/index.json").read_bytes() == before
+    assert not list((tiny / "checkpoints").glob("*tiny*"))
+
+
+def test_what_cannot_be_verified_is_refused(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Path(fit())
+    (earlier,) = run.parent.glob("epoch=0-*.ckpt")
+    model = zoo.create_model("tiny")
+    write_weights(model, dict(model.hparams), Path("weights.ckpt"))
+    shutil.copy(run, "copy.ckpt")
+    for arguments, sentence in {
+        (str(earlier),): "is not of the end of 2 epochs",
+        ("weights.ckpt",): "does not say which run it is from",
+        (str(run), "copy.ckpt"): "have the seeds [0, 0]",
+        ("https://example.com/a.ckpt",): "is a URL",
+        ("missing.ckpt",): "There is no checkpoint missing.ckpt",
+    }.items():
+        assert main(["publish", "tiny", *arguments]) == 2
+        assert sentence in capsys.readouterr().err
+    assert main(["publish", "tinny", str(run)]) == 2
+    assert "did you mean tiny" in capsys.readouterr().err
+    assert not list((tiny / "checkpoints").glob("*tiny*"))

@@ -1,0 +1,55 @@
+"""What makes an optimiser's step in a block makes the optimiser's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
+
+from zoo.training.layerwise_adam import make_update
+from zoo.training.optimizers import OPTIMISERS, make_optimiser
+
+
+def trained(optimizer: Optimizer, update: Any, parameters: list[nn.Parameter], steps: int = 6) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] *= 0.9  # as a schedule does
+        for place, parameter in enumerate(parameters):
+            gradient = torch.randn(parameter.shape, generator=generator)
+            # The last has none in the first two steps, the first none in the fourth.
+            absent = (place == len(parameters) - 1 and step < 2) or (place == 0 and step == 3)
+            parameter.grad = None if absent else gradient
+        update()
+    return [parameter.detach() for parameter in parameters]
+
+
+def parameters() -> list[nn.Parameter]:
+    torch.manual_seed(0)
+    return [nn.Parameter(torch.randn(shape)) for shape in ((5, 3), (5,), (7,))]
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_it_is_the_same_to_the_last_bit_whichever_parameters_have_a_gradient(name: str) -> None:
+    ones, others = parameters(), parameters()
+    one = make_optimiser(name, [{"params": ones[:2], "lr": 0.01}, {"params": ones[2:]}], 0.1, 0.9, 0.001)
+    other = make_optimiser(name, [{"params": others[:2], "lr": 0.01}, {"params": others[2:]}], 0.1, 0.9, 0.001)
+    found = trained(one, make_update(one).step, ones)
+    wanted = trained(other, other.step, others)
+    assert all(map(torch.equal, found, wanted))
+    for ours, theirs in zip(one.state_dict()["state"].values(), other.state_dict()["state"].values(), strict=True):
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[part], theirs[part]) for part in ours if isinstance(ours[part], Tensor))
+
+
+@pytest.mark.parametrize("kind", [Adam, AdamW])
+def test_what_is_hooked_to_an_optimiser_is_called_at_every_step(kind: type[Optimizer]) -> None:
+    weights = parameters()
+    optimizer = kind(weights, fused=True)  # type: ignore[call-arg]
+    calls: list[int] = []
+    optimizer.register_step_post_hook(lambda *_: calls.append(1))
+    trained(optimizer, make_update(optimizer).step, weights)
+    assert len(calls) == 6

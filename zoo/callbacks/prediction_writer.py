@@ -1,0 +1,166 @@
+"""What ``zoo predict`` leaves behind: every probability in one file, and a picture."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from zoo.utils.errors import UsageError
+from zoo.utils.files import atomic_path
+
+
+class PredictionReport(Callback):
+    """Write ``predictions.csv`` and ``predictions.png`` after a prediction, and print a summary.
+
+    The CSV has one row per image in the data set's order: index, label, prediction and each class's probability, the
+    classes by their names; and its file, where the images have been read from files.
+
+    Args:
+        output_dir: Folder for both files.
+        seed: Chooses the images in the picture at random.
+        indices: Shows these images instead, by their row in the archive.
+        count: How many images to choose, 1 to 100.
+
+    Raises:
+        UsageError: ``count`` or an index is out of range, or the folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        output_dir: str = "predictions",
+        seed: int = 0,
+        indices: list[int] | None = None,
+        count: int = 25,
+    ) -> None:
+        if not 1 <= count <= 100:
+            raise UsageError(f"count is {count}, but a picture shows 1 to 100 images.")
+        if not 0 <= seed < 2**63:
+            raise UsageError(f"seed is {seed}, but a seed is 0 to {2**63 - 1}.")
+        self.output_dir = Path(output_dir).expanduser()
+        self.seed = seed
+        self.indices = indices
+        self.count = count
+        self._parts: list[tuple[Tensor, ...]] = []
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep a batch's probabilities with the images, labels and indices that they belong to."""
+        images, labels, indices = batch
+        pixels = (images * 255).round().to(torch.uint8)
+        self._parts.append(tuple(part.cpu() for part in (indices, labels, outputs, pixels)))
+
+    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put all devices' predictions into the data set's order and write them."""
+        own = tuple(torch.cat(column) for column in zip(*self._parts, strict=True))
+        self._parts.clear()
+        shares: list[Any] = [own]
+        if trainer.world_size > 1:
+            shares = [None] * trainer.world_size
+            torch.distributed.all_gather_object(shares, own)
+        if not trainer.is_global_zero:
+            return
+        indices, labels, probabilities, images = (torch.cat(column) for column in zip(*shares, strict=True))
+        order = indices.argsort()
+        data = getattr(trainer, "datamodule", None)
+        names = list(getattr(data, "class_names", map(str, range(probabilities.shape[1]))))
+        self._write(
+            indices[order], labels[order], probabilities[order], images[order], names, getattr(data, "files", [])
+        )
+
+    def _write(
+        self,
+        indices: Tensor,
+        labels: Tensor,
+        probabilities: Tensor,
+        images: Tensor,
+        names: Sequence[str],
+        files: Sequence[Path],
+    ) -> None:
+        table = self.output_dir / "predictions.csv"
+        picture = self.output_dir / "predictions.png"
+        chosen = self._choose(indices)
+        predictions = probabilities.argmax(dim=1)
+        with atomic_path(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            head = ["file"] if files else []
+            writer.writerow(["index", "label", "prediction", *(f"p{name}" for name in names), *head])
+            for index, label, prediction, row in zip(
+                indices.tolist(), labels.tolist(), predictions.tolist(), probabilities.tolist(), strict=True
+            ):
+                file_of = [files[index]] if files else []
+                writer.writerow([index, names[label], names[prediction], *(f"{p:.8g}" for p in row), *file_of])
+        draw_grid(images[chosen], indices[chosen], labels[chosen], predictions[chosen], names, picture)
+        wrong = predictions != labels
+        print(f"{len(labels):,} images, {int(wrong.sum()):,} errors, accuracy {1 - wrong.double().mean():.4f}")
+        if wrong.any():
+            pairs, counts = torch.stack([labels, predictions])[:, wrong].unique(dim=1, return_counts=True)
+            (true, taken), often = pairs[:, counts.argmax()].tolist(), int(counts.max())
+            print(f"Most often:    a {names[true]} taken for a {names[taken]}, {often} times")
+        print(f"Probabilities: {table}")
+        print(f"Picture:       {picture}")
+
+    def _choose(self, indices: Tensor) -> Tensor:
+        if self.indices is None:
+            generator = torch.Generator().manual_seed(self.seed)
+            return torch.randperm(len(indices), generator=generator)[: self.count].sort().values
+        positions = {index: position for position, index in enumerate(indices.tolist())}
+        unknown = [index for index in self.indices if index not in positions]
+        if unknown or not self.indices:
+            raise UsageError(f"indices is {self.indices}, but images are numbered 0 to {len(indices) - 1}.")
+        return torch.tensor([positions[index] for index in self.indices])
+
+
+def draw_grid(
+    images: Tensor, indices: Tensor, labels: Tensor, predictions: Tensor, names: Sequence[str], path: Path
+) -> None:
+    """Draw images with label → prediction, the wrong ones in a red frame with a cross in their title.
+
+    Args:
+        images: uint8 ``(N, 1, 28, 28)``.
+        indices: int64 ``(N,)``, shown small.
+        labels: int64 ``(N,)``.
+        predictions: int64 ``(N,)``.
+        names: What the classes are called.
+        path: The PNG to write.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    columns = min(5, len(images)) if len(images) <= 25 else 10
+    rows = -(-len(images) // columns)
+    size = (1.5 * columns, 1.95 * rows + 0.4)  # inches
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.1))
+    wrong = int((labels != predictions).sum())
+    figure.suptitle(f"label → prediction: {wrong} of these {len(labels)} wrong", fontsize=11)
+    for position, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+        axes.set(xticks=[], yticks=[])
+        if position >= len(images):
+            axes.set_axis_off()
+            continue
+        label, prediction = names[int(labels[position])], names[int(predictions[position])]
+        # Two long names stand one above the other.
+        arrow = " → " if len(label) + len(prediction) < 10 else "\n→ "
+        size_of_title = 10 if len(arrow) == 3 and len(label) < 5 else 8
+        axes.imshow(images[position, 0].numpy(), cmap="gray_r", vmin=0, vmax=255)
+        axes.set_xlabel(f"image {int(indices[position])}", fontsize=7, color="0.4", labelpad=2)
+        if label == prediction:
+            axes.set_title(f"{label}{arrow}{prediction}", fontsize=size_of_title)
+            axes.spines[:].set_color("0.8")
+        else:
+            axes.set_title(f"✗ {label}{arrow}{prediction}", fontsize=size_of_title, color="#b30000", weight="bold")
+            axes.spines[:].set(color="#b30000", linewidth=2.5)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)

@@ -1,0 +1,85 @@
+"""Settings of the Trainer that Lightning takes without a word and stumbles over later."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from jsonargparse import Namespace
+
+from zoo.utils.errors import UsageError
+
+COARSE_PRECISIONS = ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
+DEFAULT_MAX_EPOCHS = 15
+"""As in most of the lecture; Lightning's own default is 1,000."""
+
+# Setting to the smallest value that means something.
+_SMALLEST = {
+    "accumulate_grad_batches": 1,
+    "check_val_every_n_epoch": 1,
+    "num_nodes": 1,
+    "log_every_n_steps": 1,
+    "limit_train_batches": 0,
+    "limit_val_batches": 0,
+    "limit_test_batches": 0,
+    "limit_predict_batches": 0,
+}
+
+
+# What torchrun, SLURM, LSF and MPI leave in the environment.
+_LAUNCHERS = {"MASTER_ADDR", "SLURM_JOB_ID", "SLURM_NTASKS", "LSB_JOBID", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}
+
+
+def set_default_length(trainer: Any) -> None:
+    """Train for `DEFAULT_MAX_EPOCHS` where nothing says how long.
+
+    Raises:
+        UsageError: What should be the Trainer's settings by name is something else.
+    """
+    if not isinstance(trainer, Namespace):
+        raise UsageError(f"trainer is {trainer!r}, but it must be settings by name, max_epochs: 15 for example.")
+    if trainer.max_epochs is None and trainer.max_steps == -1 and trainer.max_time is None:
+        trainer.max_epochs = DEFAULT_MAX_EPOCHS
+
+
+def set_devices(trainer: Any) -> None:
+    """Take as many devices as torchrun has started processes, where nothing says how many."""
+    started = os.environ.get("LOCAL_WORLD_SIZE", "")
+    if trainer.devices == "auto" and started.isdigit():
+        trainer.devices = int(started)
+
+
+def check_trainer(verb: str, trainer: Any) -> None:
+    """Refuse what cannot work, before anything is made.
+
+    Args:
+        verb: fit, validate, test or predict.
+        trainer: The Trainer's settings by name.
+
+    Raises:
+        UsageError: A setting is out of range, or asks for what this program or machine does not have.
+    """
+    for name, smallest in _SMALLEST.items():
+        value = trainer.get(name)
+        if isinstance(value, int | float) and not smallest <= value < float("inf"):
+            raise UsageError(f"trainer.{name} is {value}, but it must be {smallest} or more.")
+    if verb == "fit":
+        for name in ("max_epochs", "max_steps", "limit_train_batches"):
+            if trainer.get(name) == 0:
+                raise UsageError(f"trainer.{name} is 0, which leaves nothing to train.")
+    interval = trainer.get("val_check_interval")
+    if isinstance(interval, int | float) and not interval > 0:
+        raise UsageError(f"trainer.val_check_interval is {interval}, but it must be more than 0.")
+    split = {"validate": "val", "test": "test", "predict": "predict"}.get(verb)
+    if split and trainer.get(f"limit_{split}_batches") == 0:
+        raise UsageError(f"trainer.limit_{split}_batches is 0, which leaves nothing to {verb}.")
+    if verb == "fit" and str(trainer.get("precision")) in COARSE_PRECISIONS:
+        raise UsageError(
+            f"precision {trainer.get('precision')} keeps the weights themselves in 16 bits or less, too coarse for the "
+            "small steps of training: choose 32-true, bf16-mixed or 16-mixed."
+        )
+    if trainer.get("num_nodes", 1) > 1 and not _LAUNCHERS & os.environ.keys():
+        raise UsageError(
+            f"trainer.num_nodes is {trainer.get('num_nodes')}, so the processes are started by torchrun or srun on "
+            "each machine: see configs/trainer/multi_node.yaml and slurm.yaml."
+        )

@@ -1,0 +1,143 @@
+"""``zoo list``: the members at a glance, without importing torch."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+
+from zoo.cli.arguments import ShortErrorParser
+from zoo.pretrained.registry import Entry, LikelihoodEntry, ModelInfo, list_models, model_info, read_demonstrations
+
+COLUMNS = ("name", "what it is", "parameters", "KiB", "test accuracy", "95 % interval", "training", "images/s")
+RIGHT_ALIGNED = COLUMNS[2:]
+
+
+def run(verb: str, arguments: list[str]) -> int:
+    """Print the table of members and return the exit status."""
+    parser = ShortErrorParser(
+        prog="zoo list",
+        description="List the members of the zoo: what each is, and the figures of its trained network.",
+        epilog="Training time and images per second are of the machine that `zoo info NAME` names.",
+    )
+    parser.add_argument("filter", nargs="?", default="*", help='a shell pattern, for example "deep*"')
+    parser.add_argument("--pretrained", action="store_true", help="only those that ship trained")
+    parser.add_argument("--sort", choices=("name", "accuracy", "size"), default="name", help="the order")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="everything in the index, for programs")
+    form.add_argument("--markdown", action="store_true", help="the README's table")
+    options = parser.parse_args(arguments)
+    members = [model_info(name) for name in list_models(options.filter, pretrained=options.pretrained)]
+    if options.sort == "accuracy":
+        members.sort(key=_mean_error if options.markdown else _error)
+    elif options.sort == "size":
+        members.sort(key=lambda member: member.figures["parameters"] if member.figures else 0)
+    if options.json:
+        print(json.dumps({member.name: as_json(member) for member in members}, indent=1, ensure_ascii=False))
+    elif options.markdown:
+        print(markdown(members))
+    elif members:
+        print(table(members))
+        if shown := fnmatch.filter(read_demonstrations(), options.filter):
+            print(f"Demonstrations that ship trained: {', '.join(shown)} (`zoo info NAME`).")
+    else:
+        print(f"No member matches {options.filter!r}.")
+    return 0
+
+
+def table(members: list[ModelInfo]) -> str:
+    """Return the members as an aligned table."""
+    rows = [COLUMNS, *map(_row, members)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    lines = []
+    for row in rows:
+        cells = (
+            f"{cell:>{width}}" if column in RIGHT_ALIGNED else f"{cell:<{width}}"
+            for cell, width, column in zip(row, widths, COLUMNS, strict=True)
+        )
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def markdown(members: list[ModelInfo]) -> str:
+    """Return the README's table of the members that ship: the recipe over its seeds, then the shipped network."""
+    lines = [
+        "| member | network | lecture | mean ± sd | errors by seed | 95 % of seed 0 | NLL | ECE "
+        "| parameters | training | s per epoch |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for member in members:
+        figures = member.figures
+        if figures is None:
+            continue
+        images = figures["test_images"]
+        spread = "" if figures["errors_sd"] is None else f" ± {figures['errors_sd'] / images:.4f}"
+        errors = " ".join(str(run["test_errors"]) for run in figures["runs"])
+        lecture = "–" if member.lecture_accuracy is None else f"{member.lecture_accuracy:.4f}"
+        lines.append(
+            f"| `{member.name}` | {member.description} | {lecture} | {1 - figures['errors_mean'] / images:.4f}{spread} "
+            f"| {errors} | {interval(member)} | {figures['nll']:.4f} | {figures['calibration_error']:.4f} "
+            f"| {figures['parameters']:,} | {training_time(figures)} | {seconds_per_epoch(figures)} |"
+        )
+    return "\n".join(lines)
+
+
+def as_json(member: ModelInfo) -> dict[str, object]:
+    """Return all that is known of a member as plain values."""
+    return {
+        "description": member.description,
+        "lecture_accuracy": member.lecture_accuracy,
+        "test_accuracy": member.test_accuracy,
+        "config": member.config.name,
+        "checkpoint": None if member.figures is None else member.checkpoint.name,
+        **(member.figures or member.demonstration or {"papers": list(member.papers)}),
+    }
+
+
+def interval(member: ModelInfo) -> str:
+    """The 95 % interval of the shipped network's test accuracy."""
+    if member.figures is None:
+        return "–"
+    low, high = (1 - bound / member.figures["test_images"] for bound in reversed(member.figures["test_errors_ci95"]))
+    return f"{low:.4f}–{high:.4f}"
+
+
+def training_time(figures: Entry | LikelihoodEntry) -> str:
+    """How long the recipe trains: the least disturbed of its runs."""
+    seconds = round(_seconds(figures))
+    return f"{seconds // 60} min {seconds % 60:02} s" if seconds >= 60 else f"{seconds} s"
+
+
+def seconds_per_epoch(figures: Entry | LikelihoodEntry) -> str:
+    """How long an epoch of training and validation takes, in the least disturbed of the runs."""
+    epochs = figures["config"]["trainer"].get("max_epochs")
+    return f"{_seconds(figures) / epochs:.1f}" if epochs else "–"
+
+
+def _error(member: ModelInfo) -> float:
+    """Of the shipped network; a member that does not ship comes last."""
+    return 1 - (member.test_accuracy or 0)
+
+
+def _mean_error(member: ModelInfo) -> float:
+    """Of the recipe over its seeds; a member that is not trained comes last."""
+    return member.figures["errors_mean"] / member.figures["test_images"] if member.figures else 1.0
+
+
+def _seconds(figures: Entry | LikelihoodEntry) -> float:
+    return min(run["seconds"] for run in figures["runs"])
+
+
+def _row(member: ModelInfo) -> tuple[str, ...]:
+    figures = member.figures
+    if figures is None:
+        return (member.name, member.description, *("–" for _ in RIGHT_ALIGNED))
+    return (
+        member.name,
+        member.description,
+        f"{figures['parameters']:,}",
+        f"{figures['bytes'] / 1024:,.0f}",
+        f"{member.test_accuracy:.4f}",
+        interval(member),
+        training_time(figures),
+        f"{figures['images_per_second']:,.0f}",
+    )

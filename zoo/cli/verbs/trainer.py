@@ -1,0 +1,99 @@
+"""``zoo fit | validate | test | predict``."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+import yaml
+
+from zoo.cli.library_errors import as_usage_error
+from zoo.cli.lightning_cli import ZooCLI
+from zoo.cli.parser import find_values, replace_value
+from zoo.pretrained.registry import list_models, packaged_config
+from zoo.utils.errors import UsageError, unknown_name
+from zoo.utils.lightning_logging import quieten_lightning
+
+
+def run(verb: str, arguments: list[str]) -> int:
+    """Run a Trainer's verb and return the exit status."""
+    _run(verb, arguments)
+    return 0
+
+
+def fit(arguments: list[str]) -> dict[str, float]:
+    """Run ``zoo fit`` with these words and return the figures that it ends with, ``test_errors`` among them."""
+    return {name: float(value) for name, value in _run("fit", arguments).trainer.callback_metrics.items()}
+
+
+@atexit.register
+def _leave_process_group() -> None:
+    # Its threads would otherwise be running while the process ends, and sometimes abort it.
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def _run(verb: str, arguments: list[str]) -> ZooCLI:
+    quieten_lightning()
+    _resolve_configs(arguments)
+    if os.getcwd() not in sys.path:
+        # A config may name a class in a file beside it; last, so that no such file stands in for a package's.
+        sys.path.append(os.getcwd())
+    try:
+        return ZooCLI([verb, *arguments])
+    except Exception as error:
+        if usage := as_usage_error(error):
+            raise usage from error
+        raise
+
+
+def _resolve_configs(words: list[str]) -> None:
+    """Replace a packaged config's name, ``dropout`` or ``trainer/gpu``, by its path; refuse one that is no config."""
+    for position, value in find_values(words, "--config", "-c"):
+        if not Path(value).is_file() and (packaged := packaged_config(value)):
+            value = str(packaged)
+            replace_value(words, position, value)
+        try:
+            text = Path(value).read_text(encoding="utf-8")
+            content = yaml.safe_load(text)
+        except FileNotFoundError:
+            raise unknown_name("config", value, list_models()) from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UsageError(f"The config {value} cannot be read as YAML: {' '.join(str(error).split())}.") from error
+        if not isinstance(content, dict):
+            raise UsageError(f"The config {value} is no config: it needs model, data and trainer (see configs/).")
+        for node in _mappings(yaml.compose(text), set()):
+            _check_mapping(value, node)
+
+
+def _mappings(node: yaml.Node | None, seen: set[int]) -> Iterator[yaml.MappingNode]:
+    """Yield every mapping in a file once, however often it is referred to."""
+    if node is None or isinstance(node, yaml.ScalarNode) or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        yield node
+    for each in node.value:
+        for child in each if isinstance(each, tuple) else (each,):
+            yield from _mappings(child, seen)
+
+
+def _check_mapping(config: str, mapping: yaml.MappingNode) -> None:
+    """Refuse what YAML's reader takes without a word: a key that is there twice, of which it keeps the last."""
+    seen: set[str] = set()
+    for key, content in mapping.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode) or key.tag.endswith(":merge"):
+            continue
+        if key.value in seen:
+            raise UsageError(f"The config {config} has {key.value} again in line {line}: keep one of them.")
+        seen.add(key.value)
+        if key.value == "init_args" and not isinstance(content, yaml.MappingNode):
+            raise UsageError(
+                f"The config {config} has no arguments by name under init_args in line {line}: give some, or leave "
+                "the line out."
+            )

@@ -1,0 +1,319 @@
+"""What every LightningModule of the zoo has: checkpoints that are safe, and a say in how its figures are told."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, ClassVar, Self
+
+import torch
+from pytorch_lightning import Callback, LightningModule
+from pytorch_lightning.strategies import ParallelStrategy
+from torch import Tensor
+from torch.optim import Optimizer
+
+from zoo.data.batches import images_of
+from zoo.data.loader import BatchLoader, Block
+from zoo.metrics.classification import ClassificationTotals
+from zoo.runs.checkpoint import CLASS_PATH, load_into, read_checkpoint
+from zoo.training.multi_step import DEFAULT_STEPS, AutogradSteps, Stepper, Steps, reason_against
+from zoo.training.schedules import check_not_prolonged
+from zoo.utils.class_paths import class_path_of
+from zoo.utils.console import tell
+from zoo.utils.errors import UsageError
+
+
+class ZooModule(LightningModule, ABC):
+    """A LightningModule whose arguments are primitives and whose checkpoints say which class they belong to."""
+
+    training_arguments: ClassVar[tuple[str, ...]] = ()
+    """The arguments that say how it is trained and do not change what it computes."""
+
+    input_shape: ClassVar[tuple[int, ...]] = (1, 28, 28)
+    """Of an example in a batch."""
+
+    is_ending = False
+    """Whether the training is to end after the step under way: a block of steps then ends too."""
+
+    _entered: int | None = None
+    _stepper: Stepper | None = None
+
+    def epoch_figures(self, epoch: int) -> Mapping[str, str]:
+        """What the line of an epoch, from 0, says: logged names to what they are called, in this order."""
+        return {}
+
+    def stage_name(self, epoch: int) -> str:
+        """What is trained in an epoch, from 0, where that changes in the course of a training; empty otherwise."""
+        return ""
+
+    def running_cost(self) -> float | None:
+        """The cost so far in this epoch on this device, for the progress bar; None when there is none to tell."""
+        return None
+
+    def unlabelled_epochs(self) -> int:
+        """How many epochs at the beginning need no labels."""
+        return 0
+
+    def schedule_length(self) -> float:
+        """How often a schedule of the learning rate moves until the end of the training; infinite if that is open."""
+        return self.trainer.estimated_stepping_batches
+
+    def steps(self) -> Steps | None:
+        """How steps are made several in one call, or None where they are made one by one.
+
+        For modules that have an argument ``steps_per_call``. A subclass with a step or a cost of its own is trained
+        one step at a time, unless it defines this anew.
+        """
+        return None
+
+    def step(self, batch: tuple[Tensor, ...]) -> Tensor:
+        """Return the cost of a batch, whose gradient the step follows."""
+        raise NotImplementedError
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the cost of a batch, or make the steps of a block."""
+        if isinstance(batch, Block):
+            assert self._stepper is not None
+            return self._stepper.run(batch)
+        return self.step(batch)
+
+    def mean_over_processes(self, tensor: Tensor) -> Tensor:
+        """Return the mean of a tensor over all processes."""
+        mean: Tensor = self.trainer.strategy.reduce(tensor, reduce_op="mean")
+        return mean
+
+    @property
+    def parameter_dtype(self) -> torch.dtype:
+        """What the parameters are made of: single precision, unless ``trainer.precision`` says otherwise."""
+        return next(self.parameters()).dtype
+
+    def training_images(self, limit: int | None = None) -> Iterator[Tensor]:
+        """The training images, ``(B, 784)`` at a time, as the network wants them; none while nothing is trained."""
+        loader: Any = self.trainer.train_dataloader
+        if loader is None:
+            return iter(())
+        # As they are: how they are distorted depends on when one looks.
+        dataset = getattr(loader.dataset, "undistorted", loader.dataset)
+        return (images.to(self.device, self.parameter_dtype) for images in images_of(dataset, limit))
+
+    def trained_parameters(self) -> int:
+        """How many parameters the training changes."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    @property
+    def may_fuse_steps(self) -> bool:
+        """Whether an optimiser may make its step in one pass: on processors and CUDA, and not in ``16-mixed``.
+
+        There the scaler may leave out the first step, after which torch's fused SGD has a momentum of unset memory,
+        and Lightning clips no gradients of a fused optimiser.
+        """
+        scaled = self._trainer is not None and self.trainer.precision == "16-mixed"
+        return self.device.type in ("cpu", "cuda") and not scaled
+
+    def backward_by_hand(self, loss: Tensor, optimizer: Optimizer) -> None:
+        """Give the parameters that a loss depends on the mean of their gradients over all processes.
+
+        For modules with ``automatic_optimization`` off whose steps train some parameters only:
+        DistributedDataParallel expects a gradient of every parameter in every step, and switching parameters off and
+        on lets the processes drift apart without a word.
+        """
+        strategy = self.trainer.strategy
+        block = strategy.block_backward_sync() if isinstance(strategy, ParallelStrategy) else contextlib.nullcontext()
+        with block:
+            self.manual_backward(loss)
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.grad.copy_(self.mean_over_processes(parameter.grad))
+
+    def process_state(self) -> dict[str, Tensor]:
+        """What this process alone has and a training needs to go on exactly."""
+        return {}
+
+    def load_process_states(self, states: list[dict[str, Tensor]]) -> None:
+        """Take up what all processes had, of which there may have been another number than now."""
+
+    @abstractmethod
+    def test_summary(self, figures: Mapping[str, Tensor]) -> str | None:
+        """Say in a line what was measured on the test images; None when nothing was."""
+
+    @abstractmethod
+    def validation_summary(self, figures: Mapping[str, Tensor]) -> str | None:
+        """Say in a line what was measured on the validation images; None when nothing was."""
+
+    def enter_epoch(self) -> None:
+        """Set what the current epoch is trained with; called before its first step in this process.
+
+        A training that goes on from a checkpoint of an epoch's last step, or from within an epoch, begins without
+        Lightning's announcement of the epoch; so everything here must be a function of the epoch and may be done twice.
+        """
+
+    def on_train_epoch_start(self) -> None:
+        """Enter the epoch."""
+        self._enter()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Enter the epoch where nothing has announced it."""
+        if batch_idx == 0:
+            self._check_inputs(next(iter(batch)) if isinstance(batch, Block) else batch)
+        self._enter()
+
+    def on_test_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Refuse data that is not for this network."""
+        if batch_idx == 0:
+            self._check_inputs(batch)
+
+    def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Refuse data that is not for this network."""
+        self.on_test_batch_start(batch, batch_idx)
+
+    def on_predict_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Refuse data that is not for this network."""
+        self.on_test_batch_start(batch, batch_idx)
+
+    def _check_inputs(self, batch: Any) -> None:
+        inputs, *_ = batch
+        if tuple(inputs.shape[1:]) != self.input_shape:
+            raise UsageError(
+                f"An example of this data has the shape {tuple(inputs.shape[1:])}, but {type(self).__name__} takes "
+                f"{self.input_shape}: choose data that belongs to it."
+            )
+
+    def _enter(self) -> None:
+        if self._entered != self.current_epoch:
+            self._entered = self.current_epoch
+            self.enter_epoch()
+
+    def on_train_start(self) -> None:
+        """Refuse what would train something else than was asked for."""
+        self._entered = None
+        schedulers = self.lr_schedulers()
+        for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
+            check_not_prolonged(scheduler, self.schedule_length)
+        withheld = getattr(getattr(self.trainer, "datamodule", None), "unlabelled_epochs", 0)
+        if withheld not in (0, self.unlabelled_epochs()):
+            raise UsageError(
+                f"The data withholds the labels for {withheld} epochs, but this {type(self).__name__} needs none for "
+                f"{self.unlabelled_epochs()}: set data.unlabelled_epochs to that."
+            )
+        self._choose_steps()
+
+    def on_train_end(self) -> None:
+        """Be an ordinary module again."""
+        self._end_blocks()
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Add none; called when a Trainer takes the module, whose last training may have broken off."""
+        self._end_blocks()
+        return []
+
+    def _end_blocks(self) -> None:
+        if self._stepper is not None:
+            self._stepper.close()
+            self._stepper = None
+
+    def _choose_steps(self) -> None:
+        """Choose how many steps are made in a call."""
+        loader: Any = self.trainer.train_dataloader
+        if isinstance(loader, BatchLoader):
+            loader.block_length = None  # where another module's training with this loader broke off
+        wanted = self.hparams.get("steps_per_call", 1)
+        if wanted == 1:
+            return
+        author = next(each for each in type(self).__mro__ if "steps" in vars(each))
+        reason = reason_against(self, author, has_steps=self.steps() is not None)
+        if reason is None:
+            self._stepper = Stepper(self, self._steps, lambda: self.is_ending, wanted or DEFAULT_STEPS)
+        elif wanted is not None:
+            tell(f"steps_per_call is 1 here, because {reason}.")
+
+    def _steps(self) -> Steps:
+        steps = self.steps()
+        assert steps is not None
+        return steps
+
+    def autograd_steps(self) -> AutogradSteps:
+        """Return steps that go backwards from `step` by autograd."""
+        return AutogradSteps(self.step, self.parameters(), self.on_before_optimizer_step)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note which class the arguments belong to, so that no other one is ever made from them."""
+        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY][CLASS_PATH] = class_path_of(type(self))
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls,
+        checkpoint_path: str | Path | IO[bytes],
+        map_location: Any = "cpu",
+        hparams_file: None = None,
+        strict: bool = True,
+        weights_only: bool = True,
+        **arguments: Any,
+    ) -> Self:
+        """Return the network in a checkpoint of this class.
+
+        Lightning's method, made safe: whatever its arguments, it reads local files only, never runs anything in
+        them, loads every weight, and refuses a checkpoint of another class.
+
+        Args:
+            checkpoint_path: The file.
+            map_location: The device for the network.
+            hparams_file: Not used: the arguments are in the checkpoint.
+            strict: Only True is accepted.
+            weights_only: Only True is accepted.
+            **arguments: Arguments that replace the checkpoint's.
+
+        Raises:
+            UsageError: The file is missing, damaged, unsafe or of another class or architecture.
+        """
+        if not (strict and weights_only and hparams_file is None and isinstance(checkpoint_path, str | Path)):
+            raise UsageError("A checkpoint is loaded from a file, whole and without code: strict, weights_only.")
+        checkpoint = read_checkpoint(checkpoint_path)
+        if checkpoint.class_path not in (None, class_path_of(cls)):
+            raise UsageError(f"{checkpoint.path} holds a {checkpoint.class_path}, not a {class_path_of(cls)}.")
+        model = checkpoint.make(cls, **arguments)
+        load_into(model, checkpoint)
+        return model.to(map_location)
+
+
+class CountingModule(ZooModule, ABC):
+    """Logs ``train_loss``, ``train_acc``, ``val_loss``, ``val_acc``, ``test_loss``, ``test_acc`` and ``test_errors``.
+
+    Its subclass adds every batch to `train_totals`, `val_totals` or `test_totals`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.train_totals = ClassificationTotals()
+        self.val_totals = ClassificationTotals()
+        self.test_totals = ClassificationTotals()
+
+    def on_train_epoch_end(self) -> None:
+        """Log the epoch's means once: logging each step would cost as much as Lightning's whole loop."""
+        self._log_totals("train", self.train_totals)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the validation set's figures."""
+        self._log_totals("val", self.val_totals)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test set's figures."""
+        self._log_totals("test", self.test_totals)
+
+    def validation_summary(self, figures: Mapping[str, Tensor]) -> str | None:
+        """Say the accuracy and the loss."""
+        return f"accuracy {figures['val_acc']:.4f}, loss {figures['val_loss']:.4f}" if "val_acc" in figures else None
+
+    def _log_totals(self, split: str, totals: ClassificationTotals) -> None:
+        figures = totals.compute()
+        totals.reset()
+        if split != "test":
+            del figures["errors"]
+        # The totals are summed over the devices already; "max" over equal values lets every device have them exactly.
+        self.log_dict(
+            {f"{split}_{name}": value.float() for name, value in figures.items()},
+            reduce_fx="max",
+            sync_dist=True,
+        )

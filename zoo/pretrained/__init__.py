@@ -1,0 +1,1 @@
+"""The networks that ship: the registry, loading, evaluation, verification, publishing."""

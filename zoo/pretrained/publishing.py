@@ -1,0 +1,155 @@
+"""From runs' checkpoints to the trained network that ships, with figures that were measured, not told."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.data import MNISTDataModule
+from zoo.metrics.intervals import reproduction_interval, wilson_interval
+from zoo.models import RBM, Classifier
+from zoo.pretrained.evaluation import Evaluation, evaluate, golden_logits, images_per_second
+from zoo.pretrained.loading import build, member_class
+from zoo.pretrained.published_runs import FinishedRun, described_data, finished_runs, published, write_index
+from zoo.pretrained.registry import (
+    Entry,
+    LikelihoodEntry,
+    ModelInfo,
+    demonstration_info,
+    demonstrations_path,
+    index_path,
+    list_models,
+    model_info,
+    read_demonstrations,
+    read_index,
+)
+from zoo.pretrained.verification import (
+    check_figures,
+    check_likelihood,
+    free_energies,
+    golden_free_energies,
+    measured_likelihood,
+)
+from zoo.runs.checkpoint import read_checkpoint, write_weights
+from zoo.utils.errors import UsageError
+from zoo.utils.files import atomic_path
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """A finished run of a member's recipe and what its network does."""
+
+    run: FinishedRun
+    model: Classifier
+    test: Evaluation
+    validation: Evaluation | None
+
+
+def publish(name: str, paths: Sequence[str | Path]) -> Entry | LikelihoodEntry:
+    """Make the checkpoint of a member or demonstration, and its entry in the index, from finished runs of its config.
+
+    The network of seed 0 ships, so that no one can have picked it by its result; the other runs are reported beside
+    it. Nothing is replaced before what was written has been read back and verified.
+
+    Args:
+        name: The member, or a demonstration that is an RBM.
+        paths: The runs' checkpoints, of the seeds 0, 1, 2, … in any order and without a gap.
+
+    Returns:
+        The entry, as it was written.
+
+    Raises:
+        UsageError: A checkpoint is not of a finished run of this config, or seeds are missing.
+    """
+    info = model_info(name) if name in list_models() else demonstration_info(name)
+    if name not in list_models() and not issubclass(member_class(info), RBM):
+        raise UsageError(f"{name} is a demonstration that does not ship: members do, and RBMs.")
+    data = MNISTDataModule(val_size=described_data(info).val_size)
+    data.prepare_data()
+    data.setup()
+    reported = info.figures or info.demonstration
+    runs = finished_runs(info, paths, len(reported["runs"]) if reported else 0)
+    # The index is written while the checkpoint still has another name: a failure leaves both as they were.
+    with atomic_path(info.checkpoint) as temporary:
+        write_weights(runs[0].model, dict(runs[0].model.hparams), temporary)
+        written = dataclasses.replace(info, checkpoint=temporary)
+        model = build(written, read_checkpoint(temporary))
+        if isinstance(model, RBM):
+            shown = _likelihood_entry(info, runs, temporary.read_bytes(), data)
+            check_likelihood(written, shown, model, data)
+            write_index(demonstrations_path(), {**read_demonstrations(), name: shown})
+            read_demonstrations.cache_clear()
+            return shown
+        assert isinstance(model, Classifier)
+        entry = _entry(info, [_measure(run, data) for run in runs], temporary.read_bytes(), data)
+        check_figures(written, entry, model, data)
+        write_index(index_path(), {**read_index(), name: entry})
+        read_index.cache_clear()
+        return entry
+
+
+def _measure(run: FinishedRun, data: MNISTDataModule) -> MeasuredRun:
+    assert isinstance(run.model, Classifier)
+    validation = data.val_dataloader()
+    return MeasuredRun(
+        run,
+        run.model,
+        test=evaluate(run.model, data.test_dataloader()),
+        validation=None if isinstance(validation, list) else evaluate(run.model, validation),
+    )
+
+
+def _entry(info: ModelInfo, runs: list[MeasuredRun], content: bytes, data: MNISTDataModule) -> Entry:
+    shipped = runs[0]
+    errors = [run.test.errors for run in runs]
+    return Entry(
+        **published(info, shipped.run, content, shipped.test.images),
+        test_errors=shipped.test.errors,
+        test_errors_ci95=[round(bound, 1) for bound in wilson_interval(shipped.test.errors, shipped.test.images)],
+        nll=shipped.test.nll,
+        calibration_error=shipped.test.calibration_error,
+        val_accuracy=_accuracy(shipped.validation),
+        runs=[
+            {
+                "seed": run.run.seed,
+                "test_errors": run.test.errors,
+                "val_accuracy": _accuracy(run.validation),
+                "seconds": round(run.run.record["seconds"], 1),
+            }
+            for run in runs
+        ],
+        errors_mean=round(statistics.fmean(errors), 2),
+        errors_sd=round(statistics.stdev(errors), 2) if len(errors) > 1 else None,
+        reproduction_interval=list(reproduction_interval(errors, shipped.test.images)),
+        images_per_second=round(images_per_second(shipped.model, data), -2),
+        golden_logits=[[float(f"{logit:.6g}") for logit in row] for row in golden_logits(shipped.model, data).tolist()],
+    )
+
+
+def _likelihood_entry(
+    info: ModelInfo, runs: list[FinishedRun], content: bytes, data: MNISTDataModule
+) -> LikelihoodEntry:
+    measured: list[Any] = []
+    for run in runs:
+        assert isinstance(run.model, RBM)
+        found = measured_likelihood(run.model, data)
+        if found.doubt:
+            raise UsageError(f"The likelihood of seed {run.seed} cannot be trusted: {found.doubt}.")
+        figures = {name: round(value, 4) for name, value in found.figures().items()}
+        measured.append({"seed": run.seed, **figures, "seconds": round(run.record["seconds"], 1)})
+    model = runs[0].model
+    assert isinstance(model, RBM)
+    first = {name: value for name, value in measured[0].items() if name not in ("seed", "seconds")}
+    energies = [float(f"{energy:.7g}") for energy in golden_free_energies(model, data).tolist()]
+    common = published(info, runs[0], content, len(free_energies(model, data)))
+    whole: Any = {**common, **first, "runs": measured, "golden_free_energies": energies}
+    entry: LikelihoodEntry = whole
+    return entry
+
+
+def _accuracy(evaluation: Evaluation | None) -> float | None:
+    return None if evaluation is None else round(evaluation.accuracy, 6)

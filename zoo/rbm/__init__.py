@@ -1,0 +1,1 @@
+"""Restricted Boltzmann machines: the distribution, contrastive divergence, likelihood."""

@@ -1,0 +1,1 @@
+"""How steps are made: step engines, optimizers, schedules. Nothing here knows a model."""

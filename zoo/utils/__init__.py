@@ -1,0 +1,1 @@
+"""Errors, checks, files, console: small, and nothing about digits."""

@@ -1,0 +1,49 @@
+"""What a figure was measured with: package versions and the machine."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo.version import __version__
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """The versions of whatever can change a training's result."""
+    packages = ("torch", "torchvision", "pytorch-lightning", "torchmetrics")
+    return {
+        "zoo": __version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+    }
+
+
+def machine() -> dict[str, Any]:
+    """The processor, its cores and the threads that torch uses."""
+    return {"processor": _processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+
+
+def device_name(device: torch.device) -> str:
+    """The device as a person would call it, for example ``CPU with 2 threads``."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "cpu":
+        threads = torch.get_num_threads()
+        return f"CPU with {threads} thread{'s' * (threads > 1)}"
+    return device.type.upper()
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
