@@ -3,7 +3,7 @@
     python -m tests.drawn_digits FOLDER
 
 writes them as PNG files, named by their label. A hundred pictures, ten of each digit, all from one seed: the strokes,
-sizes, positions, colours and backgrounds differ. The set is frozen: it measures, and nothing is fitted to it.
+sizes, positions, colors and backgrounds differ. The set is frozen: it measures, and nothing is fitted to it.
 """
 
 from __future__ import annotations
@@ -109,19 +109,19 @@ def printed(digit: int, variant: int, chance: random.Random) -> Image.Image:
 
 
 def painted(mask: Image.Image, chance: random.Random) -> Image.Image:
-    """Ink and ground where the mask says: black on white, white on black, coloured, photographed, transparent."""
+    """Ink and ground where the mask says: black on white, white on black, colored, photographed, transparent."""
     ink = np.asarray(mask, dtype=np.float64)[:, :, None] / 255
     height, width = ink.shape[:2]
     noise = np.random.default_rng(chance.randrange(2**32))
-    kind = chance.choice(("black on white", "white on black", "colours", "photograph", "transparent"))
+    kind = chance.choice(("black on white", "white on black", "colors", "photograph", "transparent"))
     if kind == "transparent":
-        colour = np.zeros((height, width, 3), np.uint8)
-        return Image.fromarray(np.dstack([colour, (255 * ink).astype(np.uint8)]), "RGBA")
+        color = np.zeros((height, width, 3), np.uint8)
+        return Image.fromarray(np.dstack([color, (255 * ink).astype(np.uint8)]), "RGBA")
     dark, light = [chance.uniform(0, 0.25) for _ in range(3)], [chance.uniform(0.7, 1) for _ in range(3)]
     pen, ground = {
         "black on white": ([0.0] * 3, [1.0] * 3),
         "white on black": ([1.0] * 3, [0.0] * 3),
-        "colours": (dark, light) if chance.random() < 0.5 else (light, dark),
+        "colors": (dark, light) if chance.random() < 0.5 else (light, dark),
         "photograph": (dark, [0.75, 0.73, 0.68]),
     }[kind]
     picture = ink * np.array(pen) + (1 - ink) * np.array(ground)

@@ -19,10 +19,10 @@ import zoo
 from tests.helpers import run_zoo
 from zoo import MNISTDataModule
 from zoo.callbacks.exact_resume import ExactResume
-from zoo.callbacks.graceful_stop import Guard
+from zoo.callbacks.graceful_stop import GracefulStop
 from zoo.callbacks.run_record import RunRecord
 from zoo.models import MLP, RBM, BaggedEnsemble, ZooModule
-from zoo.rbm.contrastive_divergence import make_optimizer
+from zoo.rbm.contrastive_divergence import make_rbm_optimizer
 
 ROUNDS = 5
 
@@ -73,7 +73,7 @@ def epoch_by_hand(data: MNISTDataModule) -> float:
 def rbm_epoch_by_hand(data: MNISTDataModule) -> float:
     dataset = data.train_dataloader().dataset
     model = RBM(num_hidden=500, persistent=False, sample_pixels=False)
-    optimizer = make_optimizer([model.rbm], 0.05, 0.0001)
+    optimizer = make_rbm_optimizer([model.rbm], 0.05, 0.0001)
     started = time.perf_counter()
     for batch in torch.randperm(len(dataset)).split(100):  # type: ignore[arg-type]
         images = dataset.__getitems__(batch)[0].flatten(1)  # type: ignore[attr-defined]
@@ -88,7 +88,8 @@ def epoch_by_lightning(data: MNISTDataModule, model: ZooModule | None = None) ->
     trainer = Trainer(
         max_epochs=1,
         accelerator="cpu",
-        callbacks=[clock, RunRecord({}), ExactResume(), Guard()],  # those of `zoo fit` that do something in a step
+        # Those of `zoo fit` that do something in a step.
+        callbacks=[clock, RunRecord({}), ExactResume(), GracefulStop()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

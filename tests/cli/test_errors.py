@@ -274,7 +274,7 @@ def test_a_training_state_of_a_strange_form_is_refused(
     ],
 )
 @pytest.mark.parametrize("record", [True, False])
-def test_an_optimiser_state_of_another_form_never_reaches_the_kernel(
+def test_an_optimizer_state_of_another_form_never_reaches_the_kernel(
     name: str, value: torch.Tensor, record: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = a_run(capsys)

@@ -13,7 +13,7 @@ from zoo.cli import main
 from zoo.data.augmentation import (
     MODES,
     SMOOTHNESS,
-    DistortedBatches,
+    AugmentedBatches,
     affine_sources,
     pixel_grid,
     sample,
@@ -23,10 +23,10 @@ from zoo.data.augmentation import (
 FIT = ["fit", "--config", "deep_relu_xavier", "--trainer.accelerator", "cpu", "--data.num_train", "1000"]
 
 
-def batches(kind: str, strength: float = 1.0, seed: int = 0) -> DistortedBatches:
+def batches(kind: str, strength: float = 1.0, seed: int = 0) -> AugmentedBatches:
     data = MNISTDataModule(num_train=200)
     data.setup("fit")
-    return DistortedBatches(data.training_set(), kind, strength, seed)
+    return AugmentedBatches(data.training_set(), kind, strength, seed)
 
 
 def test_a_distortion_is_a_function_of_seed_epoch_and_place() -> None:
@@ -91,9 +91,9 @@ def test_only_training_images_are_distorted() -> None:
     for name in ("val_dataloader", "test_dataloader", "predict_dataloader"):
         ours, theirs = (next(iter(getattr(data, name)())) for data in (bent, plain))
         assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
-    (images, labels), (undistorted, same_labels) = (next(iter(data.train_dataloader())) for data in (bent, plain))
+    (images, labels), (unaugmented, same_labels) = (next(iter(data.train_dataloader())) for data in (bent, plain))
     assert torch.equal(labels, same_labels)
-    assert not torch.allclose(images, undistorted, atol=0.1)
+    assert not torch.allclose(images, unaugmented, atol=0.1)
     assert torch.equal(bent.training_set().images, plain.training_set().images)
 
 

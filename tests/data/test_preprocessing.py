@@ -60,7 +60,7 @@ def test_the_form_is_mnist_s() -> None:
         "white on black",
         "off centre",
         "ten times",
-        "colour",
+        "color",
         "float",
         "tensor",
         "channels first",
@@ -86,10 +86,10 @@ def test_every_mode_of_a_picture_is_read_alike(mode: str) -> None:
     assert float(difference.mean()) < 0.02
 
 
-@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (200, 30, 30)])
-def test_ink_on_nothing_is_seen_whatever_its_colour(colour: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("color", [(0, 0, 0), (255, 255, 255), (200, 30, 30)])
+def test_ink_on_nothing_is_seen_whatever_its_colour(color: tuple[int, int, int]) -> None:
     transparent = np.zeros((120, 100, 4), np.uint8)
-    transparent[..., :3] = colour
+    transparent[..., :3] = color
     transparent[..., 3] = 255 - stroke()
     difference = (preprocess(transparent) - preprocess(stroke())).abs()
     assert float(difference.mean()) < 0.03

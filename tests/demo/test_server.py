@@ -21,21 +21,21 @@ httpx = pytest.importorskip("httpx", reason="needs httpx, which is in .[test]")
 testclient = pytest.importorskip("starlette.testclient", reason="needs Starlette, which is in .[test]")
 
 from zoo.demo import server  # noqa: E402
-from zoo.demo.inference import Respondent  # noqa: E402
+from zoo.demo.inference import Predictor  # noqa: E402
 
 ASKED = ("softmax", "deep_relu_xavier")
 
 
 @pytest.fixture(scope="module")
-def respondent(data_dir: Path) -> Iterator[Respondent]:
+def respondent(data_dir: Path) -> Iterator[Predictor]:
     stage(data_dir)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZOO_DATA", str(data_dir))
-        yield Respondent(ASKED)
+        yield Predictor(ASKED)
 
 
 @pytest.fixture
-def client(respondent: Respondent) -> Any:
+def client(respondent: Predictor) -> Any:
     return testclient.TestClient(server.make_application(respondent, ["testserver"]))
 
 
@@ -77,7 +77,7 @@ def test_only_the_members_that_are_named_answer(client: Any) -> None:
         assert "softmax, deep_relu_xavier" in refused.json()["error"]
 
 
-def test_a_test_image_comes_with_its_label(client: Any, respondent: Respondent) -> None:
+def test_a_test_image_comes_with_its_label(client: Any, respondent: Predictor) -> None:
     told = client.get("/api/random").json()
     pixels, label = respondent.test_image(told["row"])
     assert told["label"] == label
@@ -130,7 +130,7 @@ def test_other_paths_methods_and_hosts_are_refused(client: Any) -> None:
     assert client.get("/", headers={"host": "elsewhere.example"}).status_code == 400
 
 
-def test_a_thousand_requests_at_once_are_answered_or_told_to_come_again(respondent: Respondent) -> None:
+def test_a_thousand_requests_at_once_are_answered_or_told_to_come_again(respondent: Predictor) -> None:
     application = server.make_application(respondent, ["testserver"])
 
     async def ask_all() -> list[Any]:

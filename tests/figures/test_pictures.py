@@ -38,7 +38,7 @@ SMALL: dict[str, tuple[Any, dict[str, Any]]] = {
     "ensemble_size": (ensemble_size, {"IMAGES": 1000, "EPOCHS": 1, "LARGEST": 3}),
     "depth": (depth, {"IMAGES": 100, "EPOCHS": 1, "DEPTHS": (2, 4), "UNITS": 10}),
     "activations_compared": (comparisons, {"IMAGES": 100, "EPOCHS": 1}),
-    "optimisers_compared": (comparisons, {"IMAGES": 100, "EPOCHS": 1}),
+    "optimizers_compared": (comparisons, {"IMAGES": 100, "EPOCHS": 1}),
 }
 ROWS = {
     "vanishing_gradient": 2 * 3 * 2 * 11,
@@ -48,7 +48,7 @@ ROWS = {
     "ensemble_size": 2 * 2 * 3,
     "depth": 2 * 2 * 2,
     "activations_compared": 7 * 2,
-    "optimisers_compared": 6 * 2,
+    "optimizers_compared": 6 * 2,
 }
 
 

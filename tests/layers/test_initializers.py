@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.layers.initializers import INITIALISERS, initialise
+from zoo.layers.initializers import INITIALIZERS, initialize
 from zoo.utils.errors import UsageError
 
 FAN_IN, FAN_OUT = 600, 300
@@ -27,7 +27,7 @@ FAN_IN, FAN_OUT = 600, 300
 )
 def test_variance_is_the_paper_s(name: str, variance: float) -> None:
     layer = nn.Linear(FAN_IN, FAN_OUT)
-    initialise(layer, name, "zeros")
+    initialize(layer, name, "zeros")
     weight = layer.weight.detach()
     n = weight.numel()
     # Five standard errors of a sample variance; a normal law has the largest (kurtosis 3).
@@ -37,24 +37,24 @@ def test_variance_is_the_paper_s(name: str, variance: float) -> None:
 
 
 def test_uniform_stays_within_its_bounds() -> None:
-    weight = INITIALISERS["uniform"](torch.empty(1000, 100))
+    weight = INITIALIZERS["uniform"](torch.empty(1000, 100))
     assert -1 <= float(weight.min()) < -0.99
     assert 0.99 < float(weight.max()) <= 1
     bound = math.sqrt(6 / (FAN_IN + FAN_OUT))  # Glorot and Bengio, equation 16
-    assert float(INITIALISERS["xavier_uniform"](torch.empty(FAN_OUT, FAN_IN)).abs().max()) <= bound
+    assert float(INITIALIZERS["xavier_uniform"](torch.empty(FAN_OUT, FAN_IN)).abs().max()) <= bound
 
 
 def test_the_bias_is_drawn_by_its_own_name() -> None:
     layer = nn.Linear(3, 100_000)
-    initialise(layer, "zeros", "normal")
+    initialize(layer, "zeros", "normal")
     assert float(layer.bias.detach().std()) == pytest.approx(1, abs=0.02)
     assert not layer.weight.any()
 
 
 def test_wrong_names_are_refused_with_a_hint() -> None:
     with pytest.raises(UsageError, match="did you mean xavier_normal or xavier_uniform"):
-        initialise(nn.Linear(2, 2), "xavier", "zeros")
+        initialize(nn.Linear(2, 2), "xavier", "zeros")
     with pytest.raises(UsageError, match="suits weights only: choose zeros, uniform, normal"):
-        initialise(nn.Linear(2, 2), "zeros", "he_normal")
+        initialize(nn.Linear(2, 2), "zeros", "he_normal")
     with pytest.raises(UsageError, match="Unknown bias_init 'zero': did you mean zeros"):
-        initialise(nn.Linear(2, 2), "zeros", "zero")
+        initialize(nn.Linear(2, 2), "zeros", "zero")

@@ -20,10 +20,10 @@ def test_it_is_torch_s_in_every_precision(
     # A mean of ten deviations, which sums in bfloat16 would miss.
     inputs = (torch.randn(100, 5, dtype=torch.float64) + 10).to(dtype)
     kept = torch.float64 if dtype == torch.float64 else torch.float32
-    plain, synchronised = nn.BatchNorm1d(5, dtype=kept), nn.BatchNorm1d(5, dtype=kept)
-    SyncBatchNormAnywhere().apply(synchronised)
-    expected, found = plain(inputs), synchronised(inputs)
+    plain, synchronized = nn.BatchNorm1d(5, dtype=kept), nn.BatchNorm1d(5, dtype=kept)
+    SyncBatchNormAnywhere().apply(synchronized)
+    expected, found = plain(inputs), synchronized(inputs)
     assert found.dtype == expected.dtype == dtype
     torch.testing.assert_close(found, expected, atol=tolerance, rtol=tolerance)
     for name, value in plain.state_dict().items():
-        torch.testing.assert_close(synchronised.state_dict()[name], value, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(synchronized.state_dict()[name], value, atol=1e-4, rtol=1e-4)

@@ -67,7 +67,7 @@ def test_an_ensemble_trains_as_its_members_would_alone(batch_norm: bool, bootstr
         optimizer.zero_grad()
         # The images in double precision, because Adam makes whole steps of rounding where a gradient is nearly 0.
         own = ensemble._own_batches(rows) if bootstrap else (images, labels)
-        ensemble.cost_of(own[0].double(), own[1]).backward()
+        ensemble.loss_of(own[0].double(), own[1]).backward()
         optimizer.step()
         for number in range(3):
             drawn = bootstrap_positions(5000, number, 4)[step] if bootstrap else step

@@ -46,7 +46,7 @@ def test_l2_leaves_batch_norm_alone() -> None:
         ({"optimizer": "sgd", "momentum": 0.5}, torch.optim.SGD),
     ],
 )
-def test_optimisers_by_name(arguments: dict[str, Any], kind: type) -> None:
+def test_optimizers_by_name(arguments: dict[str, Any], kind: type) -> None:
     optimizer = SoftmaxRegression(lr=0.25, **arguments).make_optimizer()
     assert type(optimizer) is kind
     assert isinstance(optimizer, torch.optim.Optimizer)

@@ -50,7 +50,7 @@ def test_no_hidden_layer_is_softmax_regression() -> None:
     assert [type(layer).__name__ for layer in MLP([]).net] == ["Flatten", "Linear"]
 
 
-def test_alpha_dropout_keeps_a_self_normalising_net_s_mean_and_variance() -> None:
+def test_alpha_dropout_keeps_a_self_normalizing_net_s_mean_and_variance() -> None:
     torch.manual_seed(0)
     settings: dict[str, Any] = {"activation": "selu", "weight_init": "lecun_normal", "dropout": 0.2}
     for alpha_dropout, kept in ((True, True), (False, False)):

@@ -18,12 +18,12 @@ from zoo.rbm.bernoulli_rbm import BernoulliRBM
 from zoo.rbm.contrastive_divergence import (
     ContrastiveDivergence,
     centre_gradients,
-    make_optimizer,
+    make_rbm_optimizer,
     set_momentum,
     sparsity_loss,
 )
 from zoo.rbm.likelihood import Likelihood, measure_likelihood
-from zoo.rbm.monitoring import RBMTotals, summarise
+from zoo.rbm.monitoring import RBMTotals, summarize
 from zoo.rbm.partition_function import exact_log_partition
 from zoo.utils.errors import UsageError
 
@@ -57,7 +57,7 @@ def test_the_update_is_the_guide_s_with_momentum_and_a_weight_cost_on_the_weight
     """One well-known program multiplies the old step by the learning rate again; here 0.9 means 0.9."""
     rbm = BernoulliRBM(5, 4, weight_std=1.0)
     weight, bias = rbm.weight.detach().clone(), rbm.hidden_bias.detach().clone()
-    optimizer = make_optimizer([rbm], lr=0.1, weight_cost=0.01)
+    optimizer = make_rbm_optimizer([rbm], lr=0.1, weight_cost=0.01)
     set_momentum(optimizer, 0.9)
     step_w, step_b = torch.zeros_like(weight), torch.zeros_like(bias)
     for _ in range(3):
@@ -233,7 +233,7 @@ def test_the_gap_is_to_as_many_training_images_whatever_the_processes() -> None:
         asked.append(count)
         return [torch.rand(count, 784)]
 
-    assert "free_energy_gap" in summarise(totals, rbm, reference)
+    assert "free_energy_gap" in summarize(totals, rbm, reference)
     assert asked == [14]
 
 

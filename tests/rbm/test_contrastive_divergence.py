@@ -51,7 +51,7 @@ def test_chains_follow_the_model_to_another_precision() -> None:
 
 @pytest.mark.parametrize(("precision", "fused"), [("32-true", True), ("16-mixed", False)])
 def test_beside_a_gradient_scaler_no_step_is_fused(precision: str, fused: bool) -> None:
-    """Lightning clips no gradients of a fused optimiser there, and a first step left out spoils its momentum."""
+    """Lightning clips no gradients of a fused optimizer there, and a first step left out spoils its momentum."""
     trainer = SimpleNamespace(precision=precision, estimated_stepping_batches=10)
     for model in (MLP([5], optimizer="sgd", momentum=0.9), RBM(num_hidden=5), DBN([5])):
         model._trainer = trainer  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""What makes an optimiser's step in a block makes the optimiser's own."""
+"""What makes an optimizer's step in a block makes the optimizer's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from zoo.training.layerwise_adam import make_update
-from zoo.training.optimizers import OPTIMISERS, make_optimiser
+from zoo.training.optimizers import OPTIMIZERS, make_optimizer
 
 
 def trained(optimizer: Optimizer, update: Any, parameters: list[nn.Parameter], steps: int = 6) -> list[Tensor]:
@@ -32,11 +32,11 @@ def parameters() -> list[nn.Parameter]:
     return [nn.Parameter(torch.randn(shape)) for shape in ((5, 3), (5,), (7,))]
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_it_is_the_same_to_the_last_bit_whichever_parameters_have_a_gradient(name: str) -> None:
     ones, others = parameters(), parameters()
-    one = make_optimiser(name, [{"params": ones[:2], "lr": 0.01}, {"params": ones[2:]}], 0.1, 0.9, 0.001)
-    other = make_optimiser(name, [{"params": others[:2], "lr": 0.01}, {"params": others[2:]}], 0.1, 0.9, 0.001)
+    one = make_optimizer(name, [{"params": ones[:2], "lr": 0.01}, {"params": ones[2:]}], 0.1, 0.9, 0.001)
+    other = make_optimizer(name, [{"params": others[:2], "lr": 0.01}, {"params": others[2:]}], 0.1, 0.9, 0.001)
     found = trained(one, make_update(one).step, ones)
     wanted = trained(other, other.step, others)
     assert all(map(torch.equal, found, wanted))
@@ -46,7 +46,7 @@ def test_it_is_the_same_to_the_last_bit_whichever_parameters_have_a_gradient(nam
 
 
 @pytest.mark.parametrize("kind", [Adam, AdamW])
-def test_what_is_hooked_to_an_optimiser_is_called_at_every_step(kind: type[Optimizer]) -> None:
+def test_what_is_hooked_to_an_optimizer_is_called_at_every_step(kind: type[Optimizer]) -> None:
     weights = parameters()
     optimizer = kind(weights, fused=True)  # type: ignore[call-arg]
     calls: list[int] = []

@@ -17,7 +17,7 @@ from zoo.training.dropout_noise import bernoulli_noise
 from zoo.training.layerwise_adam import make_update
 from zoo.training.manual_backward import Chain
 from zoo.training.multi_step import AutogradSteps, ChainSteps
-from zoo.training.optimizers import OPTIMISERS, make_optimiser
+from zoo.training.optimizers import OPTIMIZERS, make_optimizer
 
 
 def chain_of(model: Classifier) -> Chain:
@@ -69,13 +69,13 @@ def test_gradients_costs_and_logits_are_those_of_autograd(arguments: dict[str, A
         assert all(map(torch.equal, model.buffers(), other.buffers()))
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("l2", [0.0, 0.01])
 def test_weights_that_change_layer_by_layer_are_those_of_whole_steps(name: str, l2: float) -> None:
     arguments: dict[str, Any] = {"hidden_sizes": [64, 48, 32], "batch_norm": True, "dropout": 0.2, "l2": l2}
     model, other = (MLP(**arguments) for _ in range(2))
     other.load_state_dict(model.state_dict())
-    ours, theirs = (make_optimiser(name, each.parameters(), 0.01, 0.9, 0.001) for each in (model, other))
+    ours, theirs = (make_optimizer(name, each.parameters(), 0.01, 0.9, 0.001) for each in (model, other))
     update, steps = make_update(ours), ChainSteps(chain_of(model), model.hparams["l2"], model.train_totals.update)
     for seed in range(5):
         images, labels = batch()
@@ -85,7 +85,7 @@ def test_weights_that_change_layer_by_layer_are_those_of_whole_steps(name: str, 
         steps.step((images, labels), update)
         torch.manual_seed(seed)
         theirs.zero_grad()
-        other.training_cost(images, labels).backward()
+        other.training_loss(images, labels).backward()
         theirs.step()
     assert all(map(torch.equal, model.state_dict().values(), other.state_dict().values()))
     for found, wanted in zip(ours.state_dict()["state"].values(), theirs.state_dict()["state"].values(), strict=True):
@@ -119,7 +119,7 @@ def test_an_activation_that_overwrites_its_inputs_is_no_other(kind: type[nn.Modu
         other.net[place] = kind()
     images, labels = batch()
     chain_of(model).step(images, labels, make_update(SGD(model.parameters(), lr=0.1)))
-    other.training_cost(images, labels).backward()
+    other.training_loss(images, labels).backward()
     SGD(other.parameters(), lr=0.1).step()
     assert all(map(torch.equal, model.parameters(), other.parameters()))
 
@@ -141,8 +141,8 @@ class Doubled(MLP):
 
 
 class Weighted(MLP):
-    def training_cost(self, images: Tensor, labels: Tensor, *_: Tensor) -> Tensor:
-        return 2 * super().training_cost(images, labels)
+    def training_loss(self, images: Tensor, labels: Tensor, *_: Tensor) -> Tensor:
+        return 2 * super().training_loss(images, labels)
 
 
 def frozen() -> MLP:

@@ -24,7 +24,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import zoo
 from tests.helpers import weights
-from zoo.callbacks.graceful_stop import Guard
+from zoo.callbacks.graceful_stop import GracefulStop
 from zoo.cli import main
 from zoo.models import MLP, RBM
 from zoo.runs.checkpoint import read_checkpoint
@@ -41,13 +41,13 @@ LOGS = Path("logs/dropout_batchnorm")
 def seen(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The steps after which the zoo's own callbacks were called."""
     steps: list[int] = []
-    original = Guard.on_train_batch_end
+    original = GracefulStop.on_train_batch_end
 
-    def note(self: Guard, trainer: Any, *rest: Any) -> None:
+    def note(self: GracefulStop, trainer: Any, *rest: Any) -> None:
         steps.append(trainer.global_step)
         original(self, trainer, *rest)
 
-    monkeypatch.setattr(Guard, "on_train_batch_end", note)
+    monkeypatch.setattr(GracefulStop, "on_train_batch_end", note)
     return steps
 
 
@@ -119,7 +119,7 @@ def test_an_rbm_has_the_same_weights(how: dict[str, Any], seen: list[int]) -> No
     for steps in (1, None, 4):
         seed_everything(0, verbose=False)
         model = RBM(num_hidden=16, steps_per_call=steps, **how)
-        guard = Guard()
+        guard = GracefulStop()
         trainer = Trainer(max_epochs=2, accelerator="cpu", callbacks=[guard], num_sanity_val_steps=0, **quiet)
         trainer.fit(model, datamodule=zoo.MNISTDataModule(num_train=600))
         trained.append(model.state_dict())
@@ -322,8 +322,8 @@ def test_a_callback_derived_from_one_of_lightning_s_sees_every_step() -> None:
 
 
 class Logging(MLP):
-    def training_cost(self, images: Tensor, labels: Tensor, *rest: Tensor) -> Tensor:
-        cost = super().training_cost(images, labels, *rest)
+    def training_loss(self, images: Tensor, labels: Tensor, *rest: Tensor) -> Tensor:
+        cost = super().training_loss(images, labels, *rest)
         self.log("own", cost.detach(), on_step=False, on_epoch=True)
         return cost
 

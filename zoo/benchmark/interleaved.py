@@ -18,7 +18,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from zoo.benchmark import eager, jax_scan
-from zoo.data.augmentation import DistortedBatches
+from zoo.data.augmentation import AugmentedBatches
 from zoo.data.batches import ImageBatches
 from zoo.models import DBN, RBM, BaggedEnsemble, Classifier, ZooModule
 from zoo.utils.errors import UsageError
@@ -104,7 +104,7 @@ def contenders(
         networks: list[nn.Module] = list(model.members())
     else:
         networks = [network or type(model)(**arguments)]
-    if isinstance(training, DistortedBatches):
+    if isinstance(training, AugmentedBatches):
         fetch = _fetch_distorted(training)
     else:
         fetch = eager.fetch_from(training.images, training.labels)
@@ -130,7 +130,7 @@ def contenders(
     return found
 
 
-def _fetch_distorted(training: DistortedBatches) -> eager.Fetch:
+def _fetch_distorted(training: AugmentedBatches) -> eager.Fetch:
     def fetch(batch: Tensor) -> tuple[Tensor, Tensor]:
         images, labels, *_ = training.__getitems__(batch)
         return images, labels

@@ -31,7 +31,7 @@ def make_epoch(
         validation: Images and labels whose errors are counted after the epoch, a thousand at a time.
         hidden_sizes: Units of each hidden layer.
         dropout: Probability of dropping a hidden unit's output.
-        batch_norm: Whether each layer's sums are normalised over the batch, in validation by running averages.
+        batch_norm: Whether each layer's sums are normalized over the batch, in validation by running averages.
         batch_size: Images in a step.
         lr: Learning rate.
 

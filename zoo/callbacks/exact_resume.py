@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torchmetrics import Metric
 
 from zoo.models.base import ZooModule
-from zoo.utils.console import tell
+from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
 
 
@@ -77,7 +77,7 @@ class ExactResume(Callback):
             _check_optimizer(optimizer)
         states = self._to_restore
         if states is None:
-            tell(
+            print_rank_zero(
                 "The checkpoint holds no generators, so this training goes on with other noise than it would have had."
             )
             return
@@ -127,7 +127,7 @@ class ExactResume(Callback):
         if states is None:
             return
         if len(states) != trainer.world_size:
-            tell(
+            print_rank_zero(
                 f"The checkpoint is of {len(states)} processes and this run has {trainer.world_size}: it goes on with "
                 "the same images in the same order, but with other dropout noise than an uninterrupted run, and the "
                 "cost of the epoch under way counts only what follows."
@@ -163,7 +163,7 @@ def _check_optimizer(optimizer: Optimizer) -> None:
             lies = name == "step" or (value.layout == torch.strided and value.stride() == parameter.stride())
             if value.shape != wanted or not lies:
                 raise UsageError(
-                    f"The checkpoint's optimiser state does not fit its network: {name} is {tuple(value.shape)} for a "
+                    f"The checkpoint's optimizer state does not fit its network: {name} is {tuple(value.shape)} for a "
                     f"parameter of {tuple(parameter.shape)}, so take another copy of the file."
                 )
 

@@ -13,11 +13,11 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 
-from zoo.data.loader import Block
+from zoo.data.loader import BatchChunk
 from zoo.models.base import ZooModule
 from zoo.runs.checkpoint import read_checkpoint
 from zoo.runs.folders import checkpoints_in, has_finite_weights
-from zoo.utils.console import tell
+from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import Stopped, UsageError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -25,7 +25,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 INTERVAL = 10
 
 
-class Guard(Callback):
+class GracefulStop(Callback):
     """Stop after a step, never within one, with a checkpoint of exactly that step.
 
     On Ctrl-C (SIGINT) or SIGTERM the step under way is finished, the state is saved beside the run's other
@@ -61,7 +61,7 @@ class Guard(Callback):
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
         last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
         alone = trainer.world_size == 1
-        block = isinstance(batch, Block)
+        block = isinstance(batch, BatchChunk)
         due = last or block or (batch_idx + 1) % INTERVAL == 0
         if not due and not (alone and (self._signal or pl_module.device.type == "cpu")):
             return
@@ -94,7 +94,7 @@ class Guard(Callback):
             self._signal = number
             if isinstance(self._module, ZooModule):
                 self._module.is_ending = True
-            tell("Stopping after this step; Ctrl-C from now on stops at once, without saving.")
+            print_rank_zero("Stopping after this step; Ctrl-C from now on stops at once, without saving.")
 
     def _agree(self, trainer: Trainer, received: int, broken: bool) -> tuple[int, bool]:
         """What any process knows, all know."""
@@ -142,7 +142,7 @@ def _checkpoint_folder(trainer: Trainer) -> Path | None:
 class Termination(Callback):
     """Let SIGTERM end an evaluation at once, with status 143; Lightning would only take note of it.
 
-    There is nothing to save. What happens in a training is `zoo.callbacks.guard.Guard`'s to say.
+    There is nothing to save. What happens in a training is `zoo.callbacks.guard.GracefulStop`'s to say.
     """
 
     def __init__(self) -> None:
@@ -173,7 +173,7 @@ class Termination(Callback):
 
     def _take_over(self, trainer: Trainer) -> None:
         def end(number: int, frame: FrameType | None) -> None:
-            tell("zoo: stopped by SIGTERM")
+            print_rank_zero("zoo: stopped by SIGTERM")
             if (launcher := trainer.strategy.launcher) is not None:
                 launcher.kill(number)  # the other processes
             raise SystemExit(128 + number)

@@ -10,7 +10,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 
-from zoo.data.loader import Block
+from zoo.data.loader import BatchChunk
 from zoo.models.base import ZooModule
 from zoo.runs.checkpoint import Checkpoint
 from zoo.utils.console import is_watched
@@ -45,7 +45,7 @@ class EpochLines(TQDMProgressBar):
         self, trainer: Trainer, pl_module: LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
         """Return what stands behind the bar: the cost so far in this epoch."""
-        cost = pl_module.running_cost() if isinstance(pl_module, ZooModule) else None
+        cost = pl_module.running_loss() if isinstance(pl_module, ZooModule) else None
         return {} if cost is None else {"cost": f"{cost:.4f}"}
 
     def on_train_start(self, *args: Any) -> None:
@@ -66,7 +66,7 @@ class EpochLines(TQDMProgressBar):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar; after a block by all of its steps."""
-        if not isinstance(batch, Block):
+        if not isinstance(batch, BatchChunk):
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         elif not self.train_progress_bar.disable:
             self.train_progress_bar.set_postfix(self.get_metrics(trainer, pl_module), refresh=False)
@@ -93,7 +93,7 @@ class EpochLines(TQDMProgressBar):
         module = trainer.lightning_module
         if stage := _stage(trainer, epoch - 1):
             parts.append(stage)
-        named = module.epoch_figures(epoch - 1) if isinstance(module, ZooModule) else {}
+        named = module.epoch_metrics(epoch - 1) if isinstance(module, ZooModule) else {}
         for name, label in named.items():
             if name in figures:
                 parts.append(f"{label} {figures[name]:.4f}")

@@ -46,10 +46,10 @@ class RunRecord(Callback):
         device = device_name(trainer.strategy.root_device)
         self._machine = {**machine(), "device": device, "processes": trainer.world_size}
         if trainer.world_size > 1:
-            minds: list[dict[str, Any]] = [{}] * trainer.world_size
-            all_gather_object(minds, self._mind(trainer))
-            for rank, mind in enumerate(minds):
-                if difference := first_difference(minds[0], mind):
+            fingerprints: list[dict[str, Any]] = [{}] * trainer.world_size
+            all_gather_object(fingerprints, self._fingerprint(trainer))
+            for rank, fingerprint in enumerate(fingerprints):
+                if difference := first_difference(fingerprints[0], fingerprint):
                     name, first, here = difference
                     raise UsageError(
                         f"Process {rank} has {name} {here!r} and process 0 has {first!r}: start all of them with the "
@@ -77,7 +77,7 @@ class RunRecord(Callback):
         """Go on counting the seconds."""
         self._timer.load_state_dict(state_dict)
 
-    def _mind(self, trainer: Trainer) -> dict[str, Any]:
+    def _fingerprint(self, trainer: Trainer) -> dict[str, Any]:
         digest = getattr(trainer.datamodule, "digest", None)  # type: ignore[attr-defined]
         resumed = hashlib.sha256(self.checkpoint.read_bytes()).hexdigest() if self.checkpoint else None
         return {

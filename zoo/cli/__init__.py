@@ -90,11 +90,11 @@ def _discard_output() -> None:
 
 
 def _report(stopped: Stopped) -> int:
-    from zoo.utils.console import tell
+    from zoo.utils.console import print_rank_zero
 
-    tell(f"zoo: {stopped}")
+    print_rank_zero(f"zoo: {stopped}")
     if stopped.checkpoint:
-        tell("zoo: the same command with --ckpt_path last goes on from there.")
+        print_rank_zero("zoo: the same command with --ckpt_path last goes on from there.")
     return 128 + stopped.signal
 
 

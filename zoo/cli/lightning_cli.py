@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from zoo.callbacks.checkpointing import LastStepCheckpoint
 from zoo.callbacks.exact_resume import ExactResume
-from zoo.callbacks.graceful_stop import Guard, Termination
+from zoo.callbacks.graceful_stop import GracefulStop, Termination
 from zoo.callbacks.prediction_writer import PredictionReport
 from zoo.callbacks.progress import Announcement, EpochLines
 from zoo.callbacks.run_record import RunRecord
@@ -27,7 +27,7 @@ from zoo.cli.trainer_checks import check_trainer, set_default_length, set_device
 from zoo.data.base import ImageDataModule
 from zoo.layers.sync_batchnorm import SyncBatchNormAnywhere
 from zoo.models import Classifier, ZooModule
-from zoo.pretrained.loading import initialise_from
+from zoo.pretrained.loading import initialize_from
 from zoo.pretrained.registry import list_models, model_info, read_demonstrations
 from zoo.runs.checkpoint import AtomicCheckpointIO, Checkpoint, check_fits, read_checkpoint
 from zoo.runs.folders import newest_checkpoint
@@ -141,7 +141,7 @@ class ZooCLI(LightningCLI):
         if self.checkpoint is not None:
             check_fits(self.model, self.checkpoint)
         elif self.subcommand == "fit" and getattr(self.model, "init_from", None):
-            initialise_from(self.model, self.model.init_from)
+            initialize_from(self.model, self.model.init_from)
         if self.trainer.world_size > 1 and self.trainer.local_rank == 0:
             if self.subcommand == "fit" and isinstance(self.datamodule, ImageDataModule):
                 self.datamodule.batch_size_of_each(self.trainer.world_size)
@@ -193,7 +193,7 @@ class ZooCLI(LightningCLI):
         if trainer.get("enable_progress_bar") is not False:
             callbacks.append(EpochLines())
         if self.subcommand == "fit":
-            callbacks.append(Guard())  # after the line of the epoch that it may be the last to see
+            callbacks.append(GracefulStop())  # after the line of the epoch that it may be the last to see
         callbacks.append(Termination())
         if self.subcommand == "predict":
             names = inspect.signature(PredictionReport).parameters

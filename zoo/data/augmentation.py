@@ -18,7 +18,7 @@ from zoo.data.batches import Batch, ImageBatches
 from zoo.utils.checks import check_not_negative
 from zoo.utils.errors import unknown_name
 
-DISTORTIONS = ("none", "affine", "elastic", "affine_elastic")
+AUGMENTATIONS = ("none", "affine", "elastic", "affine_elastic")
 
 SIDE = 28
 ROTATION = math.radians(15)
@@ -38,12 +38,12 @@ MODES = 8
 
 def check_augment(name: str, strength: float) -> None:
     """Raise `UsageError` unless there are distortions of this name and strength."""
-    if name not in DISTORTIONS:
-        raise unknown_name("augment", name, DISTORTIONS)
+    if name not in AUGMENTATIONS:
+        raise unknown_name("augment", name, AUGMENTATIONS)
     check_not_negative(augment_strength=strength)
 
 
-class DistortedBatches(ImageBatches):
+class AugmentedBatches(ImageBatches):
     """A data set whose images are distorted anew in every epoch.
 
     How an image is distorted is a function of the seed, the epoch and its place in the data set: the same on every
@@ -51,14 +51,14 @@ class DistortedBatches(ImageBatches):
 
     Args:
         source: The images.
-        kind: A name in `DISTORTIONS`.
+        kind: A name in `AUGMENTATIONS`.
         strength: Factor of all ranges, 0 or more.
         seed: 0 or more.
     """
 
     def __init__(self, source: ImageBatches, kind: str, strength: float, seed: int) -> None:
         super().__init__(source.images, source.labels, source.rows, with_indices=source.with_indices)
-        self.undistorted = source
+        self.unaugmented = source
         self.kind = kind
         self.strength = strength
         self.seed = seed

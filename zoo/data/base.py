@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from zoo.data.augmentation import DistortedBatches, check_augment
+from zoo.data.augmentation import AugmentedBatches, check_augment
 from zoo.data.batches import Batch, ImageBatches
 from zoo.data.loader import make_loader
 from zoo.data.sampler import ExactSampler
@@ -169,7 +169,7 @@ class ImageDataModule(LightningDataModule, ABC):
         if with_indices:
             dataset = ImageBatches(dataset.images, dataset.labels, dataset.rows, with_indices=True)
         if training and self.augment != "none":
-            dataset = DistortedBatches(dataset, self.augment, self.augment_strength, self.seed)
+            dataset = AugmentedBatches(dataset, self.augment, self.augment_strength, self.seed)
         sampler = ExactSampler(
             len(dataset),
             shuffle=training,

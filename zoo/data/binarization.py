@@ -13,7 +13,7 @@ def sampled_pixels(images: Tensor, seed: int = 0) -> Tensor:
     """Return binary pixels, each on with the probability that its grey value is; the same image always the same ones.
 
     An image's noise comes from a generator seeded with its own bytes' CRC-32, begun at the seed, so that neither
-    batches nor processes change it. Likelihoods of images binarised by a threshold, or not at all, cannot be compared
+    batches nor processes change it. Likelihoods of images binarized by a threshold, or not at all, cannot be compared
     with these. Salakhutdinov and Murray, ICML 2008, sample the pixels too.
 
     Args:

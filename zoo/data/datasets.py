@@ -20,7 +20,7 @@ from torchvision.datasets import KMNIST, MNIST, QMNIST, FashionMNIST
 
 from zoo.data.archives import stage
 from zoo.data.base import DIGITS
-from zoo.utils.console import tell
+from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError, unknown_name
 from zoo.utils.files import write_bytes
 
@@ -67,7 +67,9 @@ def prepare(name: str, data_dir: Path) -> None:
     problem: Exception | None = None
     for attempt in range(ATTEMPTS):
         if attempt:
-            tell(f"The download of {name} failed ({_reason(problem)}); once more in {PAUSE * attempt:.0f} s.")
+            print_rank_zero(
+                f"The download of {name} failed ({_reason(problem)}); once more in {PAUSE * attempt:.0f} s."
+            )
             time.sleep(PAUSE * attempt)
         try:
             _unpack(folder, _file_names(name))

@@ -1,4 +1,4 @@
-"""Pictures of any kind, read into colours: files, arrays and tensors, with and without transparency."""
+"""Pictures of any kind, read into colors: files, arrays and tensors, with and without transparency."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def _decode(source: Path | io.BytesIO, name: str, notes: list[str]) -> Image.Ima
         raise UsageError(f"{name} cannot be read as a picture: {reason}.") from error
 
 
-def small_colours(image: Image.Image) -> NDArray[np.floating[Any]]:
-    """Return the picture's colours ``(H, W, 3)`` in [0, 1], its longer side at most `WORKING_SIDE`."""
+def small_colors(image: Image.Image) -> NDArray[np.floating[Any]]:
+    """Return the picture's colors ``(H, W, 3)`` in [0, 1], its longer side at most `WORKING_SIDE`."""
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
         top = 65535.0 if values.max() > 255 else 255.0 if values.max() > 1 else 1.0

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from zoo.data.base import PREPROCESS, ImageDataModule
 from zoo.data.batches import ImageBatches
 from zoo.utils.checks import check_data_dir, check_fractions, check_seeds, listed
-from zoo.utils.console import is_watched, tell
+from zoo.utils.console import is_watched, print_rank_zero
 from zoo.utils.errors import UsageError
 
 Labelled = tuple[Path, int]
@@ -111,9 +111,9 @@ class ImageFolderDataModule(ImageDataModule):
         with tqdm(total=total, desc="Reading", leave=False, disable=total < MANY or not is_watched()) as bar:
             read = {name: list(_read(pictures, read_one, complaints, bar.update)) for name, pictures in parts.items()}
         for complaint in complaints:
-            tell(f"zoo: {complaint}")
+            print_rank_zero(f"zoo: {complaint}")
         if complaints:
-            tell(f"zoo: {len(complaints):,} of {total:,} files were passed over.")
+            print_rank_zero(f"zoo: {len(complaints):,} of {total:,} files were passed over.")
         readable = {label for _, label, _ in read["train"]}
         if missing := [name for label, name in enumerate(self.class_names) if label not in readable]:
             raise UsageError(f"No picture of the class {missing[0]} can be trained on: see {self.data_dir}.")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from zoo.data.augmentation import DistortedBatches
+from zoo.data.augmentation import AugmentedBatches
 from zoo.data.batches import Batch, ImageBatches
 from zoo.data.sampler import ExactSampler
 
@@ -19,7 +19,7 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-class Block:
+class BatchChunk:
     """Several batches that are trained on in one call.
 
     Args:
@@ -55,7 +55,7 @@ class BatchLoader(DataLoader[Batch]):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         # Runs when the first batch is asked for, and by then Lightning has told the sampler the epoch.
         self._fetched = self._resumed["batches"] if self._resumed["epoch"] == self._epoch else 0
-        if isinstance(self.dataset, DistortedBatches):
+        if isinstance(self.dataset, AugmentedBatches):
             self.dataset.enter_epoch(self._epoch)
         if self.block_length is None or not isinstance(self.sampler, ExactSampler):
             for batch in super().__iter__():
@@ -66,7 +66,7 @@ class BatchLoader(DataLoader[Batch]):
         while batches:
             count = self.block_length()
             self._fetched += count
-            yield Block(self.dataset, batches[:count])  # type: ignore[misc,arg-type]
+            yield BatchChunk(self.dataset, batches[:count])  # type: ignore[misc,arg-type]
             batches = batches[count:]
 
     def give_back(self, count: int) -> None:

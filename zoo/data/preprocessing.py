@@ -18,7 +18,7 @@ from PIL import Image
 from scipy import ndimage
 from torch import Tensor
 
-from zoo.data.image_files import WORKING_SIDE, open_picture, small_colours
+from zoo.data.image_files import WORKING_SIDE, open_picture, small_colors
 from zoo.utils.errors import UsageError
 
 SIDE = 28
@@ -80,8 +80,8 @@ def resize(picture: Picture) -> Tensor:
 
     For pictures of other things than one that is drawn or written; `preprocess` says what is accepted and raised.
     """
-    colours = small_colours(open_picture(picture, []))
-    grey = Image.fromarray((colours @ LUMA * 255).round().astype(np.uint8))
+    colors = small_colors(open_picture(picture, []))
+    grey = Image.fromarray((colors @ LUMA * 255).round().astype(np.uint8))
     if grey.size != (SIDE, SIDE):
         grey = grey.resize((SIDE, SIDE), Image.Resampling.BOX if max(grey.size) > SIDE else Image.Resampling.BICUBIC)
     return torch.from_numpy(np.array(grey, dtype=np.float32) / 255).unsqueeze(0)
@@ -91,13 +91,13 @@ def read_digit(picture: Picture, centre: bool = True) -> Digit:
     """Do as `preprocess` does, and say what was odd."""
     notes: list[str] = []
     image = open_picture(picture, notes)
-    ink = _ink(small_colours(image))
+    ink = _ink(small_colors(image))
     found = _digit_mask(ink)
     if found is None:
         raise UsageError("There is nothing in this picture that stands out: it needs a digit on a plain background.")
     top, bottom, left, right = _box(found)
     if max(bottom - top, right - left) < SMALL_DIGIT and max(image.size) > WORKING_SIDE:
-        closer = _ink(small_colours(_part_of(image, ink.shape, (top, bottom, left, right))))
+        closer = _ink(small_colors(_part_of(image, ink.shape, (top, bottom, left, right))))
         again = _digit_mask(closer)
         if again is not None:
             ink, found = closer, again
@@ -106,11 +106,11 @@ def read_digit(picture: Picture, centre: bool = True) -> Digit:
     return Digit(torch.from_numpy(_as_mnist(ink, found, centre).astype(np.float32)).unsqueeze(0), tuple(notes))
 
 
-def _ink(colours: Array) -> Array:
+def _ink(colors: Array) -> Array:
     """Return how much each pixel differs from the background around it, ``(H, W)`` in [0, 1]."""
-    background = _background(colours)
-    along = _main_direction(colours - background)
-    levels = (colours - background) @ along
+    background = _background(colors)
+    along = _main_direction(colors - background)
+    levels = (colors - background) @ along
     if float(np.square(levels.clip(min=0)).sum()) < float(np.square(levels.clip(max=0)).sum()):
         levels = -levels
     # What is left of the picture when everything narrower than this is taken away is light and shadow.
@@ -121,18 +121,18 @@ def _ink(colours: Array) -> Array:
     return ink
 
 
-def _background(colours: Array) -> Array:
-    """Return the colour of the ground, ``(3,)``: the margin's, unless there is little of it, as there is of a frame."""
-    border = np.concatenate([colours[0], colours[-1], colours[:, 0], colours[:, -1]])
+def _background(colors: Array) -> Array:
+    """Return the color of the ground, ``(3,)``: the margin's, unless there is little of it, as there is of a frame."""
+    border = np.concatenate([colors[0], colors[-1], colors[:, 0], colors[:, -1]])
     background: Array = np.median(border, axis=0)
-    alike = np.abs(colours - background).max(axis=2) < 0.15
+    alike = np.abs(colors - background).max(axis=2) < 0.15
     if alike.mean() < 0.15:
-        background = np.median(colours, axis=(0, 1))
+        background = np.median(colors, axis=(0, 1))
     return background
 
 
 def _main_direction(differences: Array) -> Array:
-    """Return the direction in colour space in which a picture varies most, of length 1: a digit may be red on green."""
+    """Return the direction in color space in which a picture varies most, of length 1: a digit may be red on green."""
     flat = differences.reshape(-1, 3).astype(np.float64)
     _, vectors = np.linalg.eigh(flat.T @ flat)
     along: Array = vectors[:, -1].astype(np.float32)

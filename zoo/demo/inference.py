@@ -18,7 +18,7 @@ from zoo.pretrained.loading import load_classifier
 from zoo.pretrained.registry import list_models, model_info
 
 
-class Respondent:
+class Predictor:
     """Trained networks that are asked about one picture at a time.
 
     Args:

@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from zoo.demo.inference import Respondent
+from zoo.demo.inference import Predictor
 from zoo.utils.errors import UsageError
 
 LARGEST_BODY = 10 * 2**20
@@ -48,7 +48,7 @@ class Demo:
         respondent: The networks.
     """
 
-    def __init__(self, respondent: Respondent) -> None:
+    def __init__(self, respondent: Predictor) -> None:
         self.respondent = respondent
         self._turn = anyio.Lock()  # the networks use all cores already
         self._waiting = 0
@@ -109,7 +109,7 @@ class Demo:
         self._waiting += 1
 
 
-def make_application(respondent: Respondent, hosts: Sequence[str]) -> Starlette:
+def make_application(respondent: Predictor, hosts: Sequence[str]) -> Starlette:
     """Return the application.
 
     Args:

@@ -1,4 +1,4 @@
-"""Activations beside each other, each with the initial values that suit it, and optimisers."""
+"""Activations beside each other, each with the initial values that suit it, and optimizers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ACTIVATIONS: dict[str, dict[str, Any]] = {
     "maxout, Xavier": {"activation": "maxout", "weight_init": "xavier_uniform"},
 }
 """Each with the initial values that its inventors, or the theory, ask for."""
-OPTIMISERS: dict[str, dict[str, Any]] = {
+OPTIMIZERS: dict[str, dict[str, Any]] = {
     "SGD, lr 0.1": {"optimizer": "sgd", "momentum": 0.0, "lr": 0.1},
     "SGD, momentum 0.9, lr 0.1": {"optimizer": "sgd", "momentum": 0.9, "lr": 0.1},
     "Adagrad, lr 0.01": {"optimizer": "adagrad", "lr": 0.01},
@@ -38,9 +38,9 @@ def draw_activations(sheet: Sheet) -> None:
     _draw(sheet, ACTIVATIONS, [100] * 4, "784-100×4-10, Adam 0.001", "activations_compared")
 
 
-def draw_optimisers(sheet: Sheet) -> None:
-    """Draw cost and validation accuracy of one net with each optimiser."""
-    _draw(sheet, OPTIMISERS, [256, 256], "784-256-256-10, ReLU, Xavier", "optimisers_compared")
+def draw_optimizers(sheet: Sheet) -> None:
+    """Draw cost and validation accuracy of one net with each optimizer."""
+    _draw(sheet, OPTIMIZERS, [256, 256], "784-256-256-10, ReLU, Xavier", "optimizers_compared")
 
 
 def _draw(sheet: Sheet, settings: dict[str, dict[str, Any]], sizes: list[int], title: str, name: str) -> None:
@@ -54,8 +54,8 @@ def _draw(sheet: Sheet, settings: dict[str, dict[str, Any]], sizes: list[int], t
             rows.append([setting, seed, epoch, each["train_loss"], each["val_acc"]])
     figure, axes = panels(1, 2)
     for place, figure_name in zip(axes.flat, ("train_loss", "val_acc"), strict=True):
-        for colour, setting in zip(COLOURS, settings, strict=False):
-            curve(place, range(1, EPOCHS + 1), found[setting, figure_name], setting, colour)
+        for color, setting in zip(COLOURS, settings, strict=False):
+            curve(place, range(1, EPOCHS + 1), found[setting, figure_name], setting, color)
         place.set(xlabel="epoch")
     axes[0, 0].set(yscale="log", ylabel="training cost in nats")
     axes[0, 1].set(ylabel="validation accuracy")

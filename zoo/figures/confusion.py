@@ -34,8 +34,8 @@ def draw(sheet: Sheet, name: str, model: Classifier) -> None:
         for prediction in range(10):
             count = int(matrix[label, prediction])
             dark = int(mistaken[label, prediction]) > 0.6 * int(mistaken.max())
-            colour = "white" if dark else "black" if count else "0.7"
-            place.text(prediction, label, str(count), ha="center", va="center", fontsize=8, color=colour)
+            color = "white" if dark else "black" if count else "0.7"
+            place.text(prediction, label, str(count), ha="center", va="center", fontsize=8, color=color)
     place.set(xticks=range(10), yticks=range(10), xlabel="answer", ylabel="label")
     place.set_title(f"{name}: {int(mistaken.sum())} errors in {len(labels):,} test images", fontsize=10)
     rows = [[label, answer, int(matrix[label, answer])] for label in range(10) for answer in range(10)]

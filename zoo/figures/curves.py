@@ -32,8 +32,8 @@ def draw(sheet: Sheet, run: Path) -> None:
         for name in names:
             split = name.partition("_")[0]
             epochs, values = zip(*sorted(logged[name].items()), strict=True)
-            colour = COLOURS[SPLITS.index(split)] if split in SPLITS else COLOURS[2]
-            place.plot([epoch + 1 for epoch in epochs], values, label=name, color=colour)
+            color = COLOURS[SPLITS.index(split)] if split in SPLITS else COLOURS[2]
+            place.plot([epoch + 1 for epoch in epochs], values, label=name, color=color)
         place.set(xlabel="epoch", ylabel={"loss": "cost in nats", "acc": "accuracy"}.get(group, group))
         place.legend(frameon=False, fontsize=8)
     figure.suptitle(f"{run.parent.name}, {run.name}", fontsize=10)

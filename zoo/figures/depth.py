@@ -32,8 +32,8 @@ def draw(sheet: Sheet) -> None:
         accuracies[kind][seed].append(accuracy)
         rows.append([kind, depth, seed, accuracy])
     figure, axes = panels(1, 1, size=(5.5, 3.6))
-    for colour, kind in zip(COLOURS, KINDS, strict=False):
-        curve(axes[0, 0], DEPTHS, list(accuracies[kind].values()), kind, colour, marker="o")
+    for color, kind in zip(COLOURS, KINDS, strict=False):
+        curve(axes[0, 0], DEPTHS, list(accuracies[kind].values()), kind, color, marker="o")
     axes[0, 0].set(xlabel="layers", ylabel=f"validation accuracy after {EPOCHS} epochs", ylim=(0, 1.02), xticks=DEPTHS)
     axes[0, 0].legend(frameon=False, loc="lower left")
     title = f"{UNITS} ReLU units a layer, {IMAGES:,} images, He; in residual blocks He/√blocks"

@@ -27,9 +27,7 @@ def panels(rows: int, columns: int, size: tuple[float, float] = (4.2, 3.2), **sh
     return figure, axes
 
 
-def curve(
-    axes: Any, x: Sequence[float], runs: Sequence[Sequence[float]], label: str, colour: str, **style: Any
-) -> None:
+def curve(axes: Any, x: Sequence[float], runs: Sequence[Sequence[float]], label: str, color: str, **style: Any) -> None:
     """Draw the mean of some runs, and from the least to the largest of them as a band.
 
     Args:
@@ -37,13 +35,13 @@ def curve(
         x: Places.
         runs: A row for each seed, as long as ``x``.
         label: For the legend.
-        colour: Of both.
+        color: Of both.
         **style: The line's.
     """
     values = np.asarray(runs, dtype=float)
-    axes.plot(x, values.mean(axis=0), label=label, color=colour, **style)
+    axes.plot(x, values.mean(axis=0), label=label, color=color, **style)
     if len(values) > 1:
-        axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+        axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, linewidth=0)
 
 
 def of_seeds(count: int) -> str:

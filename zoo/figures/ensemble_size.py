@@ -32,8 +32,8 @@ def draw(sheet: Sheet) -> None:
         errors[kind].append(found)
         rows += [[kind, seed, size, error] for size, error in enumerate(found, start=1)]
     figure, axes = panels(1, 1, size=(5.5, 3.6))
-    for colour, kind in zip(COLOURS, KINDS, strict=False):
-        curve(axes[0, 0], range(1, LARGEST + 1), errors[kind], kind, colour, marker="o", markersize=3)
+    for color, kind in zip(COLOURS, KINDS, strict=False):
+        curve(axes[0, 0], range(1, LARGEST + 1), errors[kind], kind, color, marker="o", markersize=3)
     axes[0, 0].set(xlabel="networks that answer together", ylabel="test error in %", xticks=[1, 5, 10, 15, 20])
     axes[0, 0].legend(frameon=False)
     axes[0, 0].set_title(f"784-100-10, {IMAGES:,} images\n{of_seeds(len(sheet.seeds))}", fontsize=9)

@@ -28,7 +28,7 @@ from zoo.models import DBN
 from zoo.pretrained.evaluation import evaluate
 from zoo.pretrained.loading import create_model
 from zoo.runs.checkpoint import write_weights
-from zoo.utils.console import tell
+from zoo.utils.console import print_rank_zero
 from zoo.utils.environment import versions
 from zoo.utils.errors import UsageError
 from zoo.utils.files import as_typed, atomic_path, write_bytes
@@ -150,7 +150,7 @@ def _pretrained(path: Path, seed: int) -> DBN:
     with torch.random.fork_rng(devices=[]):  # however it is come by, what follows draws the same numbers
         if path.is_file():
             return DBN.load_from_checkpoint(path)
-        tell(f"Pre-training with seed {seed}:")
+        print_rank_zero(f"Pre-training with seed {seed}:")
         seed_everything(seed, verbose=False)
         model = create_model("dbn")
         assert isinstance(model, DBN)
@@ -166,12 +166,12 @@ def _draw(sheet: Sheet, results: Sequence[Result]) -> None:
 
     figure = Figure(figsize=(6.5, 4.2), layout="constrained")
     axes = figure.subplots()
-    for kind, name, colour in zip(KINDS, ("pre-trained (DBN)", "not pre-trained"), COLOURS, strict=False):
+    for kind, name, color in zip(KINDS, ("pre-trained (DBN)", "not pre-trained"), COLOURS, strict=False):
         labels = sorted({one.labels for one in results if one.kind == kind})
         rates = [_rates(results, count, kind) for count in labels]
         means = [statistics.fmean(found) for found in rates]
         half = [_half_interval(found) for found in rates]
-        axes.errorbar(labels, means, yerr=half, label=name, color=colour, marker="o", capsize=3)
+        axes.errorbar(labels, means, yerr=half, label=name, color=color, marker="o", capsize=3)
     axes.set(xscale="log", yscale="log", xlabel="labels used in fine-tuning, and n seeds", ylabel="test error in %")
     axes.set_title("784-500-500-2000-10: mean over seeds, 95 % interval of the mean", fontsize=10)
     axes.grid(color="0.9")

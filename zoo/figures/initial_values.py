@@ -38,10 +38,10 @@ def draw(sheet: Sheet) -> None:
         rows += [[activation, values, seed, epoch, cost] for epoch, cost in enumerate(found, start=1)]
     figure, axes = panels(1, 2)
     for place, activation in zip(axes.flat, ACTIVATIONS, strict=True):
-        for colour, values in zip(COLOURS, [*INITIAL_VALUES, PRETRAINED], strict=False):
+        for color, values in zip(COLOURS, [*INITIAL_VALUES, PRETRAINED], strict=False):
             if (activation, values) in costs:
                 before = f", {HIDDEN_LAYERS} × {PRETRAIN_EPOCHS} epochs before" if values == PRETRAINED else ""
-                curve(place, range(1, EPOCHS + 1), costs[activation, values], values + before, colour)
+                curve(place, range(1, EPOCHS + 1), costs[activation, values], values + before, color)
         place.set(yscale="log", xlabel="epoch", ylabel="training cost in nats")
         place.set_title(f"{activation}, 784-{UNITS}×{HIDDEN_LAYERS}-10", fontsize=10)
     lines, names = axes[0, -1].get_legend_handles_labels()  # the panel that has all of them

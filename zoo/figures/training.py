@@ -78,7 +78,7 @@ def train(
         seed: Of its initial values, its noise and the order of the images.
         epochs: How many.
         validate: Whether to measure the validation images after each.
-        measure_training: Whether to measure the training images too, undistorted and without dropout, as
+        measure_training: Whether to measure the training images too, unaugmented and without dropout, as
             ``training_acc``.
         **data: The DataModule's arguments.
     """

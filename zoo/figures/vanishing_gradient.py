@@ -38,8 +38,8 @@ def draw(sheet: Sheet) -> None:
     figure, axes = panels(1, 2, sharey=True)
     layers = range(1, HIDDEN_LAYERS + 2)
     for place, moment in zip(axes.flat, MOMENTS, strict=True):
-        for colour, net in zip(COLOURS, NETS, strict=False):
-            curve(place, layers, gradients[moment, net], net, colour, marker="o", markersize=3)
+        for color, net in zip(COLOURS, NETS, strict=False):
+            curve(place, layers, gradients[moment, net], net, color, marker="o", markersize=3)
         place.set(yscale="log", xlabel="layer, 1 at the input", xticks=layers)
         place.set_title(moment, fontsize=10)
     axes[0, 0].set_ylabel("mean |∂cost/∂weight|")

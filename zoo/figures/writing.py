@@ -14,7 +14,7 @@ from zoo.utils.environment import machine, versions
 from zoo.utils.files import as_typed, atomic_path
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Okabe and Ito's, which colour-blind people can tell apart."""
+"""Okabe and Ito's, which color-blind people can tell apart."""
 
 Row = Sequence[str | int | float | None]
 

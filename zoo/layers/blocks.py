@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.layers.activations import Maxout, inputs_for, make_activation
-from zoo.layers.initializers import initialise
+from zoo.layers.initializers import initialize
 from zoo.utils.checks import check_layer_sizes
 from zoo.utils.errors import UsageError
 
@@ -23,7 +23,7 @@ def dense(fan_in: int, units: int, activation: str, weight_init: str, dropout: f
         UsageError: A name is unknown.
     """
     linear = nn.Linear(fan_in, inputs_for(activation, units))
-    initialise(linear, weight_init, "zeros")
+    initialize(linear, weight_init, "zeros")
     layers = [linear, make_activation(activation)]
     return nn.Sequential(*layers, nn.Dropout(dropout)) if dropout else nn.Sequential(*layers)
 
@@ -48,7 +48,7 @@ def convolution(
     """
     outputs = inputs_for(activation, channels_out)
     filters = nn.Conv2d(channels_in, outputs, kernel_size, stride, padding=kernel_size // 2, bias=False)
-    initialise(filters, weight_init, "zeros")
+    initialize(filters, weight_init, "zeros")
     return nn.Sequential(filters, nn.BatchNorm2d(outputs), make_activation(activation))
 
 
@@ -59,7 +59,7 @@ def mean_and_output(channels: int, num_classes: int, dropout: float, weight_init
         UsageError: The name is unknown.
     """
     output = nn.Linear(channels, num_classes)
-    initialise(output, weight_init, "zeros")
+    initialize(output, weight_init, "zeros")
     return [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), output]
 
 

@@ -10,7 +10,7 @@ formula but TensorFlow's ``xavier_initializer``, whose default is the uniform fo
   AISTATS 2010, equation 16 for the uniform form.
 - ``he_*``: He, Zhang, Ren and Sun, "Delving deep into rectifiers", ICCV 2015, equation 10.
 - ``lecun_normal``: LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998, equation 16; the one that
-  self-normalising networks ask for (Klambauer et al., NeurIPS 2017).
+  self-normalizing networks ask for (Klambauer et al., NeurIPS 2017).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from zoo.utils.errors import UsageError, unknown_name
 
-INITIALISERS: dict[str, Callable[[Tensor], Tensor]] = {
+INITIALIZERS: dict[str, Callable[[Tensor], Tensor]] = {
     "zeros": nn.init.zeros_,
     "uniform": partial(nn.init.uniform_, a=-1.0, b=1.0),
     "normal": nn.init.normal_,
@@ -38,27 +38,27 @@ WITHOUT_FANS = ("zeros", "uniform", "normal")
 """The initial values that need no fan_in or fan_out, and so suit a bias too."""
 
 
-def initialise(layer: nn.Module, weight_init: str, bias_init: str) -> None:
+def initialize(layer: nn.Module, weight_init: str, bias_init: str) -> None:
     """Fill the weight and, where there is one, the bias of a linear or convolutional layer.
 
     Raises:
         UsageError: A name is unknown, or ``bias_init`` needs a fan, which a bias does not have.
     """
     if bias_init not in WITHOUT_FANS:
-        if bias_init in INITIALISERS:
+        if bias_init in INITIALIZERS:
             raise UsageError(f"bias_init {bias_init!r} suits weights only: choose {', '.join(WITHOUT_FANS)}.")
         raise unknown_name("bias_init", bias_init, WITHOUT_FANS)
-    initialise_tensor(layer.get_parameter("weight"), weight_init)
+    initialize_tensor(layer.get_parameter("weight"), weight_init)
     if layer.bias is not None:
-        INITIALISERS[bias_init](layer.get_parameter("bias"))
+        INITIALIZERS[bias_init](layer.get_parameter("bias"))
 
 
-def initialise_tensor(weight: Tensor, weight_init: str) -> None:
+def initialize_tensor(weight: Tensor, weight_init: str) -> None:
     """Fill weights ``(fan_out, fan_in, …)`` in place.
 
     Raises:
         UsageError: The name is unknown.
     """
-    if weight_init not in INITIALISERS:
-        raise unknown_name("weight_init", weight_init, INITIALISERS)
-    INITIALISERS[weight_init](weight)
+    if weight_init not in INITIALIZERS:
+        raise unknown_name("weight_init", weight_init, INITIALIZERS)
+    INITIALIZERS[weight_init](weight)

@@ -34,10 +34,10 @@ class CPUSyncBatchNorm(_BatchNorm):
     """
 
     plain_class: type[_BatchNorm]
-    """What the layer was before it was made to synchronise."""
+    """What the layer was before it was made to synchronize."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise ``(B, C, …)`` over all dimensions but the second."""
+        """Normalize ``(B, C, …)`` over all dimensions but the second."""
         if not self.training:
             return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         # Sums in bfloat16 would keep two or three digits.
@@ -63,7 +63,7 @@ class CPUSyncBatchNorm(_BatchNorm):
         self.num_batches_tracked += 1
         weight = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
         self.running_mean.lerp_(mean, weight)
-        # As torch has it: normalised by the biased variance, remembered as the unbiased one.
+        # As torch has it: normalized by the biased variance, remembered as the unbiased one.
         self.running_var.lerp_(variance * count / max(count - 1, 1), weight)
 
 
@@ -71,7 +71,7 @@ class SyncBatchNormAnywhere(TorchSyncBatchNorm):
     """What ``--trainer.sync_batchnorm true`` does: Lightning's conversion, with `CPUSyncBatchNorm` on a CPU."""
 
     def apply(self, model: nn.Module) -> nn.Module:
-        """Make every batch norm in ``model`` synchronise, and return it."""
+        """Make every batch norm in ``model`` synchronize, and return it."""
         if not _on_cpu(model):
             return super().apply(model)
         for layer in model.modules():

@@ -23,7 +23,7 @@ from zoo.metrics.ensemble import EnsembleTotals
 from zoo.models.classifier import Classifier
 from zoo.models.lookup import find_classifier
 from zoo.training.multi_step import Steps
-from zoo.utils.console import tell
+from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
 
 LARGEST_ENSEMBLE = 1000
@@ -160,8 +160,8 @@ class BaggedEnsemble(Classifier):
             UsageError: The data does not say which image is which.
         """
         super().on_train_start()
-        synchronised = getattr(self.trainer.strategy, "_layer_sync", None) is not None
-        if self._names[1] and synchronised and self.trainer.world_size > 1:
+        synchronized = getattr(self.trainer.strategy, "_layer_sync", None) is not None
+        if self._names[1] and synchronized and self.trainer.world_size > 1:
             raise UsageError(
                 "Batch norm in an ensemble takes each device's own share: set trainer.sync_batchnorm false."
             )
@@ -172,18 +172,18 @@ class BaggedEnsemble(Classifier):
             raise UsageError("Bootstraps need to know which image is which: set data.with_indices true.")
         self._draw(loader.dataset)
 
-    def training_cost(self, images: Tensor, labels: Tensor, *rest: Tensor) -> Tensor:
+    def training_loss(self, images: Tensor, labels: Tensor, *rest: Tensor) -> Tensor:
         """Return the sum of the members' costs, so that each one's gradient is what it would be alone."""
         if self.hparams["bootstrap"]:
             own, labels = self._own_batches(rest[0])
             images = own.to(images.dtype)
-        return self.cost_of(images, labels)
+        return self.loss_of(images, labels)
 
     def steps(self) -> Steps:
         """All members' together, by autograd."""
         return self.autograd_steps()
 
-    def cost_of(self, images: Tensor, labels: Tensor) -> Tensor:
+    def loss_of(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the sum of the members' costs, and count the images.
 
         Args:
@@ -297,7 +297,9 @@ class BaggedEnsemble(Classifier):
         data.setup("fit")
         dataset = data.training_set()
         if _digest(dataset) != int(self.drawn[1]):
-            tell("These are not the images that the bootstraps were drawn from, so none is judged out of the bag.")
+            print_rank_zero(
+                "These are not the images that the bootstraps were drawn from, so none is judged out of the bag."
+            )
             return {}
         size = len(dataset)
         unseen = torch.stack([multiplicities(each.long(), size) == 0 for each in self._bootstraps_of(dataset)])

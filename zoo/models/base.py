@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from zoo.data.batches import images_of
-from zoo.data.loader import BatchLoader, Block
+from zoo.data.loader import BatchChunk, BatchLoader
 from zoo.metrics.classification import ClassificationTotals
 from zoo.runs.checkpoint import CLASS_PATH, load_into, read_checkpoint
 from zoo.training.multi_step import DEFAULT_STEPS, AutogradSteps, Stepper, Steps, reason_against
 from zoo.training.schedules import check_not_prolonged
 from zoo.utils.class_paths import class_path_of
-from zoo.utils.console import tell
+from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
 
 
@@ -40,7 +40,7 @@ class ZooModule(LightningModule, ABC):
     _entered: int | None = None
     _stepper: Stepper | None = None
 
-    def epoch_figures(self, epoch: int) -> Mapping[str, str]:
+    def epoch_metrics(self, epoch: int) -> Mapping[str, str]:
         """What the line of an epoch, from 0, says: logged names to what they are called, in this order."""
         return {}
 
@@ -48,7 +48,7 @@ class ZooModule(LightningModule, ABC):
         """What is trained in an epoch, from 0, where that changes in the course of a training; empty otherwise."""
         return ""
 
-    def running_cost(self) -> float | None:
+    def running_loss(self) -> float | None:
         """The cost so far in this epoch on this device, for the progress bar; None when there is none to tell."""
         return None
 
@@ -74,7 +74,7 @@ class ZooModule(LightningModule, ABC):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """Return the cost of a batch, or make the steps of a block."""
-        if isinstance(batch, Block):
+        if isinstance(batch, BatchChunk):
             assert self._stepper is not None
             return self._stepper.run(batch)
         return self.step(batch)
@@ -95,7 +95,7 @@ class ZooModule(LightningModule, ABC):
         if loader is None:
             return iter(())
         # As they are: how they are distorted depends on when one looks.
-        dataset = getattr(loader.dataset, "undistorted", loader.dataset)
+        dataset = getattr(loader.dataset, "unaugmented", loader.dataset)
         return (images.to(self.device, self.parameter_dtype) for images in images_of(dataset, limit))
 
     def trained_parameters(self) -> int:
@@ -104,10 +104,10 @@ class ZooModule(LightningModule, ABC):
 
     @property
     def may_fuse_steps(self) -> bool:
-        """Whether an optimiser may make its step in one pass: on processors and CUDA, and not in ``16-mixed``.
+        """Whether an optimizer may make its step in one pass: on processors and CUDA, and not in ``16-mixed``.
 
         There the scaler may leave out the first step, after which torch's fused SGD has a momentum of unset memory,
-        and Lightning clips no gradients of a fused optimiser.
+        and Lightning clips no gradients of a fused optimizer.
         """
         scaled = self._trainer is not None and self.trainer.precision == "16-mixed"
         return self.device.type in ("cpu", "cuda") and not scaled
@@ -157,7 +157,7 @@ class ZooModule(LightningModule, ABC):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Enter the epoch where nothing has announced it."""
         if batch_idx == 0:
-            self._check_inputs(next(iter(batch)) if isinstance(batch, Block) else batch)
+            self._check_inputs(next(iter(batch)) if isinstance(batch, BatchChunk) else batch)
         self._enter()
 
     def on_test_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
@@ -227,7 +227,7 @@ class ZooModule(LightningModule, ABC):
         if reason is None:
             self._stepper = Stepper(self, self._steps, lambda: self.is_ending, wanted or DEFAULT_STEPS)
         elif wanted is not None:
-            tell(f"steps_per_call is 1 here, because {reason}.")
+            print_rank_zero(f"steps_per_call is 1 here, because {reason}.")
 
     def _steps(self) -> Steps:
         steps = self.steps()

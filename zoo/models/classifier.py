@@ -17,7 +17,7 @@ from zoo.metrics.classification import ClassificationTotals
 from zoo.models.base import CountingModule
 from zoo.training.manual_backward import Chain, is_hooked
 from zoo.training.multi_step import ChainSteps, Steps
-from zoo.training.optimizers import check_optimiser, make_optimiser
+from zoo.training.optimizers import check_optimizer, make_optimizer
 from zoo.training.schedules import check_schedule, with_schedule
 from zoo.utils.checks import check_counts, check_fractions, check_not_negative, check_positive
 from zoo.utils.errors import UsageError
@@ -36,17 +36,17 @@ class Classifier(CountingModule, ABC):
         optimizer: ``adam``, ``adamw``, ``sgd``, ``rmsprop`` or ``adagrad``; see `zoo.training.optimizers`.
         lr: Learning rate, more than 0.
         momentum: For ``sgd`` and ``rmsprop``, 0 ≤ m < 1; the others ignore it.
-        weight_decay: The optimiser's own, 0 or more.
-        l2: λ of the lecture's regularisation: the cost that is minimised is the cross-entropy + λ·Σw² over all
+        weight_decay: The optimizer's own, 0 or more.
+        l2: λ of the lecture's regularization: the cost that is minimized is the cross-entropy + λ·Σw² over all
             weights and no biases, 0 or more.
         lr_schedule: ``constant``, or ``cosine`` down to 0 over the whole training.
         num_classes: C, the classes that are told apart, at least 1.
-        steps_per_call: Steps of the optimiser that Lightning's loop sees as one, which costs less; 1 is its ordinary
+        steps_per_call: Steps of the optimizer that Lightning's loop sees as one, which costs less; 1 is its ordinary
             path, with the same weights. None takes 50 where that is possible. More than 1 is possible on one device,
             in single, double or bfloat16-mixed precision, where nothing wants to look at every step.
         init_from: A trained member's name, or a checkpoint of this class: its weights are the initial values, but for
             those of an output layer with another number of classes. Whoever makes the network loads them, once
-            (`zoo.pretrained.loading.initialise_from`; ``zoo fit`` and `zoo.create_model` do), and no checkpoint keeps
+            (`zoo.pretrained.loading.initialize_from`; ``zoo fit`` and `zoo.create_model` do), and no checkpoint keeps
             this.
 
     Raises:
@@ -73,7 +73,7 @@ class Classifier(CountingModule, ABC):
         init_from: str | None = None,
     ) -> None:
         super().__init__()
-        check_optimiser(optimizer)
+        check_optimizer(optimizer)
         check_schedule(lr_schedule)
         check_positive(lr=lr)
         check_fractions(momentum=momentum)
@@ -104,7 +104,7 @@ class Classifier(CountingModule, ABC):
     def reset_classifier(self, num_classes: int) -> None:
         """Begin anew at the output layer, for another number of classes; the weights below stay, trained or frozen.
 
-        All layers are new objects: an optimiser or a hook that was made before knows nothing of them.
+        All layers are new objects: an optimizer or a hook that was made before knows nothing of them.
 
         Args:
             num_classes: At least 1.
@@ -134,10 +134,10 @@ class Classifier(CountingModule, ABC):
             UsageError: The number is another one.
         """
         names = getattr(getattr(self.trainer, "datamodule", None), "class_names", None)
-        told_apart = self.hparams["num_classes"]
-        if names is not None and len(names) != told_apart:
+        num_classes = self.hparams["num_classes"]
+        if names is not None and len(names) != num_classes:
             raise UsageError(
-                f"The data has {len(names)} classes, but this {type(self).__name__} tells {told_apart} apart: "
+                f"The data has {len(names)} classes, but this {type(self).__name__} tells {num_classes} apart: "
                 f"set model.num_classes {len(names)}."
             )
 
@@ -146,7 +146,7 @@ class Classifier(CountingModule, ABC):
         return self.modules()
 
     def on_train_start(self) -> None:
-        """Refuse a batch that batch norm cannot normalise.
+        """Refuse a batch that batch norm cannot normalize.
 
         Raises:
             UsageError: A batch would be a single image.
@@ -165,7 +165,7 @@ class Classifier(CountingModule, ABC):
 
     def step(self, batch: tuple[Tensor, ...]) -> Tensor:
         """Return the cost of a batch ``(images, labels, …)``, a scalar in nats."""
-        return self.training_cost(*batch)
+        return self.training_loss(*batch)
 
     def steps(self) -> Steps:
         """Without autograd where the network is a chain of layers, which costs half as much."""
@@ -176,7 +176,7 @@ class Classifier(CountingModule, ABC):
 
     def _chain(self) -> Chain | None:
         """The network as a chain of layers, if it is one, trained in single or double precision on a CPU."""
-        costs = ("training_cost", "l2_penalty")
+        costs = ("training_loss", "l2_penalty")
         if any(getattr(type(self), name) is not getattr(Classifier, name) for name in costs):
             return None
         layers = self.layers_in_order()
@@ -190,7 +190,7 @@ class Classifier(CountingModule, ABC):
         """Return the layers of a network that is nothing else than one after the other, from the bottom up."""
         return None
 
-    def training_cost(self, images: Tensor, labels: Tensor, *_: Tensor) -> Tensor:
+    def training_loss(self, images: Tensor, labels: Tensor, *_: Tensor) -> Tensor:
         """Return what a step makes smaller, a scalar in nats, and count the images.
 
         Args:
@@ -216,11 +216,11 @@ class Classifier(CountingModule, ABC):
         images, *_ = batch
         return torch.softmax(self(images), dim=1)
 
-    def epoch_figures(self, epoch: int) -> Mapping[str, str]:
+    def epoch_metrics(self, epoch: int) -> Mapping[str, str]:
         """What the line of an epoch says."""
         return {"train_loss": "cost", "val_loss": "val_loss", "val_acc": "val_acc"}
 
-    def running_cost(self) -> float | None:
+    def running_loss(self) -> float | None:
         """The mean cross-entropy so far in this epoch on this device, for the progress bar."""
         return float(self.train_totals.loss_sum / self.train_totals.examples.clamp(min=1))
 
@@ -237,7 +237,7 @@ class Classifier(CountingModule, ABC):
         return penalty
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Make the optimiser and, for ``cosine``, its schedule over all steps of the training."""
+        """Make the optimizer and, for ``cosine``, its schedule over all steps of the training."""
         return with_schedule(self.make_optimizer(), self.hparams["lr_schedule"], self.schedule_length)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -245,10 +245,10 @@ class Classifier(CountingModule, ABC):
         return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
 
     def make_optimizer(self) -> Optimizer:
-        """Make the optimiser that the arguments name, over `parameter_groups`."""
+        """Make the optimizer that the arguments name, over `parameter_groups`."""
         h = self.hparams
         groups, rates = self.parameter_groups(), (h["lr"], h["momentum"], h["weight_decay"])
-        return make_optimiser(h["optimizer"], groups, *rates, fused=self.may_fuse_steps)
+        return make_optimizer(h["optimizer"], groups, *rates, fused=self.may_fuse_steps)
 
     def _named_output_layer(self) -> tuple[str, nn.Linear]:
         linear = [(name, layer) for name, layer in self.named_modules() if isinstance(layer, nn.Linear)]

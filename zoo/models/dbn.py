@@ -13,11 +13,11 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from zoo.data.batches import mean_of
-from zoo.layers.initializers import initialise_tensor
+from zoo.layers.initializers import initialize_tensor
 from zoo.models.classifier import Classifier
 from zoo.rbm.bernoulli_rbm import BernoulliRBM
-from zoo.rbm.contrastive_divergence import ContrastiveDivergence, make_optimizer, set_momentum
-from zoo.rbm.monitoring import WATCHED, RBMTotals, summarise
+from zoo.rbm.contrastive_divergence import ContrastiveDivergence, make_rbm_optimizer, set_momentum
+from zoo.rbm.monitoring import WATCHED, RBMTotals, summarize
 from zoo.training.schedules import with_schedule
 from zoo.utils.autocast import full_precision
 from zoo.utils.checks import check_counts, check_fractions, check_layer_sizes, check_not_negative, check_positive
@@ -107,12 +107,12 @@ class DBN(Classifier):
         )
         if weight_init is not None:
             for rbm in self.rbms:
-                initialise_tensor(rbm.weight.T, weight_init)
+                initialize_tensor(rbm.weight.T, weight_init)
         self.output = nn.Linear(hidden_sizes[-1], self.hparams["num_classes"])
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
         self.val_rbm_totals = RBMTotals()
-        # The stages have optimisers of different kinds, and gradients of different parameters.
+        # The stages have optimizers of different kinds, and gradients of different parameters.
         self.automatic_optimization = False
         # Lightning wonders whether a checkpoint after the step is meant: it is.
         warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
@@ -161,13 +161,13 @@ class DBN(Classifier):
         visible, hidden = self.rbms[stage].weight.shape
         return f"RBM {stage + 1} of {len(self.layers)}, {visible}-{hidden}"
 
-    def epoch_figures(self, epoch: int) -> Mapping[str, str]:
+    def epoch_metrics(self, epoch: int) -> Mapping[str, str]:
         """What the line of an epoch says."""
-        return WATCHED if self.stage(epoch) < len(self.layers) else super().epoch_figures(epoch)
+        return WATCHED if self.stage(epoch) < len(self.layers) else super().epoch_metrics(epoch)
 
-    def running_cost(self) -> float | None:
+    def running_loss(self) -> float | None:
         """The mean cross-entropy so far in this epoch on this device; None while it pre-trains."""
-        return None if self._pretrains else super().running_cost()
+        return None if self._pretrains else super().running_loss()
 
     def unlabelled_epochs(self) -> int:
         """How many epochs pre-train, and need no labels."""
@@ -251,7 +251,7 @@ class DBN(Classifier):
         super().on_validation_epoch_end()
         if self._pretrains:
             rbm = self.rbms[self.stage(self.current_epoch)]
-            found = summarise(self.val_rbm_totals, rbm, self._training_inputs)
+            found = summarize(self.val_rbm_totals, rbm, self._training_inputs)
             watched = {name: found[name.removeprefix("val_")] for name in WATCHED}
             self.log_dict(watched, reduce_fx="max", sync_dist=True)
 
@@ -269,7 +269,7 @@ class DBN(Classifier):
         fine_tuning = with_schedule(self.make_optimizer(), h["lr_schedule"], self.schedule_length, "epoch")
         if not h["pretrain_epochs"]:
             return fine_tuning
-        pre_training = make_optimizer(self.rbms, h["pretrain_lr"], h["weight_cost"], self.may_fuse_steps)
+        pre_training = make_rbm_optimizer(self.rbms, h["pretrain_lr"], h["weight_cost"], self.may_fuse_steps)
         return {"optimizer": pre_training}, fine_tuning
 
     @property

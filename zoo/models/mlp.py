@@ -9,13 +9,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from zoo.layers.activations import inputs_for, make_activation
-from zoo.layers.initializers import initialise
+from zoo.layers.initializers import initialize
 from zoo.models.classifier import Classifier
 from zoo.utils.checks import check_fractions, check_layer_sizes
 
 
 class MLP(Classifier):
-    """A multilayer perceptron, 784-hidden-…-10, with optional batch normalisation and dropout.
+    """A multilayer perceptron, 784-hidden-…-10, with optional batch normalization and dropout.
 
     Each hidden layer is linear, then batch norm if asked for, then the activation, then dropout if asked for.
 
@@ -26,11 +26,11 @@ class MLP(Classifier):
         bias_init: Initial values of the biases: zeros, uniform or normal; unused with batch norm.
         dropout: Probability of dropping a hidden unit's output while training, 0 ≤ p < 1 (the lecture's
             ``keep_prob`` is 1 − p). Srivastava et al., "Dropout", JMLR 2014.
-        batch_norm: Normalise every layer before its activation, the output layer too, with a learned shift, no
+        batch_norm: Normalize every layer before its activation, the output layer too, with a learned shift, no
             scale and no biases: running averages keep 0.9 of their old value at each step, ε is 0.001. Ioffe and
             Szegedy, "Batch normalization", ICML 2015.
         alpha_dropout: Drop units to the least value of a SELU and keep their mean and variance, so that a
-            self-normalising net stays one. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
+            self-normalizing net stays one. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
         **training: How it is trained, as in `Classifier`.
 
     Raises:
@@ -58,7 +58,7 @@ class MLP(Classifier):
             hidden = depth <= len(hidden_sizes)
             fan_out = inputs_for(activation, units) if hidden else units
             linear = nn.Linear(fan_in, fan_out, bias=not batch_norm)
-            initialise(linear, weight_init, bias_init)
+            initialize(linear, weight_init, bias_init)
             layers.append(linear)
             if batch_norm:
                 layers.append(_shifting_batch_norm(fan_out))

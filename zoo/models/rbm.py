@@ -15,9 +15,9 @@ from zoo.data.batches import images_of, mean_of
 from zoo.data.binarization import chosen_pixels, sampled_pixels
 from zoo.models.base import ZooModule
 from zoo.rbm.bernoulli_rbm import BernoulliRBM
-from zoo.rbm.contrastive_divergence import ContrastiveDivergence, make_optimizer, set_momentum
+from zoo.rbm.contrastive_divergence import ContrastiveDivergence, make_rbm_optimizer, set_momentum
 from zoo.rbm.likelihood import Likelihood, measure_likelihood
-from zoo.rbm.monitoring import SCORED_PIXELS, WATCHED, RBMTotals, summarise
+from zoo.rbm.monitoring import SCORED_PIXELS, WATCHED, RBMTotals, summarize
 from zoo.training.layerwise_adam import Update
 from zoo.training.manual_backward import is_hooked
 from zoo.training.multi_step import Steps
@@ -102,7 +102,7 @@ class RBM(ZooModule):
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to the hidden units' probabilities ``(B, num_hidden)``."""
         return self.rbm.hidden_probabilities(images.flatten(start_dim=1))
 
-    def epoch_figures(self, epoch: int) -> Mapping[str, str]:
+    def epoch_metrics(self, epoch: int) -> Mapping[str, str]:
         """What the line of an epoch says."""
         return {**WATCHED, "val_pseudo_log_likelihood": "pseudo-log-likelihood"}
 
@@ -144,7 +144,7 @@ class RBM(ZooModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation set's figures, and how its free energy lies above that of as many training images."""
-        figures = summarise(self.val_totals, self.rbm, self.training_images)
+        figures = summarize(self.val_totals, self.rbm, self.training_images)
         named = {name if name == "free_energy_gap" else f"val_{name}": value for name, value in figures.items()}
         self.log_dict(named, reduce_fx="max", sync_dist=True)
 
@@ -193,9 +193,9 @@ class RBM(ZooModule):
         self.divergence.share_chains(chains, self.trainer.global_rank, self.trainer.world_size)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Make the optimiser and, for ``cosine``, its schedule over all steps of the training."""
+        """Make the optimizer and, for ``cosine``, its schedule over all steps of the training."""
         h = self.hparams
-        optimizer: SGD = make_optimizer([self.rbm], h["lr"], h["weight_cost"], self.may_fuse_steps)
+        optimizer: SGD = make_rbm_optimizer([self.rbm], h["lr"], h["weight_cost"], self.may_fuse_steps)
         return with_schedule(optimizer, h["lr_schedule"], self.schedule_length)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.layers.initializers import initialise, initialise_tensor
+from zoo.layers.initializers import initialize, initialize_tensor
 from zoo.models.classifier import Classifier
 from zoo.utils.checks import check_counts, check_fractions
 from zoo.utils.errors import UsageError, unknown_name
@@ -60,14 +60,14 @@ class RecurrentNet(Classifier):
         self.recurrent = kind(28, hidden_size, num_layers, batch_first=True, dropout=between)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden_size, self.hparams["num_classes"])
-        initialise(self.output, weight_init, "zeros")
+        initialize(self.output, weight_init, "zeros")
         for name, parameter in self.recurrent.named_parameters():
             with torch.no_grad():
                 for gate in parameter.chunk(gates):
                     if name.startswith("weight_hh"):
                         nn.init.orthogonal_(gate)
                     elif name.startswith("weight_ih"):
-                        initialise_tensor(gate, weight_init)
+                        initialize_tensor(gate, weight_init)
                     else:
                         gate.zero_()
                 if cell == "lstm" and name.startswith("bias_ih"):

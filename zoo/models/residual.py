@@ -18,7 +18,7 @@ from zoo.layers.blocks import (
     mean_and_output,
     residual,
 )
-from zoo.layers.initializers import initialise
+from zoo.layers.initializers import initialize
 from zoo.models.classifier import Classifier
 from zoo.utils.checks import check_counts, check_fractions
 
@@ -67,7 +67,7 @@ class ResidualMLP(Classifier):
             return residual(dense(width, width, activation, weight_init, dropout), last, skip)
 
         output = nn.Linear(width, self.hparams["num_classes"])
-        initialise(output, weight_init, "zeros")
+        initialize(output, weight_init, "zeros")
         self.net = nn.Sequential(
             nn.Flatten(),
             dense(784, width, activation, weight_init),

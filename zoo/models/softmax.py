@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.layers.initializers import initialise
+from zoo.layers.initializers import initialize
 from zoo.models.classifier import Classifier
 
 
@@ -23,7 +23,7 @@ class SoftmaxRegression(Classifier):
     def __init__(self, weight_init: str = "normal", bias_init: str = "normal", **training: Any) -> None:
         super().__init__(**training)
         self.net = nn.Sequential(nn.Flatten(), nn.Linear(784, self.hparams["num_classes"]))
-        initialise(self.net[1], weight_init, bias_init)
+        initialize(self.net[1], weight_init, bias_init)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""

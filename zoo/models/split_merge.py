@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from zoo.layers.blocks import Parallel, channels_last, check_channels, convolution, dense, mean_and_output
-from zoo.layers.initializers import initialise
+from zoo.layers.initializers import initialize
 from zoo.models.classifier import Classifier
 from zoo.utils.checks import check_counts, check_fractions
 from zoo.utils.errors import UsageError
@@ -56,7 +56,7 @@ class SplitMerge(Classifier):
             return nn.Sequential(*(dense(fan_in, branch_width, activation, weight_init, dropout) for fan_in in sizes))
 
         output = nn.Linear(width, self.hparams["num_classes"])
-        initialise(output, weight_init, "zeros")
+        initialize(output, weight_init, "zeros")
         self.net = nn.Sequential(
             nn.Flatten(),
             dense(784, width, activation, weight_init, dropout),

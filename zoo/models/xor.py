@@ -10,10 +10,10 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from zoo.layers.activations import inputs_for, make_activation
-from zoo.layers.initializers import initialise
+from zoo.layers.initializers import initialize
 from zoo.metrics.classification import ClassificationTotals
 from zoo.models.base import CountingModule
-from zoo.training.optimizers import check_optimiser, make_optimiser
+from zoo.training.optimizers import check_optimizer, make_optimizer
 from zoo.utils.checks import check_fractions, check_layer_sizes, check_positive
 
 
@@ -51,7 +51,7 @@ class XORNet(CountingModule):
     ) -> None:
         super().__init__()
         check_layer_sizes(hidden_sizes)
-        check_optimiser(optimizer)
+        check_optimizer(optimizer)
         check_positive(lr=lr)
         check_fractions(momentum=momentum)
         self.save_hyperparameters()
@@ -63,7 +63,7 @@ class XORNet(CountingModule):
         layers.append(nn.Linear(sizes[-1], 1))
         for layer in layers:
             if isinstance(layer, nn.Linear):
-                initialise(layer, weight_init, bias_init)
+                initialize(layer, weight_init, bias_init)
         self.net = nn.Sequential(*layers)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -84,11 +84,11 @@ class XORNet(CountingModule):
         self._cost(batch, self.test_totals)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Make the optimiser that the arguments name."""
+        """Make the optimizer that the arguments name."""
         h = self.hparams
-        return make_optimiser(h["optimizer"], self.parameters(), h["lr"], h["momentum"], 0.0, self.may_fuse_steps)
+        return make_optimizer(h["optimizer"], self.parameters(), h["lr"], h["momentum"], 0.0, self.may_fuse_steps)
 
-    def epoch_figures(self, epoch: int) -> Mapping[str, str]:
+    def epoch_metrics(self, epoch: int) -> Mapping[str, str]:
         """What the line of an epoch says."""
         return {"train_loss": "cost", "val_acc": "accuracy"}
 

@@ -34,11 +34,11 @@ def create_model(name: str, **overrides: Any) -> Classifier:
         raise UsageError(f"{name} is a {cls.__name__} and no classifier: make one with zoo.models.{cls.__name__}(…).")
     model = cls(**{**model_config(info).get("init_args", {}), **overrides})
     if model.init_from:
-        initialise_from(model, model.init_from)
+        initialize_from(model, model.init_from)
     return model
 
 
-def initialise_from(model: Classifier, source: str) -> None:
+def initialize_from(model: Classifier, source: str) -> None:
     """Give a network a trained one's weights, as the beginning of a training of its own.
 
     Args:

@@ -21,7 +21,7 @@ HIDDEN_MEAN_DECAY = 0.9
 """Of a hidden unit's mean activity, how much is kept at each step (section 11 has 0.9 to 0.99)."""
 
 
-def make_optimizer(rbms: Iterable[BernoulliRBM], lr: float, weight_cost: float, fused: bool = True) -> SGD:
+def make_rbm_optimizer(rbms: Iterable[BernoulliRBM], lr: float, weight_cost: float, fused: bool = True) -> SGD:
     """Return gradient descent with momentum, its weight cost on the weights and not on the biases (section 10)."""
     groups: list[dict[str, object]] = []
     for rbm in rbms:

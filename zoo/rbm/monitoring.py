@@ -65,7 +65,7 @@ class RBMTotals(Metric):
         }
 
 
-def summarise(totals: RBMTotals, rbm: BernoulliRBM, reference: Callable[[int], Iterable[Tensor]]) -> dict[str, Tensor]:
+def summarize(totals: RBMTotals, rbm: BernoulliRBM, reference: Callable[[int], Iterable[Tensor]]) -> dict[str, Tensor]:
     """Return what was watched on validation images, beside training images, and begin anew.
 
     Args:

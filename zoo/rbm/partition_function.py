@@ -123,7 +123,7 @@ def pseudo_log_likelihood(rbm: BernoulliRBM, visible: Tensor, pixels: Tensor | N
 
     Args:
         rbm: The model.
-        visible: Binary ``(B, V)``; real pixels have no flipped state, so binarise them first.
+        visible: Binary ``(B, V)``; real pixels have no flipped state, so binarize them first.
         pixels: Which pixels of each image, int64 ``(B, P)``; None chooses one at random.
     """
     if pixels is None:

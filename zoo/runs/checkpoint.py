@@ -111,7 +111,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             UsageError: The file cannot be written, because the disk is full for example; what was there stays.
         """
-        write_bytes(Path(path), _serialised(checkpoint))
+        write_bytes(Path(path), _serialized(checkpoint))
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
@@ -177,7 +177,7 @@ def write_weights(model: nn.Module, arguments: Mapping[str, Any], path: Path) ->
         # Lightning migrates files by the version that wrote them and warns of files without one.
         "pytorch-lightning_version": version("pytorch-lightning"),
     }
-    write_bytes(path, _serialised(content))
+    write_bytes(path, _serialized(content))
 
 
 def _is_sound_archive(path: Path) -> bool:
@@ -189,7 +189,7 @@ def _is_sound_archive(path: Path) -> bool:
         return False
 
 
-def _serialised(content: dict[str, Any]) -> bytes:
+def _serialized(content: dict[str, Any]) -> bytes:
     # Through memory: torch would put a file's own name inside, and then equal networks would not make equal files; and
     # of a full disk it says no more than that writing failed.
     buffer = io.BytesIO()

@@ -9,7 +9,7 @@ from typing import Any
 from zoo.runs.checkpoint import Checkpoint, read_checkpoint
 from zoo.runs.recipe import completed, first_difference, settings_of_steps
 from zoo.runs.record import recorded_run
-from zoo.utils.console import tell
+from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
 
 
@@ -55,4 +55,4 @@ def _sound(folder: Path) -> Iterator[Checkpoint]:
         try:
             yield read_checkpoint(path)
         except UsageError as error:
-            tell(f"{error} Looking for the one before.")
+            print_rank_zero(f"{error} Looking for the one before.")

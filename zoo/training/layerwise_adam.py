@@ -1,4 +1,4 @@
-"""What makes the steps of a block: the optimiser's own method, or Adam layer by layer within the backward pass."""
+"""What makes the steps of a block: the optimizer's own method, or Adam layer by layer within the backward pass."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 
 
 class Update(ABC):
-    """Makes an optimiser's steps, one after the other, while nothing else changes it.
+    """Makes an optimizer's steps, one after the other, while nothing else changes it.
 
     Gradients come either all in the parameters' ``grad`` when the step is made, or layer by layer before it.
     """
@@ -74,7 +74,7 @@ class WithPenalty(Update):
 
 
 def make_update(optimizer: Optimizer) -> Update:
-    """Return what makes an optimiser's steps: layer by layer for Adam and AdamW on a CPU, else its own ``step``."""
+    """Return what makes an optimizer's steps: layer by layer for Adam and AdamW on a CPU, else its own ``step``."""
     hooks = (
         *(optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks),
         *(_global_optimizer_pre_hooks, _global_optimizer_post_hooks),
@@ -110,8 +110,8 @@ class _AdamUpdate(Update):
     """One that uses a gradient while it is still in the processor's cache.
 
     A layer's gradients are used as soon as they are there, so all layers' may have the same memory, which the cache
-    holds; and the optimiser's own step asks every time whether the machine has a GPU, which takes longer than a small
-    network's update. A parameter's first step is the optimiser's own, which makes its moments and lets a schedule see
+    holds; and the optimizer's own step asks every time whether the machine has a GPU, which takes longer than a small
+    network's update. A parameter's first step is the optimizer's own, which makes its moments and lets a schedule see
     that there was a step.
     """
 

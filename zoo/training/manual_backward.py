@@ -2,7 +2,7 @@
 
 Autograd records every operation and finds its way back through the record; for a network this small that costs more
 than half of what the arithmetic does. Each layer here calls the kernels that autograd would call, in the same order,
-so the gradients are autograd's to the last bit, which is tested. Where the optimiser can, it uses a layer's gradients
+so the gradients are autograd's to the last bit, which is tested. Where the optimizer can, it uses a layer's gradients
 before the pass goes on to the layer below.
 """
 
@@ -34,7 +34,7 @@ class Link(ABC):
 
     @abstractmethod
     def backward(self, gradient: Tensor, wanted: bool, update: Update) -> Tensor | None:
-        """From the cost's gradient by the outputs, give the optimiser those by the parameters.
+        """From the cost's gradient by the outputs, give the optimizer those by the parameters.
 
         Args:
             gradient: In the shape of the outputs; it may be overwritten.

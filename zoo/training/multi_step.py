@@ -1,4 +1,4 @@
-"""Several steps of the optimiser in one call: Lightning's loop costs more than a small network's step does.
+"""Several steps of the optimizer in one call: Lightning's loop costs more than a small network's step does.
 
 Lightning is handed a block of batches as if it were one; its counters are then moved on by the steps that were made,
 so that ``global_step``, ``max_steps``, checkpoints at a given step, validation within an epoch and a resumed epoch mean
@@ -22,11 +22,11 @@ from pytorch_lightning.utilities.types import LRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoo.data.loader import BatchLoader, Block
+from zoo.data.loader import BatchChunk, BatchLoader
 from zoo.data.sampler import ExactSampler
 from zoo.training.layerwise_adam import Update, WithPenalty, make_update
 from zoo.training.manual_backward import Chain
-from zoo.training.optimizers import OPTIMISERS
+from zoo.training.optimizers import OPTIMIZERS
 from zoo.utils.autocast import full_precision
 
 DEFAULT_STEPS = 50
@@ -38,7 +38,7 @@ HOOKS = (
 )
 """What callbacks do in every step."""
 PARTS = (
-    *("training_step", "step", "training_cost", "backward", "configure_gradient_clipping"),
+    *("training_step", "step", "training_loss", "backward", "configure_gradient_clipping"),
     *("optimizer_step", "optimizer_zero_grad", "lr_scheduler_step"),
 )
 """What a module's step is made of."""
@@ -59,7 +59,7 @@ class Steps(ABC):
 
     @abstractmethod
     def step(self, batch: tuple[Tensor, ...], update: Update) -> None:
-        """Find the gradients, and let the optimiser use them."""
+        """Find the gradients, and let the optimizer use them."""
 
     @abstractmethod
     def finish(self) -> Tensor:
@@ -159,7 +159,7 @@ class Stepper:
         loader: Any = self.trainer.train_dataloader
         self.loader = loader
         self.loader.block_length = self.next_length
-        # Lightning then leaves the optimiser to the module, and counts its steps elsewhere.
+        # Lightning then leaves the optimizer to the module, and counts its steps elsewhere.
         module.automatic_optimization = False
         loop = self.trainer.fit_loop.epoch_loop
         made = loop.automatic_optimization.optim_progress.optimizer.step.total.completed
@@ -184,7 +184,7 @@ class Stepper:
             limits.append(int(interval) - counted % int(interval))
         return max(1, min(limits))
 
-    def run(self, block: Block) -> Tensor:
+    def run(self, block: BatchChunk) -> Tensor:
         """Make a step for each batch, or until the training is to end, and return a number for each of them, ``(n,)``.
 
         They are finite if all went well.
@@ -193,7 +193,7 @@ class Stepper:
         optimizer: Any = module.optimizers(use_pl_optimizer=False)
         scheduler: Any = module.lr_schedulers()
         device, dtype = module.device, next(module.parameters()).dtype
-        # Made anew, because a callback may have changed the network or the optimiser since the last block.
+        # Made anew, because a callback may have changed the network or the optimizer since the last block.
         steps, update = self.make_steps(), make_update(optimizer)
         optimizer.zero_grad()
         made = 0
@@ -256,8 +256,8 @@ def _reasons_against(module: LightningModule, trainer: Any, author: type, has_st
         yield f"{name} has a step of its own"
     if any(is_overridden(hook, module, author) for hook in HOOKS):
         yield f"{name} does something of its own in every step"
-    if len(trainer.optimizers) != 1 or type(trainer.optimizers[0]) not in OPTIMISERS.values():
-        yield f"{name} has another optimiser than the zoo's"
+    if len(trainer.optimizers) != 1 or type(trainer.optimizers[0]) not in OPTIMIZERS.values():
+        yield f"{name} has another optimizer than the zoo's"
     if not all(_moves_with_every_step(each) for each in trainer.lr_scheduler_configs):
         yield f"{name} has a schedule that does not move with every step"
     if any(is_overridden(hook, each) for hook in TRANSFERS for each in (module, trainer.datamodule) if each):

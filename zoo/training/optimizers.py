@@ -1,4 +1,4 @@
-"""Optimisers by name."""
+"""Optimizers by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 from zoo.utils.errors import unknown_name
 
-OPTIMISERS: dict[str, Callable[..., Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "adam": Adam,
     "adamw": AdamW,
     "sgd": SGD,
@@ -23,23 +23,23 @@ WITH_MOMENTUM = ("sgd", "rmsprop")
 WITHOUT_FUSED_STEP = ("rmsprop",)
 
 
-def check_optimiser(name: str) -> None:
-    """Raise `UsageError` unless the optimiser is known."""
-    if name not in OPTIMISERS:
-        raise unknown_name("optimizer", name, OPTIMISERS)
+def check_optimizer(name: str) -> None:
+    """Raise `UsageError` unless the optimizer is known."""
+    if name not in OPTIMIZERS:
+        raise unknown_name("optimizer", name, OPTIMIZERS)
 
 
-def make_optimiser(
+def make_optimizer(
     name: str, parameters: Iterable[Any], lr: float, momentum: float, weight_decay: float, fused: bool = True
 ) -> Optimizer:
-    """Return an optimiser of this name.
+    """Return an optimizer of this name.
 
     Args:
-        name: One of `OPTIMISERS`.
+        name: One of `OPTIMIZERS`.
         parameters: Tensors, or groups of them.
         lr: Learning rate.
         momentum: For ``sgd`` and ``rmsprop``; the others have moments of their own.
-        weight_decay: The optimiser's own.
+        weight_decay: The optimizer's own.
         fused: Whether a step may be one pass over the memory; where there is no such step it never is.
     """
     settings: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay}
@@ -47,4 +47,4 @@ def make_optimiser(
         settings["momentum"] = momentum
     if name not in WITHOUT_FUSED_STEP:
         settings["fused"] = fused
-    return OPTIMISERS[name](parameters, **settings)
+    return OPTIMIZERS[name](parameters, **settings)

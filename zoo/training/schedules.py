@@ -23,10 +23,10 @@ def check_schedule(name: str) -> None:
 def with_schedule(
     optimizer: Optimizer, name: str, length: Callable[[], float], interval: str = "step"
 ) -> OptimizerConfig | OptimizerLRSchedulerConfig:
-    """Return the optimiser and, for ``cosine``, its schedule down to 0, as `configure_optimizers` wants them.
+    """Return the optimizer and, for ``cosine``, its schedule down to 0, as `configure_optimizers` wants them.
 
     Args:
-        optimizer: The optimiser.
+        optimizer: The optimizer.
         name: One of `SCHEDULES`.
         length: Tells how many times the schedule moves in the whole training; asked only where that matters.
         interval: When it moves: after each ``step`` or ``epoch``.

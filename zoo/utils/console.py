@@ -16,7 +16,7 @@ def is_watched() -> bool:
 
 
 @rank_zero_only
-def tell(message: str) -> None:
+def print_rank_zero(message: str) -> None:
     """Print a line on standard error, on the first process only."""
     if sys.stderr is not None:
         tqdm.write(message, file=sys.stderr)

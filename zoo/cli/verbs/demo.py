@@ -31,13 +31,13 @@ def run(verb: str, arguments: list[str]) -> int:
         from zoo.demo.server import make_application
     except ImportError as error:
         raise UsageError(f"`zoo demo` needs {error.name}: pip install 'mnist-lightning-zoo[demo]'.") from error
-    from zoo.demo.inference import Respondent
+    from zoo.demo.inference import Predictor
 
     listener = _listen(options.host, options.port)
     with listener:
         host, port = options.host, listener.getsockname()[1]
         print("Loading the networks …", file=sys.stderr, flush=True)
-        application = make_application(Respondent(options.names), _names_of(host))
+        application = make_application(Predictor(options.names), _names_of(host))
         shown = f"[{host}]" if ":" in host else host
         print(f"Draw at http://{shown}:{port}/ (Ctrl-C ends it)", flush=True)
         # Above it uvicorn hangs up without a sentence, so it lies far above what the application itself lets in.

@@ -72,7 +72,7 @@ FIGURES = {
     "ensemble_size": Picture("test error against the number of networks", 3, _from("ensemble_size")),
     "depth": Picture("plain against residual nets of 2 to 50 layers", 3, _from("depth")),
     "activations_compared": Picture("the same net with each activation", 3, _from("comparisons", "draw_activations")),
-    "optimisers_compared": Picture("the same net with each optimiser", 3, _from("comparisons", "draw_optimisers")),
+    "optimizers_compared": Picture("the same net with each optimizer", 3, _from("comparisons", "draw_optimizers")),
     "confusion": Picture("what a member takes for what, and its surest mistakes (--model)", 0, _confusion),
     "rbm": Picture("filters, reconstructions and samples of an RBM; digits a DBN makes up", 1, _rbm),
     "curves": Picture("the logged curves of a run (--run)", 0, _curves, in_all=False),
