@@ -19,6 +19,7 @@ MEMBERS = zoo.list_models()
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the MNIST archives that the package ships."""
     folder = tmp_path_factory.mktemp("data")
     stage(folder)
     return folder
@@ -26,14 +27,14 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test runs in a folder of its own, on the staged archives, on one thread, from no seed but its own."""
+    """Run every test in its own empty folder, with the staged archives, one thread and a fixed RNG state."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ZOO_DATA", str(data_dir))
-    # What seed_everything leaves behind must not reach the next test.
+    # seed_everything sets these variables, which must not affect the next test.
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     monkeypatch.delenv("PL_SEED_WORKERS", raising=False)
     monkeypatch.setattr("sys.argv", ["zoo"])
-    # Two tests' threads on few cores wait for each other far longer than they work.
+    # With several test processes on few cores, more threads spend most of their time waiting for each other.
     torch.set_num_threads(1)
     torch.manual_seed(0)
     return tmp_path
@@ -50,7 +51,7 @@ def test_batch(data_dir: Path) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.fixture
 def copied_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The configs and checkpoints in a folder where a test may do them harm."""
+    """A copy of the configs and checkpoints, which a test may modify."""
     home = tmp_path / "home"
     for folder in ("configs", "checkpoints"):
         shutil.copytree(registry.root() / folder, home / folder)
@@ -64,9 +65,9 @@ def copied_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 @pytest.fixture(scope="module")
 def quick_annealing() -> Iterator[None]:
-    """Annealing in a few steps, which suits an RBM of a few hidden units."""
-    quick = functools.partial(measure_likelihood, chains=50, temperatures=300)
+    """Annealed importance sampling with few chains and temperatures, enough for an RBM with few hidden units."""
+    quick_measurement = functools.partial(measure_likelihood, chains=50, temperatures=300)
     with pytest.MonkeyPatch.context() as patch:
         for module in ("zoo.models.rbm", "zoo.pretrained.verification"):
-            patch.setattr(f"{module}.measure_likelihood", quick)
+            patch.setattr(f"{module}.measure_likelihood", quick_measurement)
         yield

@@ -1,4 +1,4 @@
-"""What several tests need: callbacks that do harm at a chosen step, processes, digests."""
+"""Shared test helpers: callbacks that cause a failure at a given step, subprocesses, digests of weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SOURCE = str(Path(__file__).parent.parent)
 
 
 class SignalAt(Callback):
-    """Send a signal to this process at the start of a step, as `kill` or Ctrl-C do."""
+    """Sends a signal to this process at the start of a step, as `kill` and Ctrl-C do."""
 
     def __init__(self, step: int, signal: int) -> None:
         self.step = step
@@ -37,7 +37,7 @@ class SignalAt(Callback):
 
 
 class BreakWeightsAt(Callback):
-    """Make the weights infinite at the start of a step, as too high a learning rate does."""
+    """Makes the weights infinite at the start of a step, as a too high learning rate may."""
 
     def __init__(self, step: int) -> None:
         self.step = step
@@ -49,18 +49,18 @@ class BreakWeightsAt(Callback):
 
 
 class OtherData(MNISTDataModule):
-    """A DataModule of one's own, with the shared one's arguments."""
+    """A user-defined data module with the arguments of `MNISTDataModule`."""
 
 
 class WriteWeights(Callback):
-    """Write a digest of this process's weights when the training is over."""
+    """Writes a digest of this process's weights when training ends."""
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         Path(f"weights-{trainer.global_rank}.txt").write_text(digest(dict(pl_module.named_parameters())))
 
 
 class WriteWeightsEachEpoch(Callback):
-    """Write a digest of this process's weights at the end of every epoch."""
+    """Writes a digest of this process's weights at the end of every epoch."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         name = f"weights-{trainer.current_epoch}-{trainer.global_rank}.txt"
@@ -68,41 +68,50 @@ class WriteWeightsEachEpoch(Callback):
 
 
 def digest(state: Mapping[str, torch.Tensor]) -> str:
-    """A digest of tensors."""
+    """Return the SHA-256 digest of tensors."""
     return hashlib.sha256(b"".join(tensor.detach().numpy().tobytes() for tensor in state.values())).hexdigest()
 
 
 def weights(path: str | Path) -> str:
-    """A digest of a checkpoint's weights."""
+    """Return the SHA-256 digest of a checkpoint's weights."""
     return digest(torch.load(path, weights_only=True)["state_dict"])
 
 
 def errors(output: str) -> int:
-    """The number of errors that a command's output ends with."""
-    found = re.findall(r"([\d,]+) errors", output)
-    assert found
-    return int(found[-1].replace(",", ""))
+    """Return the last number of errors in the output of a command."""
+    counts = re.findall(r"([\d,]+) errors", output)
+    assert counts
+    return int(counts[-1].replace(",", ""))
 
 
-def complaint(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Run the command line, check that it ends as a mistake should, return its one sentence."""
-    before = sorted(Path().rglob("*"))
+def error_output(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command that must fail with a usage error, and return the error message.
+
+    Checks that the exit status is 2, that standard error is a single line and that no file is written.
+    """
+    files_before = sorted(Path().rglob("*"))
     assert main(arguments) == 2
-    written = capsys.readouterr()
-    assert sorted(Path().rglob("*")) == before
-    assert written.err.startswith("zoo: ")
-    assert written.err.count("\n") == 1
-    assert "Traceback" not in written.err
-    return written.err
+    captured = capsys.readouterr()
+    assert sorted(Path().rglob("*")) == files_before
+    assert captured.err.startswith("zoo: ")
+    assert captured.err.count("\n") == 1
+    assert "Traceback" not in captured.err
+    return captured.err
 
 
 def start_zoo(*arguments: str, program: tuple[str, ...] = ("-m", "zoo"), **environment: str) -> subprocess.Popen[str]:
-    """Start the command line in a process of its own."""
-    # Lightning would take a port that the system may give to any connection between its look and its use.
+    """Start the command line in a subprocess.
+
+    Args:
+        *arguments: Arguments of the command.
+        program: Arguments of the Python interpreter that select the program.
+        **environment: Additional environment variables.
+    """
+    # Lightning picks a free port from the ephemeral range, where another connection may take it before it is used.
     port = str(random.SystemRandom().randrange(20_000, 30_000))
     return subprocess.Popen(
         [sys.executable, *program, *arguments],
-        # The folder of these tests is on the path, so that a config can name a callback of this file.
+        # With the repository on the path, a config can name the callbacks of this file.
         env={**os.environ, "PYTHONPATH": SOURCE, "OMP_NUM_THREADS": "1", "MASTER_PORT": port, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -111,24 +120,34 @@ def start_zoo(*arguments: str, program: tuple[str, ...] = ("-m", "zoo"), **envir
 
 
 def run_zoo(*arguments: str, program: tuple[str, ...] = ("-m", "zoo")) -> str:
-    """Run the command line in a process of its own and return what it prints; it must go well."""
+    """Run the command line in a subprocess that must succeed, and return its output."""
     process = start_zoo(*arguments, program=program)
     try:
-        output, complaint = process.communicate(timeout=220)
+        output, error_output = process.communicate(timeout=220)
     finally:
         process.kill()
-    assert process.returncode == 0, complaint
+    assert process.returncode == 0, error_output
     return output
 
 
 def write_pictures(folder: Path, names: list[str], count: int, first: int = 0) -> Path:
-    """Write PNGs of test images, a folder for each class: the digits 0, 1, … under these names."""
+    """Write test images as PNG files, with one folder per class.
+
+    Args:
+        folder: The parent folder.
+        names: Folder names for the digits 0, 1, …
+        count: Number of images per class.
+        first: Number of images of each class to skip.
+
+    Returns:
+        ``folder``.
+    """
     data = MNISTDataModule()
     data.prepare_data()
     data.setup("test")
     images, labels = data.splits["test"].images, data.splits["test"].labels
     for digit, name in enumerate(names):
         (folder / name).mkdir(parents=True, exist_ok=True)
-        for place in (labels == digit % 10).nonzero().flatten()[first : first + count].tolist():
-            Image.fromarray(images[place].numpy()).save(folder / name / f"{place:05}.png")
+        for index in (labels == digit % 10).nonzero().flatten()[first : first + count].tolist():
+            Image.fromarray(images[index].numpy()).save(folder / name / f"{index:05}.png")
     return folder

@@ -1,6 +1,6 @@
-"""A program for torchrun: evaluate the named members on this many processes, and write what each command prints.
+"""Program for torchrun that evaluates members on several processes and writes the output of each command to a file.
 
-Run by ``tests/test_ranks.py``; one start of the processes serves all members, because each costs seconds.
+``tests/test_ranks.py`` runs it. It evaluates all given members in one start, because starting processes takes seconds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A trained RBM is published, verified, described and loaded as a member is, though it is none."""
+"""Demonstrations: a trained RBM can be published, verified, described and loaded, although it is not a member."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("quick_annealing")
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, data_dir: Path, quick_annealing: None) -> Path:
-    """A folder with the logs of two seeds, for all tests here."""
+    """The logs of two training runs, seeds 0 and 1, shared by all tests of this file."""
     folder = tmp_path_factory.mktemp("runs")
     torch.set_num_threads(1)
     (folder / "tiny.yaml").write_text(CONFIG)
@@ -53,13 +53,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory, data_dir: Path, quick_anneali
 
 @pytest.fixture
 def published(runs: Path, copied_zoo: Path) -> Path:
+    """A copy of the zoo in which the RBM is published."""
     (copied_zoo / "configs/demos/tiny.yaml").write_text(CONFIG)
     shutil.copytree(runs, "logs")
     assert main(["publish", "tiny", *(f"logs/tiny/version_{seed}/checkpoints/last.ckpt" for seed in (0, 1))]) == 0
     return copied_zoo
 
 
-def test_an_rbm_ships_and_is_no_member(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_published_rbm_is_verified_and_listed_but_is_not_a_member(
+    published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     entry = json.loads((published / "checkpoints/demonstrations.json").read_text())["tiny"]
     assert set(entry) == set(registry.LikelihoodEntry.__annotations__)
     assert [run["seed"] for run in entry["runs"]] == [0, 1]
@@ -79,22 +82,24 @@ def test_an_rbm_ships_and_is_no_member(published: Path, capsys: pytest.CaptureFi
     assert max(map(len, card.splitlines())) <= 100
 
 
-def test_it_loads_and_tests_by_name(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_published_rbm_is_loaded_and_tested_by_name(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = zoo.load_pretrained("tiny")
     assert isinstance(model, RBM)
     assert not model.training
     assert model(torch.rand(3, 1, 28, 28)).shape == (3, 8)
     capsys.readouterr()
     assert main(["test", "--config", "demos/tiny", "--ckpt_path", "tiny", *CPU]) == 0
-    figure = registry.read_demonstrations()["tiny"]["log_likelihood"]
-    assert f"log-likelihood {figure:.2f} nats" in capsys.readouterr().out
+    log_likelihood = registry.read_demonstrations()["tiny"]["log_likelihood"]
+    assert f"log-likelihood {log_likelihood:.2f} nats" in capsys.readouterr().out
 
 
-def test_what_differs_from_the_published_is_found(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_verify_finds_differences_from_the_published_values(
+    published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = published / "checkpoints/demonstrations.json"
     index = json.loads(path.read_text())
-    for figure, value in {"log_likelihood": -1.0, "golden_free_energies": [0.0] * 10, "parameters": 1}.items():
-        path.write_text(json.dumps({**index, "tiny": {**index["tiny"], figure: value}}))
+    for key, value in {"log_likelihood": -1.0, "golden_free_energies": [0.0] * 10, "parameters": 1}.items():
+        path.write_text(json.dumps({**index, "tiny": {**index["tiny"], key: value}}))
         registry.read_demonstrations.cache_clear()
         assert main(["verify", "tiny"]) == 1
         assert "zoo: tiny: " in capsys.readouterr().err
@@ -107,7 +112,7 @@ def test_what_differs_from_the_published_is_found(published: Path, capsys: pytes
     assert "not the file that was published" in capsys.readouterr().err
 
 
-def test_classifiers_commands_say_that_it_is_none(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands_for_classifiers_refuse_an_rbm(published: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce", "tiny"]) == 2
     assert "is no classifier" in capsys.readouterr().err
     with pytest.raises(ValueError, match="no classifier"):
@@ -122,7 +127,7 @@ def test_every_demonstration_runs_from_its_config(
     if name == "image_folder":
         fit += ["--data.data_dir", str(write_pictures(Path("own"), [str(digit) for digit in range(10)], 2))]
     if name == "fashion_mnist":
-        # The digits' files under its names, which are of the same form: nothing is downloaded for a test.
+        # MNIST's files stand in for Fashion-MNIST's, which have the same format, so that nothing is downloaded.
         shutil.copytree(data_dir / "MNIST", "data/FashionMNIST", copy_function=os.link)
         fit += ["--data.data_dir", "data"]
     assert main(fit) == 0

@@ -1,4 +1,4 @@
-"""Two machines: network namespaces with a cable between them, torchrun on each, one training."""
+"""Multi-node training: torchrun in two network namespaces that are connected by a virtual Ethernet cable."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ pytestmark = [
 ]
 
 
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True)
+def ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
 
 
 @pytest.fixture
 def hosts() -> Iterator[list[str]]:
-    """The names of two namespaces, each with one end of a cable."""
+    """The names of two connected network namespaces."""
     names = [f"zoo{os.getpid()}{end}" for end in "ab"]
     try:
         ip("netns", "add", names[0])
@@ -51,18 +51,18 @@ def hosts() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("member", ["deep_relu_xavier", "dropout_batchnorm"])
-def test_two_hosts_train_one_network(hosts: list[str], member: str, tmp_path: Path) -> None:
+def test_two_hosts_train_the_same_network(hosts: list[str], member: str, tmp_path: Path) -> None:
     fit = ["fit", "--config", member, "--config", "trainer/multi_node", "--trainer.accelerator", "cpu"]
     fit += ["--trainer.devices", "1", "--data.num_train", "3000", "--trainer.max_epochs", "2"]
     fit += ["--trainer.callbacks", '{"class_path": "tests.helpers.WriteWeights"}']
     processes = []
-    for number, (host, address) in enumerate(zip(hosts, ADDRESSES, strict=True)):
-        folder = tmp_path / f"host{number}"
+    for node, (host, address) in enumerate(zip(hosts, ADDRESSES, strict=True)):
+        folder = tmp_path / f"host{node}"
         folder.mkdir()
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1"]
         torchrun += ["--rdzv_backend", "c10d", "--rdzv_endpoint", f"{ADDRESSES[0]}:29533", "--rdzv_id", member]
-        # There is no name server to tell the first host that the address is its own.
-        torchrun += ["--rdzv_conf", f"is_host={int(number == 0)}", "--local_addr", address, "-m", "zoo"]
+        # Without a name server, the first host does not recognize the address as its own.
+        torchrun += ["--rdzv_conf", f"is_host={int(node == 0)}", "--local_addr", address, "-m", "zoo"]
         processes.append(
             subprocess.Popen(
                 ["ip", "netns", "exec", host, *torchrun, *fit],
@@ -71,7 +71,7 @@ def test_two_hosts_train_one_network(hosts: list[str], member: str, tmp_path: Pa
                     **os.environ,
                     "OMP_NUM_THREADS": "1",
                     "PYTHONPATH": str(SOURCE),
-                    "GLOO_SOCKET_IFNAME": f"zoo{'ab'[number]}",
+                    "GLOO_SOCKET_IFNAME": f"zoo{'ab'[node]}",
                 },
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -1,4 +1,4 @@
-"""The same config on several processes: the same network, every image counted once, no one left waiting."""
+"""Training and evaluation on several processes: same network, each image counted once, no process left waiting."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.helpers import errors, run_zoo, start_zoo, weights
 from zoo.cli import main
 
 SOURCE = Path(__file__).parent.parent
-OF_EACH_KIND = ["softmax", "dropout_batchnorm", "bagging", "dbn", "recurrent"]
+ONE_OF_EACH_KIND = ["softmax", "dropout_batchnorm", "bagging", "dbn", "recurrent"]
 
 
 def ddp(processes: int) -> list[str]:
@@ -39,12 +39,12 @@ def torchrun(processes: int, *program: str) -> subprocess.Popen[str]:
         pytest.param("deep_relu_xavier", 3, marks=pytest.mark.slow),
     ],
 )
-def test_processes_train_the_network_that_one_trains(
+def test_several_processes_train_the_same_network_as_one(
     name: str, processes: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """100 steps with the same global batch: the weights agree to rounding, the counts exactly.
+    """After 100 steps with the same global batch, weights agree to rounding and test errors exactly.
 
-    In double precision, because Adam makes whole steps of single precision's rounding wherever a gradient is nearly 0.
+    Double precision is needed, because where a gradient is nearly 0, Adam turns rounding errors into full steps.
     """
     short = ["--data.num_train", "6000", "--data.batch_size", "60", "--trainer.max_epochs", "1"]
     fit = ["fit", "--config", name, *short, "--model.dropout", "0", "--trainer.precision", "64-true"]
@@ -52,11 +52,11 @@ def test_processes_train_the_network_that_one_trains(
     assert output.count("training on") == 1
     main([*fit, "--trainer.accelerator", "cpu"])
     capsys.readouterr()
-    many, one = (f"logs/{name}/version_{n}/checkpoints/last.ckpt" for n in (0, 1))
-    states = [torch.load(path, weights_only=True)["state_dict"] for path in (many, one)]
+    distributed, single = (f"logs/{name}/version_{version}/checkpoints/last.ckpt" for version in (0, 1))
+    states = [torch.load(path, weights_only=True)["state_dict"] for path in (distributed, single)]
     for key, value in states[1].items():
         torch.testing.assert_close(states[0][key], value, rtol=1e-7, atol=1e-7)
-    main(["test", "--config", f"logs/{name}/version_1/config.yaml", "--ckpt_path", many])
+    main(["test", "--config", f"logs/{name}/version_1/config.yaml", "--ckpt_path", distributed])
     assert errors(output) == errors(capsys.readouterr().out)
 
 
@@ -64,70 +64,70 @@ def test_processes_train_the_network_that_one_trains(
 @pytest.mark.parametrize(
     ("processes", "names"),
     [
-        (3, OF_EACH_KIND),
+        (3, ONE_OF_EACH_KIND),
         *(pytest.param(n, zoo.list_models(pretrained=True), marks=pytest.mark.slow) for n in (2, 3, 7)),
     ],
 )
 def test_every_image_is_counted_once_on_any_number_of_processes(processes: int, names: list[str]) -> None:
-    program = torchrun(processes, str(SOURCE / "tests" / "ranks.py"), *names)
-    _, complaint = program.communicate()
-    assert program.returncode == 0, complaint
+    process = torchrun(processes, str(SOURCE / "tests" / "ranks.py"), *names)
+    _, error_output = process.communicate()
+    assert process.returncode == 0, error_output
     for name in names:
-        figures = zoo.model_info(name).figures
-        assert figures is not None
+        metrics = zoo.model_info(name).metrics
+        assert metrics is not None
         for verb in ("test", "predict"):
-            assert errors(Path(f"{name}-{processes}-{verb}.txt").read_text()) == figures["test_errors"]
+            assert errors(Path(f"{name}-{processes}-{verb}.txt").read_text()) == metrics["test_errors"]
         with Path(f"{name}-{processes}/predictions.csv").open() as file:
             rows = list(csv.DictReader(file))
         assert [int(row["index"]) for row in rows] == list(range(10_000))
-        assert sum(row["label"] != row["prediction"] for row in rows) == figures["test_errors"]
+        assert sum(row["label"] != row["prediction"] for row in rows) == metrics["test_errors"]
 
 
 @pytest.mark.slow
-def test_spawned_processes_count_as_started_ones(tmp_path: Path) -> None:
+def test_spawned_processes_report_the_same_test_errors(tmp_path: Path) -> None:
     program = tmp_path / "spawn.py"
     program.write_text("import sys\nfrom zoo.cli import main\nif __name__ == '__main__':\n    sys.exit(main())\n")
     trained = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").checkpoint)]
     spawn = [*ddp(2)[:-1], "ddp_spawn"]
-    figures = zoo.model_info("softmax").figures
-    assert figures is not None
+    metrics = zoo.model_info("softmax").metrics
+    assert metrics is not None
     for _ in range(3):
         process = start_zoo("test", *trained, *spawn, program=(str(program),))
-        output, complaint = process.communicate(timeout=100)
-        # Once in ten times gloo's own threads abort a spawned process at its end, when its work is done.
-        if "terminate called without an active exception" not in complaint:
+        output, error_output = process.communicate(timeout=100)
+        # In about one of ten runs, gloo's threads abort a spawned process at exit, after its work is done.
+        if "terminate called without an active exception" not in error_output:
             break
-    assert process.returncode == 0, complaint
-    assert errors(output) == figures["test_errors"]
+    assert process.returncode == 0, error_output
+    assert errors(output) == metrics["test_errors"]
 
 
 @pytest.mark.slow
-def test_spawned_processes_train_the_network_that_started_ones_train(tmp_path: Path) -> None:
+def test_spawned_processes_train_the_same_network_as_launched_ones(tmp_path: Path) -> None:
     program = tmp_path / "spawn.py"
     program.write_text("import sys\nfrom zoo.cli import main\nif __name__ == '__main__':\n    sys.exit(main())\n")
     fit = ["fit", "--config", "softmax", "--data.num_train", "1000", "--trainer.max_epochs", "1"]
     run_zoo(*fit, *ddp(2))
     for _ in range(3):
         process = start_zoo(*fit, *ddp(2)[:-1], "ddp_spawn", program=(str(program),))
-        output, complaint = process.communicate(timeout=100)
-        if "terminate called without an active exception" not in complaint:  # as above
+        output, error_output = process.communicate(timeout=100)
+        if "terminate called without an active exception" not in error_output:  # as above
             break
-    assert process.returncode == 0, complaint
+    assert process.returncode == 0, error_output
     assert "Test set:" in output
     assert len({weights(path) for path in Path("logs/softmax").glob("version_*/checkpoints/last.ckpt")}) == 1
 
 
 @pytest.mark.slow
-def test_processes_drop_out_different_units() -> None:
+def test_processes_have_different_rng_states_for_dropout() -> None:
     fit = ["fit", "--config", "dropout", "--model.hidden_sizes", "[8]", "--data.num_train", "100"]
     run_zoo(*fit, *ddp(2), "--trainer.max_epochs", "1")
     content = torch.load("logs/dropout/version_0/checkpoints/last.ckpt", weights_only=True)
-    one, two = content["callbacks"]["ExactResume"]["processes"]
-    assert not torch.equal(one["torch"], two["torch"])
+    first, second = content["callbacks"]["ExactResume"]["processes"]
+    assert not torch.equal(first["torch"], second["torch"])
 
 
 @pytest.mark.slow
-def test_processes_that_disagree_are_told_so(tmp_path: Path) -> None:
+def test_processes_with_different_arguments_are_refused(tmp_path: Path) -> None:
     program = tmp_path / "disagree.py"
     program.write_text(
         "import os, sys\nfrom zoo.cli import main\n"
@@ -135,51 +135,52 @@ def test_processes_that_disagree_are_told_so(tmp_path: Path) -> None:
         "sys.exit(main(['fit', '--config', 'softmax', '--model.lr', lr, '--data.num_train', '500', *sys.argv[1:]]))\n"
     )
     process = torchrun(2, str(program), *ddp(2))
-    _, complaint = process.communicate(timeout=100)
+    _, error_output = process.communicate(timeout=100)
     assert process.returncode != 0
-    assert "Process 1 has model.init_args.lr 0.01 and process 0 has 0.001" in complaint
+    assert "Process 1 has model.init_args.lr 0.01 and process 0 has 0.001" in error_output
     assert not list(Path().rglob("*.ckpt"))
 
 
-@pytest.mark.parametrize("victim", ["child", pytest.param("parent", marks=pytest.mark.slow)])
-def test_when_a_process_dies_the_others_end_and_the_last_checkpoint_is_good(victim: str) -> None:
+@pytest.mark.parametrize("killed", ["child", pytest.param("parent", marks=pytest.mark.slow)])
+def test_after_a_process_dies_the_others_exit_and_the_last_checkpoint_is_valid(killed: str) -> None:
     fit = ["fit", "--config", "deep_relu_xavier", "--data.num_train", "5000"]
     process = start_zoo(*fit, *ddp(2), "--trainer.max_epochs", "1000")
     folder = Path("logs/deep_relu_xavier/version_0/checkpoints")
     wait_for(lambda: len(list(folder.glob("epoch=*.ckpt"))) > 0, seconds=60)
     (child,) = children_of(process.pid)
-    os.kill(child if victim == "child" else process.pid, signal.SIGKILL)
-    died = time.monotonic()
-    _, complaint = process.communicate(timeout=60)
-    wait_for(lambda: not Path(f"/proc/{child}").exists() or victim == "child", seconds=60)
-    assert time.monotonic() - died < 60
+    os.kill(child if killed == "child" else process.pid, signal.SIGKILL)
+    killed_at = time.monotonic()
+    _, error_output = process.communicate(timeout=60)
+    wait_for(lambda: not Path(f"/proc/{child}").exists() or killed == "child", seconds=60)
+    assert time.monotonic() - killed_at < 60
     assert process.returncode != 0
-    assert complaint
+    assert error_output
     newest = max(folder.glob("epoch=*.ckpt"), key=lambda path: path.stat().st_mtime_ns)
     trained = ["--config", "deep_relu_xavier", "--data.num_train", "5000", "--ckpt_path", str(newest)]
     assert main(["test", *trained, "--trainer.accelerator", "cpu"]) == 0
 
 
 @pytest.mark.slow
-def test_a_signal_stops_all_processes_and_all_go_on_exactly() -> None:
+def test_a_signal_stops_all_processes_and_training_resumes_exactly() -> None:
     fit = ["fit", "--config", "dropout", "--model.hidden_sizes", "[16]", "--data.num_train", "2000", *ddp(2)]
     short = ["--trainer.max_epochs", "3"]
-    at = '{"class_path": "tests.helpers.SignalAt", "init_args": {"step": 25, "signal": 15}}'
+    signal_callback = '{"class_path": "tests.helpers.SignalAt", "init_args": {"step": 25, "signal": 15}}'
     run_zoo(*fit, *short)
-    process = start_zoo(*fit, *short, "--trainer.callbacks", at)
-    _, complaint = process.communicate(timeout=100)
+    process = start_zoo(*fit, *short, "--trainer.callbacks", signal_callback)
+    _, error_output = process.communicate(timeout=100)
     assert process.returncode == 143
-    assert complaint.count("Stopped in epoch 2 after step 30") == 1
+    assert error_output.count("Stopped in epoch 2 after step 30") == 1
     run_zoo(*fit, *short, "--ckpt_path", "last")
-    whole, resumed = (
-        torch.load(f"logs/dropout/version_{n}/checkpoints/last.ckpt", weights_only=True)["state_dict"] for n in (0, 2)
+    uninterrupted, resumed = (
+        torch.load(f"logs/dropout/version_{version}/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for version in (0, 2)
     )
-    assert all(torch.equal(value, resumed[key]) for key, value in whole.items())
+    assert all(torch.equal(value, resumed[key]) for key, value in uninterrupted.items())
 
 
 def children_of(process: int) -> list[int]:
-    found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    return [int(child) for child in found]
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(child) for child in children]
 
 
 def wait_for(condition: object, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Lightning's comfort must not cost much: measured against a loop written by hand, in one process, interleaved."""
+"""Speed tests: the zoo against baselines, measured in one process in interleaved rounds."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ ROUNDS = 5
 
 
 class ByAutograd(MLP):
-    """An MLP that the zoo does not know for a chain of layers."""
+    """An MLP that is trained by autograd, not by the zoo's own backward pass for chains of layers."""
 
     def layers_in_order(self) -> None:
         return None
 
 
 class EpochClock(Callback):
-    """Seconds that each training epoch took, everything between its first and last step included."""
+    """Measures the seconds of each training epoch, from its first to its last step."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -48,7 +48,7 @@ class EpochClock(Callback):
 
 
 def training_data(**arguments: Any) -> MNISTDataModule:
-    """The data, read; and both cores for what follows."""
+    """Load the training data, and use two threads from now on."""
     torch.set_num_threads(2)
     data = MNISTDataModule(**arguments)
     data.prepare_data()
@@ -57,6 +57,7 @@ def training_data(**arguments: Any) -> MNISTDataModule:
 
 
 def epoch_by_hand(data: MNISTDataModule) -> float:
+    """Train an epoch with a plain PyTorch loop and return its seconds."""
     dataset = data.train_dataloader().dataset
     pixels, labels = dataset.images, dataset.labels  # type: ignore[attr-defined]
     network = zoo.create_model("deep_relu_xavier").net
@@ -71,6 +72,7 @@ def epoch_by_hand(data: MNISTDataModule) -> float:
 
 
 def rbm_epoch_by_hand(data: MNISTDataModule) -> float:
+    """Train an epoch of an RBM without Lightning and return its seconds."""
     dataset = data.train_dataloader().dataset
     model = RBM(num_hidden=500, persistent=False, sample_pixels=False)
     optimizer = make_rbm_optimizer([model.rbm], 0.05, 0.0001)
@@ -84,11 +86,12 @@ def rbm_epoch_by_hand(data: MNISTDataModule) -> float:
 
 
 def epoch_by_lightning(data: MNISTDataModule, model: ZooModule | None = None) -> float:
+    """Train an epoch with Lightning and return its seconds."""
     clock = EpochClock()
     trainer = Trainer(
         max_epochs=1,
         accelerator="cpu",
-        # Those of `zoo fit` that do something in a step.
+        # The callbacks of `zoo fit` that act in each step.
         callbacks=[clock, RunRecord({}), ExactResume(), GracefulStop()],
         logger=False,
         enable_checkpointing=False,
@@ -103,7 +106,7 @@ def epoch_by_lightning(data: MNISTDataModule, model: ZooModule | None = None) ->
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Total length of `CombinedLoader`")
-def test_an_epoch_through_lightning_costs_at_most_1_6_times_one_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lightning_epoch_takes_at_most_1_6_times_a_plain_pytorch_loop(capsys: pytest.CaptureFixture[str]) -> None:
     data = training_data()
     epoch_by_hand(data)
     by_hand, by_lightning = [], []
@@ -122,52 +125,56 @@ def test_an_epoch_through_lightning_costs_at_most_1_6_times_one_by_hand(capsys: 
 @pytest.mark.slow
 @pytest.mark.parametrize("bootstrap", [False, True])
 @pytest.mark.filterwarnings("ignore:Total length of `CombinedLoader`")
-def test_ten_networks_at_once_cost_no_more_than_one_after_the_other(
+def test_ten_networks_at_once_take_no_longer_than_one_after_another(
     bootstrap: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """784-256-256-10, ten of them, batches of 100 of 11,000 images, both through Lightning.
+    """Ten networks of 784-256-256-10, batches of 100 from 11,000 images, trained with Lightning.
 
-    Held against the same program style: torch's own backward pass, steps in blocks. Beside it, and only told, the ten
-    as `zoo fit` trains them, by a chain that an ensemble has no counterpart of, and one step at a time.
+    The baseline that must be met trains each network like the ensemble, by autograd and with several steps per call.
+    Two more baselines are printed for comparison: the default of `zoo fit`, whose own backward pass for chains of
+    layers does not exist for ensembles, and one step per call.
     """
     data = training_data(num_train=11_000, with_indices=True)
     arguments = {"hidden_sizes": [256, 256], "weight_init": "xavier_uniform"}
-    forms: dict[str, Callable[..., MLP]] = {
+    baselines: dict[str, Callable[..., MLP]] = {
         "autograd in blocks": ByAutograd,
         "by the chain": MLP,
         "step by step": partial(MLP, steps_per_call=1),
     }
-    one_by_one: dict[str, list[float]] = {form: [] for form in forms}
+    one_by_one: dict[str, list[float]] = {baseline: [] for baseline in baselines}
     at_once = []
     for _ in range(ROUNDS):
-        for form, make_model in forms.items():
+        for baseline, make_model in baselines.items():
             singles = (make_model(**arguments) for _ in range(10))
-            one_by_one[form].append(sum(epoch_by_lightning(data, single) for single in singles))
+            one_by_one[baseline].append(sum(epoch_by_lightning(data, single) for single in singles))
         at_once.append(epoch_by_lightning(data, BaggedEnsemble("MLP", arguments, 10, bootstrap)))
-    ratios = {form: statistics.median(at_once) / statistics.median(found) for form, found in one_by_one.items()}
+    ratios = {
+        baseline: statistics.median(at_once) / statistics.median(seconds) for baseline, seconds in one_by_one.items()
+    }
     with capsys.disabled():
         print(f"\nat once {statistics.median(at_once):.2f} s, bootstrap {bootstrap} (medians of {ROUNDS})")
-        for form, found in one_by_one.items():
-            print(f"one by one {form} {statistics.median(found):.2f} s, ratio {ratios[form]:.2f}")
+        for baseline, seconds in one_by_one.items():
+            print(f"one by one {baseline} {statistics.median(seconds):.2f} s, ratio {ratios[baseline]:.2f}")
     assert ratios["autograd in blocks"] <= 1.0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("augment", ["elastic", "affine_elastic"])
 @pytest.mark.filterwarnings("ignore:Total length of `CombinedLoader`")
-def test_an_epoch_of_bent_images_costs_at_most_1_5_times_one_of_still_ones(
+def test_an_epoch_of_augmented_images_takes_at_most_1_5_times_one_without(
     augment: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """784-512×4-10, batches of 100 of the 55,000 training images."""
-    plain, bent = (training_data(augment=name) for name in ("none", augment))
-    without, with_distortion = [], []
+    plain, augmented = (training_data(augment=name) for name in ("none", augment))
+    without_augmentation, with_augmentation = [], []
     for _ in range(ROUNDS):
-        without.append(epoch_by_lightning(plain, zoo.create_model("deeper_relu_xavier")))
-        with_distortion.append(epoch_by_lightning(bent, zoo.create_model("deeper_relu_xavier")))
-    ratio = statistics.median(with_distortion) / statistics.median(without)
+        without_augmentation.append(epoch_by_lightning(plain, zoo.create_model("deeper_relu_xavier")))
+        with_augmentation.append(epoch_by_lightning(augmented, zoo.create_model("deeper_relu_xavier")))
+    ratio = statistics.median(with_augmentation) / statistics.median(without_augmentation)
     with capsys.disabled():
         print(
-            f"\nstill {statistics.median(without):.2f} s, {augment} {statistics.median(with_distortion):.2f} s "
+            f"\nunaugmented {statistics.median(without_augmentation):.2f} s, "
+            f"{augment} {statistics.median(with_augmentation):.2f} s "
             f"an epoch, ratio {ratio:.2f} (medians of {ROUNDS})"
         )
     assert ratio <= 1.5
@@ -175,27 +182,28 @@ def test_an_epoch_of_bent_images_costs_at_most_1_5_times_one_of_still_ones(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Total length of `CombinedLoader`")
-def test_an_epoch_of_the_rbm_is_faster_than_scikit_learn_s(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_epoch_of_the_rbm_is_faster_than_in_scikit_learn(capsys: pytest.CaptureFixture[str]) -> None:
     """784-500, CD-1, batches of 100, on the 55,000 training images.
 
-    scikit-learn's chains go on from update to update; both make five matrix products in each.
+    scikit-learn uses persistent chains. Both compute five matrix products per update.
     """
     neural_network = pytest.importorskip("sklearn.neural_network", reason="needs scikit-learn, which is in .[dev]")
     data = training_data()
     pixels = data.train_dataloader().dataset.images.flatten(1).float().div(255).numpy()  # type: ignore[attr-defined]
-    alone, ours, theirs = [], [], []
+    without_lightning, zoo_seconds, sklearn_seconds = [], [], []
     for _ in range(ROUNDS):
-        other = neural_network.BernoulliRBM(n_components=500, learning_rate=0.05, batch_size=100, n_iter=1)
+        sklearn_rbm = neural_network.BernoulliRBM(n_components=500, learning_rate=0.05, batch_size=100, n_iter=1)
         started = time.perf_counter()
-        other.fit(pixels)
-        theirs.append(time.perf_counter() - started)
-        ours.append(epoch_by_lightning(data, RBM(num_hidden=500, persistent=False, sample_pixels=False)))
-        alone.append(rbm_epoch_by_hand(data))
-    ratio = statistics.median(ours) / statistics.median(theirs)
+        sklearn_rbm.fit(pixels)
+        sklearn_seconds.append(time.perf_counter() - started)
+        zoo_seconds.append(epoch_by_lightning(data, RBM(num_hidden=500, persistent=False, sample_pixels=False)))
+        without_lightning.append(rbm_epoch_by_hand(data))
+    ratio = statistics.median(zoo_seconds) / statistics.median(sklearn_seconds)
     with capsys.disabled():
         print(
-            f"\nscikit-learn {statistics.median(theirs):.2f} s, zoo {statistics.median(ours):.2f} s an epoch, "
-            f"ratio {ratio:.2f}, without Lightning {statistics.median(alone):.2f} s (medians of {ROUNDS})"
+            f"\nscikit-learn {statistics.median(sklearn_seconds):.2f} s, "
+            f"zoo {statistics.median(zoo_seconds):.2f} s an epoch, "
+            f"ratio {ratio:.2f}, without Lightning {statistics.median(without_lightning):.2f} s (medians of {ROUNDS})"
         )
     assert ratio < 1.0
 
@@ -204,21 +212,22 @@ def test_an_epoch_of_the_rbm_is_faster_than_scikit_learn_s(capsys: pytest.Captur
 def test_a_picture_is_classified_in_six_seconds_and_ten_thousand_in_a_minute(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whole processes, the start of Python included: one picture by all members, 10,000 by one."""
+    """Measures whole processes, including the start of Python: one picture by all members, 10,000 by one member."""
     data = MNISTDataModule()
     data.prepare_data()
     data.setup("test")
-    for place, image in enumerate(data.splits["test"].images.numpy()):
-        Image.fromarray(image).save(tmp_path / f"{place:05}.png")
-    one = [seconds_of("classify", str(tmp_path / "00000.png")) for _ in range(ROUNDS)]
+    for index, image in enumerate(data.splits["test"].images.numpy()):
+        Image.fromarray(image).save(tmp_path / f"{index:05}.png")
+    single = [seconds_of("classify", str(tmp_path / "00000.png")) for _ in range(ROUNDS)]
     many = seconds_of("classify", str(tmp_path), "--model", "dropout_batchnorm")
     with capsys.disabled():
-        print(f"\none picture {statistics.median(one):.2f} s (median of {ROUNDS}), 10,000 in {many:.1f} s")
-    assert statistics.median(one) < 6
+        print(f"\none picture {statistics.median(single):.2f} s (median of {ROUNDS}), 10,000 in {many:.1f} s")
+    assert statistics.median(single) < 6
     assert many < 60
 
 
-def seconds_of(*words: str) -> float:
+def seconds_of(*arguments: str) -> float:
+    """Return the seconds that a `zoo` command takes in a subprocess."""
     started = time.perf_counter()
-    run_zoo(*words)
+    run_zoo(*arguments)
     return time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""What the zoo's speed is measured against does the same work."""
+"""The baselines of the benchmark train the same networks as the members."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 import yaml
 
 import zoo
-from tests.helpers import complaint
+from tests.helpers import error_output
 from zoo import MNISTDataModule
 from zoo.benchmark import eager, jax_scan
-from zoo.benchmark.interleaved import contenders
+from zoo.benchmark.interleaved import make_baselines
 from zoo.cli import main
 from zoo.models import MLP, SoftmaxRegression
 
@@ -34,10 +34,10 @@ def data() -> MNISTDataModule:
 
 
 @pytest.mark.parametrize("name", FULLY_CONNECTED)
-def test_the_plain_network_is_the_member_s(name: str) -> None:
+def test_eager_network_has_the_member_s_layers(name: str) -> None:
     member = zoo.create_model(name)
     assert isinstance(member, MLP | SoftmaxRegression)
-    network = eager.described_network(config_of(name))
+    network = eager.network_from_config(config_of(name))
     assert network is not None
     assert [type(layer) for layer in network] == [type(layer) for layer in member.net]
     ours, theirs = (
@@ -48,61 +48,61 @@ def test_the_plain_network_is_the_member_s(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["residual_cnn", "recurrent", "dbn", "selu", "mlp_augmented"])
-def test_what_is_no_relu_net_on_still_images_has_none(name: str) -> None:
-    assert eager.described_network(config_of(name)) is None
+def test_other_networks_and_augmented_members_have_no_eager_network(name: str) -> None:
+    assert eager.network_from_config(config_of(name)) is None
 
 
-def test_the_eager_loop_learns(data: MNISTDataModule) -> None:
+def test_eager_loop_learns(data: MNISTDataModule) -> None:
     torch.manual_seed(0)
     training, validation = data.training_set(), data.splits["validation"]
     (epoch,) = [
         epoch
-        for name, epoch in contenders(SoftmaxRegression(), training, validation, config_of("softmax")).items()
+        for name, epoch in make_baselines(SoftmaxRegression(), training, validation, config_of("softmax")).items()
         if name == "eager"
     ]
     epoch()
-    network = eager.network([64])
+    network = eager.make_mlp([64])
     optimizer = torch.optim.Adam(network.parameters(), lr=0.001)
     before = eager.count_errors(network, validation.images, validation.labels)
     for _ in range(3):
-        fetch = eager.fetch_from(training.images, training.labels)
+        fetch = eager.make_fetch(training.images, training.labels)
         eager.train_epoch(network, optimizer, fetch, len(training), 100)
     assert eager.count_errors(network, validation.images, validation.labels) < before / 3
 
 
 @pytest.mark.parametrize("settings", [{}, {"hidden_sizes": [32, 32], "dropout": 0.1, "batch_norm": True}])
-def test_the_scanned_epoch_learns(settings: dict[str, Any], data: MNISTDataModule) -> None:
+def test_jax_epoch_learns(settings: dict[str, Any], data: MNISTDataModule) -> None:
     pytest.importorskip("jax", reason="needs JAX, which is in .[bench]")
     training = data.training_set()
     images, labels = training.images.numpy(), training.labels.numpy()
     epoch = jax_scan.make_epoch(images, labels, (images, labels), lr=0.01, **settings)
-    costs, errors = zip(*(epoch() for _ in range(6)), strict=True)
-    assert costs[-1] < costs[0] / 2
+    losses, errors = zip(*(epoch() for _ in range(6)), strict=True)
+    assert losses[-1] < losses[0] / 2
     assert errors[-1] < errors[0]
 
 
 @pytest.mark.parametrize("name", ["bagging", "mlp_augmented", "residual"])
-def test_every_kind_of_member_has_an_eager_loop(name: str) -> None:
+def test_every_kind_of_member_has_an_eager_baseline(name: str) -> None:
     data = MNISTDataModule(num_train=200, val_size=100, augment="affine" if "augmented" in name else "none")
     data.prepare_data()
     data.setup("fit")
     loader: Any = data.train_dataloader()
     model = zoo.create_model(name)
-    found = contenders(model, loader.dataset, data.splits["validation"], config_of(name))
+    found = make_baselines(model, loader.dataset, data.splits["validation"], config_of(name))
     found["eager"]()
 
 
-def test_mistakes_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "did you mean softmax" in complaint(["bench", "sofmax"], capsys)
-    assert "--rounds is 0" in complaint(["bench", "--rounds", "0"], capsys)
+def test_invalid_arguments_give_a_one_sentence_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean softmax" in error_output(["bench", "sofmax"], capsys)
+    assert "--rounds is 0" in error_output(["bench", "--rounds", "0"], capsys)
 
 
 @pytest.mark.slow
-def test_it_measures(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bench_measures_a_member(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "softmax", "--rounds", "1", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["machine"]["cores"] > 0
-    measured = told["members"]["softmax"]
+    output = json.loads(capsys.readouterr().out)
+    assert output["machine"]["cores"] > 0
+    measured = output["members"]["softmax"]
     assert all(len(seconds) == 1 and seconds[0] > 0 for seconds in measured["seconds"].values())
     assert {"zoo", "eager"} <= set(measured["seconds"])
     assert measured["start"] > 0

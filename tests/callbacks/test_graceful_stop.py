@@ -1,4 +1,4 @@
-"""An evaluation ends when it is asked to."""
+"""SIGTERM ends an evaluation or a prediction at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIT = ["fit", "--config", "softmax", "--trainer.max_epochs", "1", "--data.num_tr
 
 
 @pytest.mark.parametrize(
-    ("words", "step"),
+    ("arguments", "step"),
     [
         (["test", "--config", "softmax", "--ckpt_path", "softmax"], "test_step"),
         (["validate", "--config", "softmax", "--ckpt_path", "softmax"], "validation_step"),
@@ -23,22 +23,22 @@ FIT = ["fit", "--config", "softmax", "--trainer.max_epochs", "1", "--data.num_tr
         (FIT, "test_step"),
     ],
 )
-def test_sigterm_ends_it_within_the_batch_under_way(
-    words: list[str], step: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_sigterm_exits_within_the_current_batch(
+    arguments: list[str], step: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ended = []
+    completed_steps = []
     original = getattr(SoftmaxRegression, step)
 
-    def interrupted(*arguments: Any) -> Any:
+    def interrupted_step(*step_arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
-        found = original(*arguments)
-        ended.append(step)
-        return found
+        output = original(*step_arguments)
+        completed_steps.append(step)
+        return output
 
-    monkeypatch.setattr(SoftmaxRegression, step, interrupted)
-    with pytest.raises(SystemExit) as end:
-        main([*words, "--trainer.accelerator", "cpu"])
-    assert end.value.code == 143
-    assert not ended
+    monkeypatch.setattr(SoftmaxRegression, step, interrupted_step)
+    with pytest.raises(SystemExit) as exit_info:
+        main([*arguments, "--trainer.accelerator", "cpu"])
+    assert exit_info.value.code == 143
+    assert not completed_steps
     assert "stopped by SIGTERM" in capsys.readouterr().err
-    assert "Termination" not in repr(signal.getsignal(signal.SIGTERM))
+    assert "EvaluationStop" not in repr(signal.getsignal(signal.SIGTERM))

@@ -1,4 +1,4 @@
-"""A user's mistake ends with one sentence and exit status 2, and leaves nothing behind."""
+"""A user's mistake is reported in one sentence with exit status 2, and leaves no files behind."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import torch
 from PIL import Image
 
 import zoo
-from tests.helpers import complaint, start_zoo
+from tests.helpers import error_output, start_zoo
 from zoo.cli import main
 from zoo.models import MLP
 from zoo.runs.checkpoint import write_weights
 
 FIT = ["fit", "--config", "deep_relu_xavier", "--trainer.accelerator", "cpu"]
 
-NORMED = ["fit", "--config", "dropout_batchnorm", "--trainer.accelerator", "cpu"]
+FIT_BATCHNORM = ["fit", "--config", "dropout_batchnorm", "--trainer.accelerator", "cpu"]
 TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").checkpoint)]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         (["fitt"], "Unknown command 'fitt': did you mean fit"),
         (["fit"], "Say what to run: --config"),
@@ -48,8 +48,11 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
         ),
         ([*FIT, "--trainer.callbacks", "Callbac"], "trainer.callbacks: There is no class of the name Callbac\n"),
         ([*FIT, "--data.batch_size", "0"], "batch_size is 0, but a batch holds at least 1 image"),
-        ([*NORMED, "--data.num_train", "201"], "The last batch of 201 images would be a single one"),
-        ([*NORMED, "--data.batch_size", "1", "--data.num_train", "10"], "set data.batch_size to something else than 1"),
+        ([*FIT_BATCHNORM, "--data.num_train", "201"], "The last batch of 201 images would be a single one"),
+        (
+            [*FIT_BATCHNORM, "--data.batch_size", "1", "--data.num_train", "10"],
+            "set data.batch_size to something else than 1",
+        ),
         ([*FIT, "--data.val_size", "60000"], "val_size is 60000"),
         ([*FIT, "--data.data_dir", "file/below"], "Cannot read file/below"),
         ([*FIT, "--data.class_path", "os.system"], "os.system"),
@@ -91,52 +94,55 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
         (["list", "--foo"], "unrecognized arguments: --foo"),
     ],
 )
-def test_mistakes(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("file").write_text("in the way of a folder")
+def test_user_mistakes_are_reported_in_one_sentence(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("file").write_text("a file, not a folder")
     Path("broken.yaml").write_text("{{{: no\n - [yaml")
     Path("word.yaml").write_text("just a word")
     Path("twice.yaml").write_text("model:\n  class_path: MLP\n  init_args:\n    lr: 0.1\n    lr: 0.2\n")
     Path("none.yaml").write_text("model:\n  class_path: MLP\n  init_args:\ndata: MNISTDataModule\n")
     Path("list.yaml").write_text("trainer: []\nmodel: {class_path: MLP}")
     Path("linear.yaml").write_text("model: {class_path: torch.nn.Linear, init_args: {in_features: 3, out_features: 2}}")
-    assert sentence in complaint(arguments, capsys)
+    assert message in error_output(arguments, capsys)
 
 
-class Evil:
-    """What a hostile checkpoint may hold: an object whose unpickling runs a command."""
+class MaliciousObject:
+    """An object that runs a command when it is unpickled, as a malicious checkpoint may contain."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (eval, ("open('evil-was-here', 'w')",))
 
 
-def write_hostile_files() -> None:
+def write_invalid_checkpoints() -> None:
+    """Write one valid checkpoint and damaged, mismatched and malicious copies of it."""
     model = MLP([256, 256], weight_init="xavier_uniform", bias_init="normal")
     arguments = dict(model.hparams)
     write_weights(model, arguments, Path("good.ckpt"))
-    whole = Path("good.ckpt").read_bytes()
-    Path("truncated.ckpt").write_bytes(whole[: len(whole) // 2])
+    valid = Path("good.ckpt").read_bytes()
+    Path("truncated.ckpt").write_bytes(valid[: len(valid) // 2])
     Path("noise.ckpt").write_bytes(b"no checkpoint at all")
     Path("empty.ckpt").write_bytes(b"")
     content = torch.load("good.ckpt", weights_only=True)
-    torch.save({**content, "extra": Evil()}, "code.ckpt")
-    named = {**content["hyper_parameters"], "_class_path": "evil_module.Network"}
-    torch.save({**content, "hyper_parameters": named}, "class_path.ckpt")
+    torch.save({**content, "extra": MaliciousObject()}, "code.ckpt")
+    renamed_class = {**content["hyper_parameters"], "_class_path": "evil_module.Network"}
+    torch.save({**content, "hyper_parameters": renamed_class}, "class_path.ckpt")
     Path("evil_module.py").write_text("open('evil-was-here', 'w')")
     torch.save({"weights": torch.zeros(3)}, "strange.ckpt")
     torch.save(torch.zeros(3), "tensor.ckpt")
     state = {**content["state_dict"], "net.1.weight": torch.zeros(3, 3)}
     torch.save({**content, "state_dict": state}, "shapes.ckpt")
-    broken = {**content["state_dict"], "net.1.bias": torch.full((256,), float("nan"))}
-    torch.save({**content, "state_dict": broken}, "nan.ckpt")
-    kinds = {**content["state_dict"], "net.1.bias": torch.zeros(256, dtype=torch.int64)}
-    torch.save({**content, "state_dict": kinds}, "kinds.ckpt")
-    flipped = bytearray(whole)
-    flipped[len(whole) // 2] ^= 1
+    non_finite = {**content["state_dict"], "net.1.bias": torch.full((256,), float("nan"))}
+    torch.save({**content, "state_dict": non_finite}, "nan.ckpt")
+    wrong_dtype = {**content["state_dict"], "net.1.bias": torch.zeros(256, dtype=torch.int64)}
+    torch.save({**content, "state_dict": wrong_dtype}, "dtype.ckpt")
+    flipped = bytearray(valid)
+    flipped[len(valid) // 2] ^= 1
     Path("flipped.ckpt").write_bytes(flipped)
 
 
 @pytest.mark.parametrize(
-    ("config", "checkpoint", "sentence"),
+    ("config", "checkpoint", "message"),
     [
         ("deep_relu_xavier", "missing.ckpt", "There is no checkpoint missing.ckpt"),
         ("deep_relu_xavier", "https://example.com/a.ckpt", "is a URL"),
@@ -148,7 +154,7 @@ def write_hostile_files() -> None:
         ("deep_relu_xavier", "tensor.ckpt", "holds no network"),
         ("deep_relu_xavier", "shapes.ckpt", "is of another architecture"),
         ("deep_relu_xavier", "nan.ckpt", "numbers that are not finite (net.1.bias)"),
-        ("deep_relu_xavier", "kinds.ckpt", "net.1.bias is int64 (256,) in the file and real (256,) in the network"),
+        ("deep_relu_xavier", "dtype.ckpt", "net.1.bias is int64 (256,) in the file and real (256,) in the network"),
         ("deep_relu_xavier", "flipped.ckpt", "flipped.ckpt is damaged"),
         ("deep_relu_xavier", "code.ckpt", "code.ckpt is refused"),
         ("deep_relu_xavier", "class_path.ckpt", "holds a evil_module.Network"),
@@ -157,68 +163,74 @@ def write_hostile_files() -> None:
         ("deep_relu", "good.ckpt", "was trained with weight_init 'xavier_uniform'"),
     ],
 )
-def test_checkpoints_that_must_not_run(
+def test_invalid_checkpoints_are_rejected_by_test_and_fit(
     config: str,
     checkpoint: str,
-    sentence: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    write_hostile_files()
+    write_invalid_checkpoints()
     monkeypatch.syspath_prepend(".")
     arguments = ["--config", config, "--ckpt_path", checkpoint, "--trainer.accelerator", "cpu"]
-    assert sentence in complaint(["test", *arguments], capsys)
-    complaint(["fit", *arguments], capsys)
+    assert message in error_output(["test", *arguments], capsys)
+    error_output(["fit", *arguments], capsys)
 
 
-@pytest.mark.parametrize("altered", [{"unknown": 3}, {"num_classes": "x"}])
-def test_a_checkpoint_whose_arguments_do_not_suit_is_refused(
-    altered: dict[str, Any], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("changed", [{"unknown": 3}, {"num_classes": "x"}])
+def test_checkpoint_with_invalid_arguments_is_rejected(
+    changed: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     info = zoo.model_info("softmax")
     content = torch.load(info.checkpoint, weights_only=True)
-    torch.save({**content, "hyper_parameters": {**content["hyper_parameters"], **altered}}, "altered.ckpt")
+    torch.save({**content, "hyper_parameters": {**content["hyper_parameters"], **changed}}, "altered.ckpt")
     Image.new("L", (28, 28), 255).save("blank.png")
-    assert "SoftmaxRegression does not take" in complaint(["classify", "blank.png", "--model", "altered.ckpt"], capsys)
+    assert "SoftmaxRegression does not take" in error_output(
+        ["classify", "blank.png", "--model", "altered.ckpt"], capsys
+    )
 
 
-def test_a_pipe_is_not_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_named_pipe_is_rejected_without_blocking(capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo("pipe.png")
-    assert "pipe.png is a pipe: name a file" in complaint(["classify", "pipe.png", "--model", "softmax"], capsys)
+    assert "pipe.png is a pipe: name a file" in error_output(["classify", "pipe.png", "--model", "softmax"], capsys)
 
 
-def test_a_training_needs_no_standard_error() -> None:
-    words = ["-m", "zoo", "fit", "--config", "softmax", "--data.num_train", "200", "--trainer.max_epochs", "1"]
-    ended = subprocess.run([sys.executable, *words], stdout=subprocess.PIPE, preexec_fn=lambda: os.close(2), text=True)
-    assert ended.returncode == 0
-    assert "Test set:" in ended.stdout
+def test_fit_works_with_closed_stderr() -> None:
+    arguments = ["-m", "zoo", "fit", "--config", "softmax", "--data.num_train", "200", "--trainer.max_epochs", "1"]
+    completed = subprocess.run(
+        [sys.executable, *arguments], stdout=subprocess.PIPE, preexec_fn=lambda: os.close(2), text=True
+    )
+    assert completed.returncode == 0
+    assert "Test set:" in completed.stdout
 
 
-def test_a_terminal_without_the_characters_and_a_full_disk() -> None:
+def test_list_works_with_ascii_output_and_reports_a_full_disk() -> None:
     process = start_zoo("list", PYTHONIOENCODING="ascii")
-    listed, said = process.communicate()
-    assert process.returncode == 0, said
-    assert "dropout_batchnorm" in listed
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "dropout_batchnorm" in output
     with Path("/dev/full").open("w", encoding="utf-8") as full:
-        ended = subprocess.run([sys.executable, "-m", "zoo", "list"], stdout=full, stderr=subprocess.PIPE, text=True)
-    assert ended.returncode == 2
-    assert ended.stderr == "zoo: The disk is full: make room on it, or name a place on another one.\n"
+        completed = subprocess.run(
+            [sys.executable, "-m", "zoo", "list"], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert completed.returncode == 2
+    assert completed.stderr == "zoo: The disk is full: make room on it, or name a place on another one.\n"
 
 
-def test_training_cannot_go_on_from_weights_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    write_hostile_files()
-    assert "holds weights only" in complaint([*FIT, "--ckpt_path", "good.ckpt"], capsys)
+def test_fit_cannot_resume_from_a_weights_only_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    write_invalid_checkpoints()
+    assert "holds weights only" in error_output([*FIT, "--ckpt_path", "good.ckpt"], capsys)
 
 
-def test_an_index_of_no_image_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    write_hostile_files()
+def test_predict_rejects_an_index_or_count_out_of_range(capsys: pytest.CaptureFixture[str]) -> None:
+    write_invalid_checkpoints()
     arguments = ["--config", "deep_relu_xavier", "--ckpt_path", "good.ckpt", "--trainer.accelerator", "cpu"]
-    assert "images are numbered 0 to 9999" in complaint(["predict", *arguments, "--indices", "[10000]"], capsys)
-    assert "count is 0" in complaint(["predict", *arguments, "--count", "0"], capsys)
+    assert "images are numbered 0 to 9999" in error_output(["predict", *arguments, "--indices", "[10000]"], capsys)
+    assert "count is 0" in error_output(["predict", *arguments, "--count", "0"], capsys)
 
 
-def a_run(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    """Train for a moment and return the checkpoint's content."""
+def train_briefly(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Train softmax for one epoch on 500 images and return the checkpoint's content."""
     short = ["--data.num_train", "500", "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"]
     assert main(["fit", "--config", "softmax", *short]) == 0
     capsys.readouterr()
@@ -229,28 +241,28 @@ def a_run(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 RESUME = ["fit", "--config", "softmax", "--data.num_train", "500", "--trainer.accelerator", "cpu"]
 
 
-def test_a_checkpoint_cannot_have_files_deleted(capsys: pytest.CaptureFixture[str]) -> None:
-    content = a_run(capsys)
+def test_resuming_from_a_malicious_checkpoint_deletes_no_files(capsys: pytest.CaptureFixture[str]) -> None:
+    content = train_briefly(capsys)
     Path("victim.txt").write_text("precious")
     folder = Path("logs/softmax/version_1/checkpoints").absolute()
     (key,) = (name for name in content["callbacks"] if "Checkpoint" in name)
     state = content["callbacks"][key]
-    victims = {f"{folder}/../../../../victim.txt": torch.tensor(float(n)) for n in range(2)}
-    state |= {"dirpath": str(folder), "best_k_models": victims, "kth_best_model_path": next(iter(victims))}
+    best_models = {f"{folder}/../../../../victim.txt": torch.tensor(float(n)) for n in range(2)}
+    state |= {"dirpath": str(folder), "best_k_models": best_models, "kth_best_model_path": next(iter(best_models))}
     state |= {"best_model_path": "victim.txt", "last_model_path": f"{folder}/../../../../victim.txt"}
     torch.save(content, "hostile.ckpt")
     assert main([*RESUME, "--trainer.max_epochs", "3", "--ckpt_path", "hostile.ckpt"]) == 0
     assert Path("victim.txt").read_text() == "precious"
 
 
-def test_a_finished_run_says_that_there_is_nothing_left(capsys: pytest.CaptureFixture[str]) -> None:
-    a_run(capsys)
+def test_resuming_a_finished_run_reports_that_nothing_was_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    train_briefly(capsys)
     assert main([*RESUME, "--trainer.max_epochs", "1", "--ckpt_path", "last"]) == 0
     assert "Nothing was trained" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         ({"loops": 3}, "its loops is no dict"),
         ({"callbacks": []}, "its callbacks is no dict"),
@@ -258,49 +270,49 @@ def test_a_finished_run_says_that_there_is_nothing_left(capsys: pytest.CaptureFi
         ({"optimizer_states": "x"}, "its optimizer_states is no list"),
     ],
 )
-def test_a_training_state_of_a_strange_form_is_refused(
-    change: dict[str, Any], sentence: str, capsys: pytest.CaptureFixture[str]
+def test_training_state_of_the_wrong_type_is_rejected(
+    change: dict[str, Any], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch.save({**a_run(capsys), **change}, "strange.ckpt")
-    assert sentence in complaint([*RESUME, "--trainer.max_epochs", "3", "--ckpt_path", "strange.ckpt"], capsys)
+    torch.save({**train_briefly(capsys), **change}, "strange.ckpt")
+    assert message in error_output([*RESUME, "--trainer.max_epochs", "3", "--ckpt_path", "strange.ckpt"], capsys)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("exp_avg", torch.zeros(3)),
-        ("exp_avg", torch.zeros(1).expand(10, 784)),  # the right shape over four bytes of memory
+        ("exp_avg", torch.zeros(1).expand(10, 784)),  # one element of memory: a kernel would write past it
         ("step", torch.zeros(2)),
     ],
 )
-@pytest.mark.parametrize("record", [True, False])
-def test_an_optimizer_state_of_another_form_never_reaches_the_kernel(
-    name: str, value: torch.Tensor, record: bool, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("has_resume_state", [True, False])
+def test_optimizer_state_of_the_wrong_shape_is_rejected(
+    name: str, value: torch.Tensor, has_resume_state: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = a_run(capsys)
+    content = train_briefly(capsys)
     content["optimizer_states"][0]["state"][0][name] = value
-    if not record:
+    if not has_resume_state:
         del content["callbacks"]["ExactResume"]
     torch.save(content, "small.ckpt")
     command = [*RESUME, "--trainer.max_epochs", "3", "--ckpt_path", "small.ckpt"]
-    assert f"{name} is {tuple(value.shape)} for a parameter of (10, 784)" in complaint(command, capsys)
+    assert f"{name} is {tuple(value.shape)} for a parameter of (10, 784)" in error_output(command, capsys)
 
 
-def test_a_checkpoint_without_generators_says_what_that_means(capsys: pytest.CaptureFixture[str]) -> None:
-    content = a_run(capsys)
+def test_missing_rng_state_is_reported_and_damaged_rng_state_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
+    content = train_briefly(capsys)
     state = content["callbacks"].pop("ExactResume")
     torch.save(content, "bare.ckpt")
     assert main([*RESUME, "--trainer.max_epochs", "2", "--ckpt_path", "bare.ckpt"]) == 0
-    assert "The checkpoint holds no generators" in capsys.readouterr().err
+    assert "The checkpoint holds no RNG state" in capsys.readouterr().err
     state["processes"][0]["torch"] = 3
     content["callbacks"]["ExactResume"] = state
     torch.save(content, "odd.ckpt")
     command = [*RESUME, "--trainer.max_epochs", "2", "--ckpt_path", "odd.ckpt"]
-    assert "generators are damaged" in complaint(command, capsys)
+    assert "RNG state is damaged" in error_output(command, capsys)
 
 
-def test_arguments_that_are_no_plain_values_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    content = a_run(capsys)
+def test_checkpoint_with_a_tensor_argument_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
+    content = train_briefly(capsys)
     content["hyper_parameters"]["lr"] = torch.zeros(2)
     torch.save(content, "tensor.ckpt")
-    assert "arguments are plain values" in complaint(["test", *TRAINED[:2], "--ckpt_path", "tensor.ckpt"], capsys)
+    assert "arguments are plain values" in error_output(["test", *TRAINED[:2], "--ckpt_path", "tensor.ckpt"], capsys)

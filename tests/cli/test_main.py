@@ -16,7 +16,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"zoo {zoo.__version__}\n"
 
 
-def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     text = capsys.readouterr().out
     assert all(verb in text for verb in ("fit", "validate", "test", "predict", "list"))
@@ -31,43 +31,43 @@ def test_list_shows_every_member(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().out.splitlines()) == 1 + len(zoo.list_models("deep*"))
 
 
-def test_list_filters_sorts_and_speaks_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_filters_sorts_and_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--sort", "accuracy", "--pretrained"]) == 0
     rows = [line.split("  ") for line in capsys.readouterr().out.splitlines()[1:]]
     ranked = sorted(zoo.list_models(pretrained=True), key=lambda name: -(zoo.model_info(name).test_accuracy or 0))
     assert [row[0] for row in rows[: len(ranked)]] == ranked
     assert main(["list", "soft*", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert list(found) == ["softmax"]
-    assert found["softmax"]["test_accuracy"] == zoo.model_info("softmax").test_accuracy
+    listed = json.loads(capsys.readouterr().out)
+    assert list(listed) == ["softmax"]
+    assert listed["softmax"]["test_accuracy"] == zoo.model_info("softmax").test_accuracy
     assert main(["list", "nothing"]) == 0
     assert capsys.readouterr().out == "No member matches 'nothing'.\n"
 
 
 @pytest.mark.parametrize("name", zoo.list_models(pretrained=True))
-def test_info_says_what_is_known(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_info_prints_description_errors_and_sha256(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", name]) == 0
     text = capsys.readouterr().out
     info = zoo.model_info(name)
     assert text.startswith(name)
-    assert info.figures is not None
+    assert info.metrics is not None
     assert all(
         word in " ".join(text.split())
-        for word in (info.description, f"{info.figures['test_errors']:,} of", info.figures["sha256"])
+        for word in (info.description, f"{info.metrics['test_errors']:,} of", info.metrics["sha256"])
     )
     assert max(map(len, text.splitlines())) <= 100
     assert main(["info", name, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["sha256"] == info.figures["sha256"]
+    assert json.loads(capsys.readouterr().out)["sha256"] == info.metrics["sha256"]
 
 
-@pytest.mark.parametrize("words", [["list"], ["info", "softmax"], ["--version"]])
-def test_a_look_takes_less_than_half_a_second_and_no_torch(words: list[str]) -> None:
-    program = f"import sys; from zoo.cli import main; main({words!r}); sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize("arguments", [["list"], ["info", "softmax"], ["--version"]])
+def test_quick_commands_finish_in_half_a_second_without_torch(arguments: list[str]) -> None:
+    program = f"import sys; from zoo.cli import main; main({arguments!r}); sys.exit('torch' in sys.modules)"
     started = time.perf_counter()
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
     assert time.perf_counter() - started < 0.5
 
 
-def test_python_m_zoo() -> None:
+def test_package_runs_with_python_m() -> None:
     run = subprocess.run([sys.executable, "-m", "zoo", "--version"], capture_output=True, text=True, check=True)
     assert run.stdout == f"zoo {zoo.__version__}\n"

@@ -15,7 +15,7 @@ from zoo.data.archives import ARCHIVES, default_data_dir, stage
 from zoo.utils.errors import UsageError
 
 
-def test_torchvision_takes_the_staged_files_as_its_own(tmp_path: Path) -> None:
+def test_torchvision_accepts_the_staged_files(tmp_path: Path) -> None:
     stage(tmp_path)
     assert len(MNIST(str(tmp_path), train=True, download=False)) == 60_000
     assert len(MNIST(str(tmp_path), train=False, download=False)) == 10_000
@@ -24,7 +24,7 @@ def test_torchvision_takes_the_staged_files_as_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damaged", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte.gz"])
-def test_a_damaged_file_is_named_and_replaced(tmp_path: Path, damaged: str) -> None:
+def test_damaged_file_is_reported_and_replaced(tmp_path: Path, damaged: str) -> None:
     stage(tmp_path)
     path = tmp_path / "MNIST" / "raw" / damaged
     content = path.read_bytes()
@@ -34,7 +34,7 @@ def test_a_damaged_file_is_named_and_replaced(tmp_path: Path, damaged: str) -> N
     assert path.read_bytes() == content
 
 
-def test_one_flipped_byte_is_found(tmp_path: Path) -> None:
+def test_single_flipped_bit_is_detected(tmp_path: Path) -> None:
     stage(tmp_path)
     path = tmp_path / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
     content = bytearray(path.read_bytes())
@@ -45,7 +45,7 @@ def test_one_flipped_byte_is_found(tmp_path: Path) -> None:
     assert hashlib.sha256(path.read_bytes()).hexdigest() == ARCHIVES[2].content_sha256
 
 
-def test_good_files_are_left_alone(tmp_path: Path) -> None:
+def test_intact_files_are_not_rewritten(tmp_path: Path) -> None:
     stage(tmp_path)
     raw = tmp_path / "MNIST" / "raw"
     before = {path.name: path.stat().st_mtime_ns for path in raw.iterdir()}
@@ -55,7 +55,7 @@ def test_good_files_are_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_that_stage_at_once_do_not_hurt_each_other(tmp_path: Path) -> None:
+def test_concurrent_staging_by_several_processes_is_safe(tmp_path: Path) -> None:
     program = f"from pathlib import Path; from zoo.data.archives import stage; stage(Path({str(tmp_path)!r}))"
     processes = [subprocess.Popen([sys.executable, "-W", "error", "-c", program]) for _ in range(4)]
     assert [process.wait() for process in processes] == [0, 0, 0, 0]
@@ -65,13 +65,13 @@ def test_processes_that_stage_at_once_do_not_hurt_each_other(tmp_path: Path) -> 
     assert len(list((tmp_path / "MNIST" / "raw").iterdir())) == 8
 
 
-def test_a_folder_that_cannot_be_written_is_said_so(tmp_path: Path) -> None:
+def test_unwritable_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UsageError, match=r"Cannot (read|write)"):
         stage(tmp_path / "file")
 
 
-def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
+def test_full_disk_leaves_no_partial_files(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, hard))
     try:
@@ -83,7 +83,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     stage(tmp_path)
 
 
-def test_the_environment_chooses_the_default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_set_the_default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZOO_DATA", "/some/where")
     assert default_data_dir() == Path("/some/where")
     monkeypatch.delenv("ZOO_DATA")
@@ -93,7 +93,7 @@ def test_the_environment_chooses_the_default_folder(monkeypatch: pytest.MonkeyPa
     assert default_data_dir() == Path(os.path.expanduser("~/.cache/zoo"))
 
 
-def test_the_digests_are_of_the_packaged_archives() -> None:
+def test_digests_match_the_packaged_archives() -> None:
     import zoo.data
 
     folder = Path(zoo.data.__file__).parent / "archives"

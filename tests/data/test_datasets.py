@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.helpers import complaint, errors
+from tests.helpers import error_output, errors
 from zoo import MNISTDataModule
 from zoo.cli import main
 from zoo.data import datasets
@@ -20,20 +20,20 @@ from zoo.utils.errors import UsageError
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Every connection is refused; returns the pauses that were made."""
-    pauses: list[float] = []
+    """Refuse every connection; return the delays between download attempts."""
+    delays: list[float] = []
 
     def refuse(*_: Any, **__: Any) -> None:
         raise OSError("Network is unreachable")
 
     monkeypatch.setattr("socket.socket.connect", refuse)
     monkeypatch.setattr("socket.getaddrinfo", refuse)
-    monkeypatch.setattr("zoo.data.datasets.time.sleep", pauses.append)
-    return pauses
+    monkeypatch.setattr("zoo.data.datasets.time.sleep", delays.append)
+    return delays
 
 
-def put(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of a data set's form, packed as its publishers do: a bright class 1 and a dark class 0."""
+def write_archives(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write a data set's files with the publishers' names and compression: class 1 is bright and class 0 dark."""
     raw = folder / DATASETS[name].__name__ / "raw"
     raw.mkdir(parents=True)
     resources = []
@@ -52,14 +52,14 @@ def put(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "kmnist"])
-def test_packed_files_that_are_there_are_read_without_a_network(
+def test_existing_archives_are_read_without_a_network(
     name: str, no_network: list[float], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    put(Path("data"), name, monkeypatch)
+    write_archives(Path("data"), name, monkeypatch)
     words = ["--data.dataset", name, "--data.data_dir", "data", "--data.num_train", "500", "--trainer.max_epochs", "3"]
     fit = ["fit", "--config", "deep_relu_xavier", *words, "--trainer.accelerator", "cpu"]
     assert main(fit) == 0
-    assert errors(capsys.readouterr().out) == 0  # bright from dark is not hard
+    assert errors(capsys.readouterr().out) == 0  # bright and dark images are easy to classify
     data = MNISTDataModule("data", dataset=name)
     data.setup()
     images, labels = next(iter(data.test_dataloader()))
@@ -67,16 +67,16 @@ def test_packed_files_that_are_there_are_read_without_a_network(
     assert len(data.training_set()) == 55_000
 
 
-def test_files_that_somebody_has_packed_anew_are_read(no_network: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    put(Path("data"), "kmnist", monkeypatch)
-    others = [(file, "0" * 32) for file, _ in DATASETS["kmnist"].resources]  # as the publisher's digests would be
-    monkeypatch.setattr(DATASETS["kmnist"], "resources", others)
+def test_archives_that_were_compressed_again_are_read(no_network: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    write_archives(Path("data"), "kmnist", monkeypatch)
+    other_digests = [(file, "0" * 32) for file, _ in DATASETS["kmnist"].resources]  # MD5s that do not match
+    monkeypatch.setattr(DATASETS["kmnist"], "resources", other_digests)
     data = MNISTDataModule("data", dataset="kmnist")
     data.prepare_data()
     data.setup("fit")
     assert len(data.training_set()) == 55_000
     assert not no_network
-    # A damaged one is not.
+    # A damaged archive is not read.
     packed = Path("data/KMNIST/raw/train-images-idx3-ubyte.gz")
     packed.with_suffix("").unlink()
     packed.write_bytes(packed.read_bytes()[:-100])
@@ -85,10 +85,10 @@ def test_files_that_somebody_has_packed_anew_are_read(no_network: list[float], m
 
 
 @pytest.mark.parametrize("left", [0, 5000])
-def test_a_file_that_was_unpacked_half_is_unpacked_again(
+def test_incompletely_decompressed_file_is_decompressed_again(
     left: int, no_network: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(Path("data"), "kmnist", monkeypatch)
+    write_archives(Path("data"), "kmnist", monkeypatch)
     data = MNISTDataModule("data", dataset="kmnist")
     data.prepare_data()
     unpacked = Path("data/KMNIST/raw/train-images-idx3-ubyte")
@@ -99,7 +99,7 @@ def test_a_file_that_was_unpacked_half_is_unpacked_again(
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "kmnist", "qmnist"])
-def test_without_a_network_the_files_and_the_folder_are_named(
+def test_failed_download_names_the_files_and_the_folder(
     name: str, no_network: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--data.dataset", name, "--data.data_dir", "data", "--trainer.accelerator", "cpu"]
@@ -111,7 +111,7 @@ def test_without_a_network_the_files_and_the_folder_are_named(
     assert not Path("logs").exists()
 
 
-def test_the_digits_of_qmnist_are_its_first_column(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_qmnist_labels_are_the_first_column(monkeypatch: pytest.MonkeyPatch) -> None:
     class Archive:
         def __init__(self, root: str, *, train: bool, download: bool, what: str) -> None:
             assert what == ("train" if train else "test10k")
@@ -125,6 +125,6 @@ def test_the_digits_of_qmnist_are_its_first_column(monkeypatch: pytest.MonkeyPat
     assert images.shape == (3, 28, 28)
 
 
-def test_a_misspelt_data_set_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_misspelt_data_set_gives_a_one_sentence_error(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["fit", "--config", "softmax", "--data.dataset", "fashon_mnist", "--trainer.accelerator", "cpu"]
-    assert "did you mean fashion_mnist" in complaint(words, capsys)
+    assert "did you mean fashion_mnist" in error_output(words, capsys)

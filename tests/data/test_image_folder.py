@@ -1,4 +1,4 @@
-"""Pictures of one's own, a folder for each class."""
+"""Image classification data sets from a user's folders, one folder per class."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import zoo
-from tests.helpers import complaint, errors, write_pictures
+from tests.helpers import error_output, errors, write_pictures
 from zoo.cli import main
 from zoo.data import ImageFolderDataModule
 from zoo.runs.checkpoint import read_checkpoint
@@ -37,11 +37,11 @@ def files(data: ImageFolderDataModule, split: str) -> set[Path]:
 
 @pytest.fixture
 def own() -> Path:
-    """Ten pictures of each of three digits, in folders with names."""
+    """Ten images of each of three digits, in named folders."""
     return write_pictures(Path("own"), NAMES, 10)
 
 
-def test_each_class_is_shared_among_the_three_sets(own: Path) -> None:
+def test_each_class_is_split_into_the_three_sets(own: Path) -> None:
     data = read(val_share=0.2, test_share=0.1)
     assert list(data.class_names) == NAMES
     for split, count in (("train", 7), ("validation", 2), ("test", 1)):
@@ -54,14 +54,14 @@ def test_each_class_is_shared_among_the_three_sets(own: Path) -> None:
         assert torch.equal(image, (zoo.preprocess(data.files[row])[0] * 255).round().byte())
 
 
-def test_which_set_a_picture_is_in_is_a_function_of_seed_and_name(own: Path) -> None:
+def test_split_is_a_function_of_seed_and_file_name(own: Path) -> None:
     first, again, other = (files(read(split_seed=seed, val_share=0.3), "validation") for seed in (0, 0, 1))
     assert first == again != other
     write_pictures(Path("own"), [*NAMES, "three"], 10)
     assert files(read(val_share=0.3), "validation") >= first
 
 
-def test_folders_of_its_own_for_training_and_test_are_taken_as_they_are() -> None:
+def test_existing_train_and_test_folders_are_used() -> None:
     write_pictures(Path("own/train"), NAMES, 10)
     write_pictures(Path("own/test"), NAMES, 4, first=10)
     data = read()
@@ -74,12 +74,12 @@ def test_folders_of_its_own_for_training_and_test_are_taken_as_they_are() -> Non
         read()
 
 
-def test_names_that_are_numbers_are_in_their_order() -> None:
+def test_numeric_class_names_are_sorted_by_number() -> None:
     write_pictures(Path("own"), [str(number) for number in range(12)], 1)
     assert list(read().class_names) == [str(number) for number in range(12)]
 
 
-def test_without_preprocessing_a_picture_of_the_right_size_stays_as_it_is() -> None:
+def test_without_preprocessing_images_of_the_right_size_are_unchanged() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
     for name in NAMES:
         Path(f"own/{name}").mkdir(parents=True)
@@ -90,7 +90,7 @@ def test_without_preprocessing_a_picture_of_the_right_size_stays_as_it_is() -> N
     assert data.splits["train"].images[0].unique().tolist() == [40]
 
 
-def test_one_trains_tests_predicts_and_is_asked_by_file(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fit_predict_and_classify_with_an_image_folder(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SMALL, "--trainer.max_epochs", "8"]) == 0
     assert errors(capsys.readouterr().out) == 0
     config, checkpoint = "logs/image_folder/version_0/config.yaml", "logs/image_folder/version_0/checkpoints/last.ckpt"
@@ -103,31 +103,31 @@ def test_one_trains_tests_predicts_and_is_asked_by_file(own: Path, capsys: pytes
     assert set(rows[0]) == {"index", "label", "prediction", "pnought", "pone", "ptwo", "file"}
     capsys.readouterr()
     assert main(["classify", rows[2]["file"], "--model", checkpoint, "--json"]) == 0
-    (told,) = json.loads(capsys.readouterr().out)
-    assert told["answer"] == "two"
-    assert told["classes"] == NAMES
-    assert told["probabilities"] == pytest.approx([float(rows[2][f"p{name}"]) for name in NAMES], abs=1e-2)
+    (output,) = json.loads(capsys.readouterr().out)
+    assert output["answer"] == "two"
+    assert output["classes"] == NAMES
+    assert output["probabilities"] == pytest.approx([float(rows[2][f"p{name}"]) for name in NAMES], abs=1e-2)
     assert main(["classify", rows[2]["file"], "--model", checkpoint]) == 0
     assert ": two, probability" in capsys.readouterr().out
     both = ["classify", rows[2]["file"], "--model", checkpoint, "--model", "softmax"]
-    assert "only networks of the same classes can answer together" in complaint(both, capsys)
+    assert "only networks with the same classes can form a committee" in error_output(both, capsys)
 
 
-def test_a_training_goes_on_with_the_same_pictures_only(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_resumes_only_with_the_same_images(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(SMALL) == 0
     longer = [*SMALL, "--ckpt_path", "last", "--model.lr_schedule", "cosine"]
     write_pictures(Path("own"), NAMES, 11)
-    assert "are not those that this training began with" in complaint(longer, capsys)
+    assert "are not those that this training began with" in error_output(longer, capsys)
     began = read_checkpoint("logs/image_folder/version_0/checkpoints/last.ckpt")
     assert began.content["ImageFolderDataModule"]["class_names"] == NAMES
-    # To be tested on others is what a trained network is for, as long as they are of the same classes.
+    # Testing on other images is allowed, as long as the classes are the same.
     test = ["test", "--config", "logs/image_folder/version_0/config.yaml", "--ckpt_path", str(began.path)]
     assert main([*test, "--trainer.accelerator", "cpu"]) == 0
     Path("own/one").rename("own/an_one")
-    assert "was trained on the classes nought, one, two, and these are an_one, nought" in complaint(test, capsys)
+    assert "was trained on the classes nought, one, two, and these are an_one, nought" in error_output(test, capsys)
 
 
-def test_strangers_are_named_and_the_others_done(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_files_are_reported_and_skipped(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("own/one/notes.txt").write_text("no picture")
     Path("own/one/empty.png").touch()
     Image.new("L", (30, 30), 255).save("own/two/blank.png")
@@ -140,18 +140,18 @@ def test_strangers_are_named_and_the_others_done(own: Path, capsys: pytest.Captu
     assert said[3] == "zoo: 3 of 33 files were passed over."
 
 
-def test_a_picture_or_two_of_each_class_are_trained_on_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_or_two_images_per_class_are_all_used_for_training(capsys: pytest.CaptureFixture[str]) -> None:
     write_pictures(Path("own"), NAMES, 2)
     assert main(SMALL) == 0
     assert "Test set" not in capsys.readouterr().out
     trained = ["--config", "logs/image_folder/version_0/config.yaml", "--trainer.accelerator", "cpu"]
     trained += ["--ckpt_path", "logs/image_folder/version_0/checkpoints/last.ckpt"]
-    assert "There are no test images" in complaint(["test", *trained], capsys)
-    assert "has no test images" in complaint(["predict", *trained], capsys)
+    assert "There are no test images" in error_output(["test", *trained], capsys)
+    assert "has no test images" in error_output(["predict", *trained], capsys)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "sentence"),
+    ("command", "sentence"),
     [
         ("true", "The data has 3 classes, but this MLP tells 10 apart: set model.num_classes 3."),
         ("mv own elsewhere", "There is no folder own"),
@@ -160,14 +160,16 @@ def test_a_picture_or_two_of_each_class_are_trained_on_and_nothing_else(capsys: 
         ("mv own/one own/two .", "own holds 1 folders"),
     ],
 )
-def test_a_mistake_is_one_sentence(spoil: str, sentence: str, own: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    subprocess.run(spoil, shell=True, check=True)
+def test_invalid_folders_give_a_one_sentence_error(
+    command: str, sentence: str, own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subprocess.run(command, shell=True, check=True)
     assert main(FIT) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"zoo: {sentence}")
     assert not Path("logs").exists()
 
 
 @pytest.mark.parametrize("arguments", [{"val_share": 1.0}, {"val_share": 0.5, "test_share": 0.5}, {"split_seed": -1}])
-def test_what_is_out_of_range_is_refused(arguments: dict[str, float]) -> None:
+def test_out_of_range_arguments_are_rejected(arguments: dict[str, float]) -> None:
     with pytest.raises(UsageError):
         ImageFolderDataModule("own", **arguments)  # type: ignore[arg-type]

@@ -8,28 +8,28 @@ import torch
 from torchvision.datasets import MNIST
 
 from zoo import MNISTDataModule
-from zoo.data.base import _same_number_of_batches
+from zoo.data.base import _batch_size_for_equal_counts
 from zoo.data.batches import balanced_subset
 from zoo.utils.errors import UsageError
 
 
-def make(**arguments: Any) -> MNISTDataModule:
+def make_data(**arguments: Any) -> MNISTDataModule:
     data = MNISTDataModule(**arguments)
     data.prepare_data()
     data.setup()
     return data
 
 
-def test_batches_are_what_torchvision_gives(data_dir: Path) -> None:
+def test_batches_match_torchvision(data_dir: Path) -> None:
     reference = MNIST(str(data_dir), train=False)
-    images, labels = next(iter(make(eval_batch_size=7).test_dataloader()))
+    images, labels = next(iter(make_data(eval_batch_size=7).test_dataloader()))
     assert (images.shape, images.dtype, labels.dtype) == ((7, 1, 28, 28), torch.float32, torch.int64)
     assert torch.equal(images[:, 0], reference.data[:7] / 255)
     assert torch.equal(labels, reference.targets[:7])
 
 
-def test_the_first_5000_are_for_validation_and_the_other_55000_for_training() -> None:
-    data = make(with_indices=True)
+def test_first_5000_images_are_for_validation_and_the_others_for_training() -> None:
+    data = make_data(with_indices=True)
     rows = torch.cat([batch[2] for batch in data.train_dataloader()])
     assert torch.equal(rows.sort().values, torch.arange(5000, 60_000))
     validation = data.val_dataloader()
@@ -38,31 +38,31 @@ def test_the_first_5000_are_for_validation_and_the_other_55000_for_training() ->
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 833, 1000])
-def test_unequal_shares_make_equally_many_batches(batch_size: int) -> None:
-    """Processes whose network has batch norm wait for each other in every batch."""
+def test_unequal_shares_are_split_into_equally_many_batches(batch_size: int) -> None:
+    """With batch norm, processes synchronize in every batch."""
     for share in [2, 3, 4, 5, 8, 9, 715, 1667, 3334]:
-        size = _same_number_of_batches(batch_size, share)
+        size = _batch_size_for_equal_counts(batch_size, share)
         assert batch_size <= size
         assert -(-share // size) == -(-(share - 1) // size)
 
 
-def test_indices_are_rows_of_the_archive(data_dir: Path) -> None:
+def test_indices_are_archive_rows(data_dir: Path) -> None:
     reference = MNIST(str(data_dir), train=True)
-    images, labels, rows = next(iter(make(with_indices=True, num_train=100).train_dataloader()))
+    images, labels, rows = next(iter(make_data(with_indices=True, num_train=100).train_dataloader()))
     assert torch.equal(images[:, 0], reference.data[rows] / 255)
     assert torch.equal(labels, reference.targets[rows])
 
 
-def test_without_validation_all_60000_are_trained_on() -> None:
-    data = make(val_size=0)
+def test_without_validation_all_60000_images_are_for_training() -> None:
+    data = make_data(val_size=0)
     assert len(data.train_dataloader().dataset) == 60_000  # type: ignore[arg-type]
     assert data.val_dataloader() == []
 
 
 @pytest.mark.parametrize("size", [10, 100, 1000, 1003])
-def test_a_subset_is_balanced_and_seeded(size: int) -> None:
+def test_subset_is_balanced_and_seeded(size: int) -> None:
     def labels(**arguments: int) -> tuple[torch.Tensor, torch.Tensor]:
-        loader = make(num_train=size, with_indices=True, **arguments).train_dataloader()
+        loader = make_data(num_train=size, with_indices=True, **arguments).train_dataloader()
         batches = list(loader)
         return torch.cat([b[1] for b in batches]), torch.cat([b[2] for b in batches]).sort().values
 
@@ -74,7 +74,7 @@ def test_a_subset_is_balanced_and_seeded(size: int) -> None:
     assert not torch.equal(rows, labels(subset_seed=1)[1])
 
 
-def test_a_class_that_is_too_small_gives_all_it_has() -> None:
+def test_class_with_too_few_examples_contributes_all_of_them() -> None:
     labels = torch.tensor([0] * 8 + [1] * 2 + [2] * 8)
     chosen = balanced_subset(labels, 12, seed=0)
     assert labels[chosen].bincount().tolist() == [5, 2, 5]
@@ -83,13 +83,13 @@ def test_a_class_that_is_too_small_gives_all_it_has() -> None:
         balanced_subset(labels, 19, seed=0)
 
 
-def test_every_training_image_can_be_asked_for() -> None:
-    assert len(make(num_train=55_000).train_dataloader().dataset) == 55_000  # type: ignore[arg-type]
+def test_num_train_can_be_all_training_images() -> None:
+    assert len(make_data(num_train=55_000).train_dataloader().dataset) == 55_000  # type: ignore[arg-type]
 
 
-def test_the_order_changes_with_the_epoch_and_not_between_runs() -> None:
+def test_order_depends_on_epoch_and_seed_only() -> None:
     def first_labels(epoch: int, **arguments: int) -> list[int]:
-        loader = make(**arguments).train_dataloader()
+        loader = make_data(**arguments).train_dataloader()
         loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
         return next(iter(loader))[1].tolist()  # type: ignore[no-any-return]
 
@@ -98,7 +98,7 @@ def test_the_order_changes_with_the_epoch_and_not_between_runs() -> None:
     assert first_labels(0) != first_labels(0, seed=1)
 
 
-def test_the_seed_is_the_run_s_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seed_defaults_to_the_global_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MNISTDataModule().seed == 0
     monkeypatch.setenv("PL_GLOBAL_SEED", "7")
     assert MNISTDataModule().seed == 7
@@ -117,18 +117,18 @@ def test_the_seed_is_the_run_s_unless_given(monkeypatch: pytest.MonkeyPatch) -> 
         ({"seed": -1}, "seed is -1"),
     ],
 )
-def test_wrong_sizes_are_refused(arguments: dict[str, int], sentence: str) -> None:
+def test_out_of_range_sizes_are_rejected(arguments: dict[str, int], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         MNISTDataModule(**arguments)  # type: ignore[arg-type]
 
 
-def test_reading_before_staging_says_what_to_call(tmp_path: Path) -> None:
+def test_setup_before_prepare_data_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="call prepare_data"):
         MNISTDataModule(str(tmp_path / "empty")).setup("fit")
 
 
-def test_a_single_example_can_be_had() -> None:
-    dataset = make().test_dataloader().dataset
+def test_single_example_can_be_indexed() -> None:
+    dataset = make_data().test_dataloader().dataset
     image, label = dataset[0]
     assert image.shape == (1, 28, 28)
     assert int(label) == 7

@@ -10,7 +10,7 @@ from PIL import Image
 
 import zoo
 from tests.drawn_digits import pictures
-from zoo.data.preprocessing import BOX, MIDDLE, preprocess, read_digit
+from zoo.data.preprocessing import CENTER_OF_MASS, DIGIT_SIZE, preprocess, read_digit
 from zoo.inference.ensemble import Committee
 from zoo.models import Classifier
 from zoo.pretrained.evaluation import evaluate
@@ -19,8 +19,8 @@ from zoo.utils.errors import UsageError
 Pixels = Any
 
 
-def stroke(height: int = 120, width: int = 100, thickness: int = 12) -> Pixels:
-    """A seven in black on white, uint8 ``(H, W)``."""
+def draw_seven(height: int = 120, width: int = 100, thickness: int = 12) -> Pixels:
+    """A black seven on white, uint8 ``(H, W)``."""
     page = np.full((height, width), 255, np.uint8)
     page[20 : 20 + thickness, 20:80] = 0
     for row in range(20, 100):
@@ -29,18 +29,18 @@ def stroke(height: int = 120, width: int = 100, thickness: int = 12) -> Pixels:
     return page
 
 
-def test_the_form_is_mnist_s() -> None:
-    pixels = preprocess(stroke())
+def test_result_has_mnist_s_format() -> None:
+    pixels = preprocess(draw_seven())
     assert (pixels.shape, pixels.dtype) == ((1, 28, 28), torch.float32)
     assert float(pixels.max()) == 1
     assert float(pixels.min()) == 0
     rows, columns = (pixels[0].sum(dim=axis).nonzero()[:, 0] for axis in (1, 0))
-    assert max(int(places[-1] - places[0]) + 1 for places in (rows, columns)) == BOX
+    assert max(int(positions[-1] - positions[0]) + 1 for positions in (rows, columns)) == DIGIT_SIZE
     index = torch.arange(28.0)
     down = float((pixels[0].sum(dim=1) * index).sum() / pixels.sum())
     right = float((pixels[0].sum(dim=0) * index).sum() / pixels.sum())
-    assert abs(down - MIDDLE) <= 0.5
-    assert abs(right - MIDDLE) <= 0.5
+    assert abs(down - CENTER_OF_MASS) <= 0.5
+    assert abs(right - CENTER_OF_MASS) <= 0.5
 
 
 @pytest.mark.parametrize(
@@ -68,65 +68,65 @@ def test_the_form_is_mnist_s() -> None:
         "pale",
     ],
 )
-def test_size_place_polarity_and_contrast_do_not_matter(change: Any) -> None:
-    difference = (preprocess(change(stroke())) - preprocess(stroke())).abs()
+def test_result_is_invariant_to_size_position_polarity_and_contrast(change: Any) -> None:
+    difference = (preprocess(change(draw_seven())) - preprocess(draw_seven())).abs()
     assert float(difference.mean()) < 0.03
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F", "HSV", "PA"])
-def test_every_mode_of_a_picture_is_read_alike(mode: str) -> None:
-    page = Image.fromarray(stroke())
+def test_all_image_modes_give_the_same_result(mode: str) -> None:
+    page = Image.fromarray(draw_seven())
     if mode == "I;16":
-        page = Image.fromarray(stroke().astype(np.uint16) * 257)
+        page = Image.fromarray(draw_seven().astype(np.uint16) * 257)
     elif mode == "HSV":
         page = page.convert("RGB").convert("HSV")
     elif mode != "L":
         page = page.convert("RGB" if mode == "YCbCr" else "LA" if mode == "PA" else "L").convert(mode)
-    difference = (preprocess(page) - preprocess(stroke())).abs()
+    difference = (preprocess(page) - preprocess(draw_seven())).abs()
     assert float(difference.mean()) < 0.02
 
 
 @pytest.mark.parametrize("color", [(0, 0, 0), (255, 255, 255), (200, 30, 30)])
-def test_ink_on_nothing_is_seen_whatever_its_colour(color: tuple[int, int, int]) -> None:
+def test_digit_on_a_transparent_background_is_found_in_any_color(color: tuple[int, int, int]) -> None:
     transparent = np.zeros((120, 100, 4), np.uint8)
     transparent[..., :3] = color
-    transparent[..., 3] = 255 - stroke()
-    difference = (preprocess(transparent) - preprocess(stroke())).abs()
+    transparent[..., 3] = 255 - draw_seven()
+    difference = (preprocess(transparent) - preprocess(draw_seven())).abs()
     assert float(difference.mean()) < 0.03
 
 
-def test_a_digit_in_red_on_a_green_of_the_same_lightness_is_seen() -> None:
-    ink = (255 - stroke())[..., None] / 255
+def test_red_digit_on_green_of_the_same_lightness_is_found() -> None:
+    ink = (255 - draw_seven())[..., None] / 255
     picture = (ink * np.array([200, 60, 60]) + (1 - ink) * np.array([30, 123, 60])).astype(np.uint8)
-    assert float((preprocess(picture) - preprocess(stroke())).abs().mean()) < 0.03
+    assert float((preprocess(picture) - preprocess(draw_seven())).abs().mean()) < 0.03
 
 
-def test_shadow_dust_and_a_frame_are_not_the_digit() -> None:
-    page = stroke(240, 200).astype(np.float64)
+def test_shadow_dust_and_frame_are_removed() -> None:
+    page = draw_seven(240, 200).astype(np.float64)
     shadow = np.linspace(1, 0.55, 200)[None, :]
-    spoilt = page * shadow
-    spoilt[200:203, 150:153] = 0
-    spoilt[:3] = spoilt[-3:] = 20
-    spoilt[:, :3] = spoilt[:, -3:] = 20
-    difference = (preprocess(spoilt.astype(np.uint8)) - preprocess(stroke(240, 200))).abs()
+    degraded = page * shadow
+    degraded[200:203, 150:153] = 0
+    degraded[:3] = degraded[-3:] = 20
+    degraded[:, :3] = degraded[:, -3:] = 20
+    difference = (preprocess(degraded.astype(np.uint8)) - preprocess(draw_seven(240, 200))).abs()
     assert float(difference.mean()) < 0.03
 
 
-def test_a_thin_stroke_on_a_large_page_stays_bright() -> None:
+def test_thin_stroke_on_a_large_page_stays_bright() -> None:
     page = np.full((1000, 1000), 255, np.uint8)
     page[100:900, 498:502] = 0
     pixels = preprocess(page)
-    assert float(pixels.sum()) > 25  # MNIST's thinnest ones have as much
+    assert float(pixels.sum()) > 25  # as much as MNIST's thinnest digits
 
 
-def test_a_small_digit_in_a_large_picture_is_looked_at_closely() -> None:
+def test_small_digit_in_a_large_image_is_read_at_full_resolution() -> None:
     page = np.full((2000, 3000), 255, np.uint8)
-    page[700:820, 400:500] = stroke()
-    assert float((preprocess(page) - preprocess(stroke())).abs().mean()) < 0.03
+    page[700:820, 400:500] = draw_seven()
+    assert float((preprocess(page) - preprocess(draw_seven())).abs().mean()) < 0.03
 
 
-def test_several_digits_are_noticed_and_one_in_two_strokes_is_not() -> None:
-    pair = np.hstack([stroke(), stroke()])
+def test_several_digits_are_reported_but_separate_strokes_are_not() -> None:
+    pair = np.hstack([draw_seven(), draw_seven()])
     assert any("2 digits" in note for note in read_digit(pair).notes)
     page = np.full((120, 100), 255, np.uint8)
     page[10:60, 20:28] = page[52:60, 20:80] = 0  # a four whose strokes do not touch
@@ -134,34 +134,34 @@ def test_several_digits_are_noticed_and_one_in_two_strokes_is_not() -> None:
     assert read_digit(page).notes == ()
 
 
-def test_mnist_itself_stays_what_it_is() -> None:
-    """The whole validation set, through a picture and back: as accurate as before, to two in a thousand."""
+def test_preprocessing_of_mnist_keeps_the_accuracy() -> None:
+    """Preprocessing 1,000 validation images changes the number of correct predictions by at most 5."""
     data = zoo.MNISTDataModule(eval_batch_size=5000)
     data.setup("fit")
     model = zoo.load_pretrained("deep_relu_xavier")
     assert isinstance(model, Classifier)
     images, labels = next(iter(data.val_dataloader()))
     pages = ((1 - images[:1000, 0]) * 255).round().byte().numpy()
-    again = torch.stack([preprocess(page) for page in pages])
-    right = [int((model(each).argmax(dim=1) == labels[:1000]).sum()) for each in (images[:1000], again)]
-    assert abs(right[0] - right[1]) <= 5
-    assert evaluate(model, [(again, labels[:1000])]).images == 1000  # type: ignore[arg-type]
+    preprocessed = torch.stack([preprocess(page) for page in pages])
+    correct = [int((model(each).argmax(dim=1) == labels[:1000]).sum()) for each in (images[:1000], preprocessed)]
+    assert abs(correct[0] - correct[1]) <= 5
+    assert evaluate(model, [(preprocessed, labels[:1000])]).images == 1000  # type: ignore[arg-type]
 
 
-def test_the_zoo_reads_digits_that_are_not_from_mnist(capsys: pytest.CaptureFixture[str]) -> None:
-    """The frozen hundred of `tests.drawn_digits`, by the mean probability of all members."""
+def test_committee_classifies_digits_that_are_not_from_mnist(capsys: pytest.CaptureFixture[str]) -> None:
+    """The 100 fixed images of `tests.drawn_digits`, classified by the mean probability of all members."""
     committee = Committee()
     named = list(pictures())
     labels = torch.tensor([label for _, label, _ in named])
-    right = {}
+    correct = {}
     for centre in (True, False):
         images = torch.stack([preprocess(picture, centre) for _, _, picture in named])
-        right[centre] = int((committee.ask(images).mean.argmax(dim=1) == labels).sum())
+        correct[centre] = int((committee.predict(images).mean.argmax(dim=1) == labels).sum())
     with capsys.disabled():
-        print(f"\n{right[True]} of {len(labels)} right, {right[False]} without centring")
+        print(f"\n{correct[True]} of {len(labels)} correct, {correct[False]} without centring")
     assert len(labels) == 100
-    assert right[True] >= 85
-    assert right[True] > right[False]
+    assert correct[True] >= 85
+    assert correct[True] > correct[False]
 
 
 @pytest.mark.parametrize(
@@ -180,16 +180,16 @@ def test_the_zoo_reads_digits_that_are_not_from_mnist(capsys: pytest.CaptureFixt
         (".", "is a folder"),
     ],
 )
-def test_what_is_no_picture_of_a_digit_is_refused(picture: Any, complaint: str) -> None:
+def test_invalid_images_are_rejected(picture: Any, complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         preprocess(picture)
 
 
-def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
     Path("empty.png").write_bytes(b"")
     Path("text.png").write_text("a seven")
     Path("program.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
-    Image.fromarray(stroke()).save("good.png")
+    Image.fromarray(draw_seven()).save("good.png")
     Path("cut.png").write_bytes(Path("good.png").read_bytes()[:60])
     Image.new("1", (10_000, 10_000)).save("huge.png")
     for name, complaint in {
@@ -203,14 +203,14 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
             preprocess(name)
 
 
-def test_the_first_of_several_pictures_is_read_and_the_camera_s_turn_is_undone() -> None:
-    first, second = Image.fromarray(stroke()), Image.fromarray(np.rot90(stroke()).copy())
-    first.save("moving.gif", save_all=True, append_images=[Image.fromarray(255 - stroke())])
+def test_first_frame_is_read_and_exif_orientation_is_applied() -> None:
+    first, second = Image.fromarray(draw_seven()), Image.fromarray(np.rot90(draw_seven()).copy())
+    first.save("moving.gif", save_all=True, append_images=[Image.fromarray(255 - draw_seven())])
     digit = read_digit("moving.gif")
     assert any("several pictures" in note for note in digit.notes)
-    assert float((digit.pixels - preprocess(stroke())).abs().mean()) < 0.02
-    turned = Image.Exif()
-    turned[0x0112] = 6  # the camera was held on its side
-    second.save("photo.jpg", exif=turned, quality=95)
-    assert float((preprocess("photo.jpg") - preprocess(stroke())).abs().mean()) < 0.03
+    assert float((digit.pixels - preprocess(draw_seven())).abs().mean()) < 0.02
+    exif = Image.Exif()
+    exif[0x0112] = 6  # EXIF orientation: rotated by 90°
+    second.save("photo.jpg", exif=exif, quality=95)
+    assert float((preprocess("photo.jpg") - preprocess(draw_seven())).abs().mean()) < 0.03
     assert torch.equal(preprocess(Image.open("photo.jpg")), preprocess("photo.jpg"))

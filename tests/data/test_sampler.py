@@ -32,7 +32,7 @@ def test_training_gives_equal_shares_without_repetition(ranks: int) -> None:
 
 
 @pytest.mark.parametrize("ranks", [2, 5])
-def test_a_step_of_all_ranks_sees_what_one_process_sees(ranks: int) -> None:
+def test_a_step_of_all_ranks_sees_the_batch_of_a_single_process(ranks: int) -> None:
     batch = 10
     (whole,) = shares(100, 1, shuffle=True, equal=True, epoch=3)
     parts = shares(100, ranks, shuffle=True, equal=True, epoch=3)
@@ -42,24 +42,24 @@ def test_a_step_of_all_ranks_sees_what_one_process_sees(ranks: int) -> None:
         assert together == set(whole[step * batch : (step + 1) * batch])
 
 
-def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+def test_order_is_a_function_of_seed_and_epoch() -> None:
     def order(seed: int, epoch: int) -> list[int]:
         sampler = ExactSampler(1000, shuffle=True, seed=seed)
         sampler.set_epoch(epoch)
         return list(sampler)
 
     assert order(1, 2) == order(1, 2)
-    # With torch's own sampler seed 0 in epoch 1 has the order of seed 1 in epoch 0.
+    # In torch's DistributedSampler, seed 0 in epoch 1 has the same order as seed 1 in epoch 0.
     orders = [tuple(order(seed, epoch)) for seed in range(3) for epoch in range(3)]
     assert len(set(orders)) == 9
 
 
-def test_a_position_within_the_epoch_is_restored() -> None:
+def test_resume_skips_the_examples_already_seen() -> None:
     sampler = ExactSampler(100, shuffle=True, seed=5)
     sampler.set_epoch(4)
     whole = list(sampler)
     sampler.resume(4, 30)
     assert list(sampler) == whole[30:]
-    assert len(sampler) == 100  # of the whole epoch: Lightning counts the batches that were seen before
+    assert len(sampler) == 100  # of the whole epoch, because Lightning counts the skipped batches
     sampler.set_epoch(5)
     assert len(list(sampler)) == 100

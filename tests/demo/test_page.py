@@ -1,4 +1,4 @@
-"""The page in a real browser: what a person sees who draws on it."""
+"""Tests of the demo page in a real browser."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a Chromium: apt i
 
 Points = list[tuple[float, float]]
 ONE: Points = [(0.5, 0.15), (0.5, 0.85)]
-NOUGHT: Points = [
+ZERO: Points = [
     *((0.5, 0.15), (0.36, 0.22), (0.3, 0.4), (0.3, 0.6), (0.36, 0.78), (0.5, 0.85)),
     *((0.64, 0.78), (0.7, 0.6), (0.7, 0.4), (0.64, 0.22), (0.5, 0.15)),
 ]
@@ -35,8 +35,8 @@ def address(data_dir: Path) -> Iterator[str]:
     names = ("softmax", "deep_relu_xavier", "dropout_batchnorm")
     process = start_zoo("demo", *names, "--port", "0", ZOO_DATA=str(data_dir))
     assert process.stdout is not None
-    said = process.stdout.readline()
-    yield said.split()[2]
+    line = process.stdout.readline()
+    yield line.split()[2]
     process.terminate()
     try:
         process.communicate(timeout=20)
@@ -47,20 +47,20 @@ def address(data_dir: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page(address: str) -> Iterator[Any]:
-    """The page, and at the end the proof that nothing was asked of any other machine and no script failed."""
+    """The open page. On teardown, checks that no other host was contacted and that no script failed."""
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
         page = browser.new_page()
-        asked: list[str] = []
+        urls: list[str] = []
         failures: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: urls.append(request.url))
         page.on("pageerror", lambda error: failures.append(str(error)))
         page.goto(address)
         page.wait_for_selector("body[data-ready]")
         yield page
         browser.close()
-    assert asked
-    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+    assert urls
+    assert [url for url in urls if not url.startswith((address, "data:", "blob:"))] == []
     assert not failures
 
 
@@ -74,16 +74,16 @@ def draw(page: Any, points: Points) -> None:
     page.mouse.up()
 
 
-def wait_for_answer(page: Any, digit: int) -> None:
+def wait_for_prediction(page: Any, digit: int) -> None:
     sync_api.expect(page.locator("#answer")).to_have_text(str(digit), timeout=20_000)
     sync_api.expect(page.locator("main")).to_have_attribute("aria-busy", "false", timeout=20_000)
     assert page.inner_text("#answer") == str(digit)
 
 
-@pytest.mark.parametrize(("points", "digit"), [(ONE, 1), (NOUGHT, 0)])
-def test_one_draws_and_all_answer(page: Any, points: Points, digit: int) -> None:
+@pytest.mark.parametrize(("points", "digit"), [(ONE, 1), (ZERO, 0)])
+def test_a_drawing_is_classified_by_all_members(page: Any, points: Points, digit: int) -> None:
     draw(page, points)
-    wait_for_answer(page, digit)
+    wait_for_prediction(page, digit)
     for name in ("softmax", "deep_relu_xavier", "dropout_batchnorm"):
         row = page.locator(f"tr[data-member={name}]")
         assert row.locator(".answer").inner_text() == str(digit)
@@ -96,63 +96,63 @@ def test_one_draws_and_all_answer(page: Any, points: Points, digit: int) -> None
     assert not page.locator("#votes span").count()
 
 
-def test_a_member_that_is_not_asked_does_not_answer(page: Any) -> None:
+def test_an_unchecked_member_makes_no_prediction(page: Any) -> None:
     page.locator("tr[data-member=softmax] input").uncheck()
     draw(page, ONE)
-    wait_for_answer(page, 1)
+    wait_for_prediction(page, 1)
     assert page.locator("tr[data-member=softmax] .answer").inner_text() == ""
     assert "2 of 2 agree" in page.inner_text("#verdict")
 
 
-def test_a_random_test_image_comes_with_its_label(page: Any) -> None:
+def test_a_random_test_image_is_shown_with_its_label(page: Any) -> None:
     page.click("#random")
     sync_api.expect(page.locator("#verdict")).to_contain_text("labelled", timeout=20_000)
     assert page.locator("#votes span").count() == 10
 
 
-def test_a_picture_is_uploaded(page: Any, tmp_path: Path) -> None:
+def test_an_uploaded_picture_is_classified(page: Any, tmp_path: Path) -> None:
     image = Image.new("RGB", (400, 300), "white")
     ImageDraw.Draw(image).ellipse((140, 50, 260, 250), outline="navy", width=22)
-    image.save(tmp_path / "nought.png")
-    page.set_input_files("#upload", tmp_path / "nought.png")
-    wait_for_answer(page, 0)
+    image.save(tmp_path / "zero.png")
+    page.set_input_files("#upload", tmp_path / "zero.png")
+    wait_for_prediction(page, 0)
     (tmp_path / "text.png").write_text("no picture")
     page.set_input_files("#upload", tmp_path / "text.png")
     sync_api.expect(page.locator("#notes")).to_contain_text("it is no picture", timeout=20_000)
 
 
-def test_one_draws_with_the_keyboard_alone(page: Any) -> None:
+def test_a_digit_can_be_drawn_with_the_keyboard(page: Any) -> None:
     page.focus("#canvas")
     page.keyboard.press("Space")
     for _ in range(16):
         page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
-    wait_for_answer(page, 1)
+    wait_for_prediction(page, 1)
     assert "7:" in page.locator("#votes").get_attribute("aria-label")
 
 
-def test_it_fits_on_a_phone(page: Any) -> None:
+def test_the_page_fits_on_a_phone(page: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     draw(page, ONE)
-    wait_for_answer(page, 1)
+    wait_for_prediction(page, 1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     last = page.locator("tr[data-member=softmax] td").last.bounding_box()
     assert last["x"] + last["width"] <= 390
 
 
-def test_hundreds_who_ask_at_once_all_get_an_answer(address: str) -> None:
-    """Of the server itself, which has a limit of its own and says nothing where it is passed."""
+def test_each_of_many_simultaneous_requests_gets_a_response(address: str) -> None:
+    """Tests uvicorn too: beyond its own limit it sends no JSON error."""
     file = io.BytesIO()
     image = Image.new("L", (100, 100), "white")
     ImageDraw.Draw(image).line((50, 20, 50, 80), fill="black", width=12)
     image.save(file, "png")
 
-    async def ask_all() -> list[Any]:
+    async def send_all() -> list[Any]:
         limits = httpx.Limits(max_connections=500)
         async with httpx.AsyncClient(timeout=60, limits=limits) as client:
-            asked = (client.post(f"{address}api/classify", content=file.getvalue()) for _ in range(500))
-            return await asyncio.gather(*asked)
+            requests = (client.post(f"{address}api/classify", content=file.getvalue()) for _ in range(500))
+            return await asyncio.gather(*requests)
 
-    answers = asyncio.run(ask_all())
-    assert {answer.status_code for answer in answers} == {200, 429}
-    assert all(set(answer.json()) & {"answer", "error"} for answer in answers)
+    responses = asyncio.run(send_all())
+    assert {response.status_code for response in responses} == {200, 429}
+    assert all(set(response.json()) & {"answer", "error"} for response in responses)

@@ -12,7 +12,7 @@ from zoo.models import DBN
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The study in small: one layer of eight units, twenty labels, two seeds, two settings."""
+    """A small version of the study: one layer of 8 units, 20 labels, 2 seeds, 2 settings."""
     monkeypatch.setattr(few_labels, "SEEDS", {20: 2})
     monkeypatch.setattr(few_labels, "EPOCHS", {20: 3})
     monkeypatch.setattr(few_labels, "LEARNING_RATES", (0.01,))
@@ -24,37 +24,42 @@ def rows(name: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_study_is_tuned_run_drawn_and_never_repeated(
+def test_study_is_tuned_tested_and_drawn_and_finished_runs_are_not_repeated(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["figures", "few_labels"]) == 0
     first = capsys.readouterr().out
     assert "| 20 | 2 | " in first
-    tried = rows("figures/few_labels/tried.csv")
-    assert [(row["kind"], float(row["dropout"])) for row in tried] == [
+    trials = rows("figures/few_labels/tried.csv")
+    assert [(row["kind"], float(row["dropout"])) for row in trials] == [
         ("dbn", 0.0),
         ("dbn", 0.5),
         ("control", 0.0),
         ("control", 0.5),
     ]
     results = rows("figures/few_labels.csv")
-    assert [(row["kind"], row["seed"]) for row in results] == [(k, s) for k in ("dbn", "control") for s in ("0", "1")]
+    assert [(row["kind"], row["seed"]) for row in results] == [
+        (kind, seed) for kind in ("dbn", "control") for seed in ("0", "1")
+    ]
     for row in results:
-        best = min((one for one in tried if one["kind"] == row["kind"]), key=lambda one: int(one["validation_errors"]))
+        best = min(
+            (trial for trial in trials if trial["kind"] == row["kind"]),
+            key=lambda trial: int(trial["validation_errors"]),
+        )
         assert float(row["dropout"]) == float(best["dropout"])
     assert Path("figures/few_labels.png").is_file()
 
-    def never(*_: object) -> None:
-        raise AssertionError("it was trained before")
+    def fail(*_: object) -> None:
+        raise AssertionError("a finished run was trained again")
 
-    monkeypatch.setattr(few_labels, "_train", never)
+    monkeypatch.setattr(few_labels, "_train", fail)
     assert main(["figures", "few_labels"]) == 0
-    again = capsys.readouterr().out
-    assert again == first[first.index("| labels") :]
+    second = capsys.readouterr().out
+    assert second == first[first.index("| labels") :]
 
 
 @pytest.mark.usefixtures("quick")
-def test_results_of_another_recipe_are_not_mixed_in(
+def test_results_of_other_settings_are_refused(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["figures", "few_labels"]) == 0
@@ -64,7 +69,7 @@ def test_results_of_another_recipe_are_not_mixed_in(
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_damaged_table_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_csv_file_is_named_in_the_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["figures", "few_labels"]) == 0
     Path("figures/few_labels/tried.csv").write_text("labels,kind\n1,dbn\n")
     assert main(["figures", "few_labels"]) == 2

@@ -1,4 +1,4 @@
-"""The lecture's pictures, in small: each from trainings of a moment."""
+"""Tests of `zoo figures`, with small networks, few images and few epochs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import zoo
-from tests.helpers import complaint
+from tests.helpers import error_output
 from zoo.cli import main
 from zoo.cli.verbs.figures import FIGURES
 from zoo.figures import (
@@ -28,19 +28,19 @@ from zoo.figures import (
     vanishing_gradient,
 )
 from zoo.figures.training import progress, train
-from zoo.figures.writing import Sheet, read_table
+from zoo.figures.writing import FigureWriter, read_table
 
-SMALL: dict[str, tuple[Any, dict[str, Any]]] = {
+SMALL_SETTINGS: dict[str, tuple[Any, dict[str, Any]]] = {
     "vanishing_gradient": (vanishing_gradient, {"IMAGES": 1000, "UNITS": 40}),
     "initial_values": (initial_values, {"IMAGES": 1000, "EPOCHS": 2, "PRETRAIN_EPOCHS": 1, "UNITS": 10}),
     "overfitting": (overfitting, {"IMAGES": 50, "EPOCHS": 2}),
     "dropout": (dropout, {"IMAGES": 100, "EPOCHS": 1, "RATES": (0.0, 0.5)}),
-    "ensemble_size": (ensemble_size, {"IMAGES": 1000, "EPOCHS": 1, "LARGEST": 3}),
+    "ensemble_size": (ensemble_size, {"IMAGES": 1000, "EPOCHS": 1, "MAX_NETWORKS": 3}),
     "depth": (depth, {"IMAGES": 100, "EPOCHS": 1, "DEPTHS": (2, 4), "UNITS": 10}),
     "activations_compared": (comparisons, {"IMAGES": 100, "EPOCHS": 1}),
     "optimizers_compared": (comparisons, {"IMAGES": 100, "EPOCHS": 1}),
 }
-ROWS = {
+NUM_ROWS = {
     "vanishing_gradient": 2 * 3 * 2 * 11,
     "initial_values": 9 * 2 * 2,
     "overfitting": 5 * 2 * 2,
@@ -52,11 +52,11 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("name", SMALL)
-def test_a_picture_comes_in_three_files_that_say_where_they_are_from(
+@pytest.mark.parametrize("name", SMALL_SETTINGS)
+def test_figure_is_written_as_png_svg_and_csv_with_its_origin(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    module, constants = SMALL[name]
+    module, constants = SMALL_SETTINGS[name]
     for constant, value in constants.items():
         monkeypatch.setattr(module, constant, value)
     assert main(["figures", name, "--seeds", "2", "--output_dir", "pictures"]) == 0
@@ -68,26 +68,26 @@ def test_a_picture_comes_in_three_files_that_say_where_they_are_from(
     assert Path(f"pictures/{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in Path(f"pictures/{name}.svg").read_text(encoding="utf-8")
     rows = read_table(Path(f"pictures/{name}.csv"))
-    assert len(rows) == ROWS[name]
+    assert len(rows) == NUM_ROWS[name]
     assert all(math.isfinite(float(list(row.values())[-1])) for row in rows)
 
 
-def test_a_sigmoid_net_s_gradient_vanishes_and_a_relu_net_s_does_not() -> None:
-    """At the start, before anything is trained, so that the whole claim is checked here."""
+def test_gradient_vanishes_in_a_sigmoid_net_and_not_in_a_relu_net() -> None:
+    """Checked before training, at the full depth and width of the figure."""
     ratio = {}
     for net in ("sigmoid, Xavier", "ReLU, He"):
         run = train(partial(vanishing_gradient.make_net, net), 0, 0, num_train=1000)
-        sizes = vanishing_gradient.gradient_sizes(run)
-        assert len(sizes) == 11
-        ratio[net] = sizes[0] / sizes[-1]
+        gradients = vanishing_gradient.mean_absolute_gradients(run)
+        assert len(gradients) == 11
+        ratio[net] = gradients[0] / gradients[-1]
     assert ratio["sigmoid, Xavier"] * 1000 < ratio["ReLU, He"]
 
 
-def test_the_activations_are_their_formulae() -> None:
+def test_activations_and_derivatives_match_their_formulas() -> None:
     x = torch.tensor([-2.0, -0.5, 0.25, 3.0])
-    s = torch.sigmoid(x)
+    sigmoid = torch.sigmoid(x)
     expected = {
-        "sigmoid": (s, s * (1 - s)),
+        "sigmoid": (sigmoid, sigmoid * (1 - sigmoid)),
         "tanh": (x.tanh(), 1 - x.tanh() ** 2),
         "relu": (x.clamp(min=0), (x > 0).float()),
         "leaky_relu": (torch.where(x > 0, x, 0.01 * x), torch.where(x > 0, 1.0, 0.01)),
@@ -98,28 +98,28 @@ def test_the_activations_are_their_formulae() -> None:
         ),
         "maxout": (torch.maximum(x, -x / 2), torch.where(x > 0, 1.0, -0.5)),
     }
-    for name, pair in expected.items():
-        for found, wanted in zip(activations.value_and_slope(name, x.clone()), pair, strict=True):
-            torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    for name, expected_pair in expected.items():
+        for actual, wanted in zip(activations.value_and_derivative(name, x.clone()), expected_pair, strict=True):
+            torch.testing.assert_close(actual, wanted, rtol=1e-4, atol=1e-4)
     assert main(["figures", "activations"]) == 0
     assert {row["activation"] for row in read_table(Path("figures/activations.csv"))} == set(expected)
 
 
-def test_the_confusion_matrix_has_the_published_errors() -> None:
+def test_confusion_matrix_has_the_published_number_of_errors() -> None:
     assert main(["figures", "confusion", "--model", "softmax"]) == 0
     rows = read_table(Path("figures/confusion.csv"))
     assert sum(int(row["images"]) for row in rows) == 10_000
-    errors = sum(int(row["images"]) for row in rows if row["label"] != row["answer"])
-    figures = zoo.model_info("softmax").figures
-    assert figures is not None
-    assert errors == figures["test_errors"]
-    mistakes = read_table(Path("figures/confident_mistakes.csv"))
-    surest = [float(row["probability"]) for row in mistakes]
-    assert surest == sorted(surest, reverse=True)
-    assert all(row["label"] != row["answer"] for row in mistakes)
+    errors = sum(int(row["images"]) for row in rows if row["label"] != row["prediction"])
+    metrics = zoo.model_info("softmax").metrics
+    assert metrics is not None
+    assert errors == metrics["test_errors"]
+    confident_errors = read_table(Path("figures/confident_mistakes.csv"))
+    probabilities = [float(row["probability"]) for row in confident_errors]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert all(row["label"] != row["prediction"] for row in confident_errors)
 
 
-def test_the_curves_are_what_the_run_logged() -> None:
+def test_curves_show_the_logged_metrics() -> None:
     short = ["--data.num_train", "500", "--trainer.max_epochs", "3", "--trainer.accelerator", "cpu"]
     assert main(["fit", "--config", "softmax", *short]) == 0
     assert main(["figures", "curves", "--run", "logs/softmax/version_0"]) == 0
@@ -131,21 +131,21 @@ def test_the_curves_are_what_the_run_logged() -> None:
     assert all(any(math.isclose(float(row["value"]), value, rel_tol=1e-6) for value in logged) for row in rows)
 
 
-def test_all_draws_what_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    found: dict[str, list[int]] = {}
+def test_all_leaves_out_figures_that_need_arguments_or_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds_drawn: dict[str, list[int]] = {}
 
-    def note(name: str, sheet: Sheet, _: object) -> None:
-        found[name] = list(sheet.seeds)
+    def record(name: str, writer: FigureWriter, _: object) -> None:
+        seeds_drawn[name] = list(writer.seeds)
 
     for name, picture in FIGURES.items():
-        monkeypatch.setitem(FIGURES, name, picture._replace(draw=partial(note, name)))
+        monkeypatch.setitem(FIGURES, name, picture._replace(draw=partial(record, name)))
     assert main(["figures", "all", "--seeds", "2"]) == 0
-    assert found.keys() == FIGURES.keys() - {"curves", "few_labels"}
-    assert (found["depth"], found["rbm"], found["activations"]) == ([0, 1], [0], [])
+    assert seeds_drawn.keys() == FIGURES.keys() - {"curves", "few_labels"}
+    assert (seeds_drawn["depth"], seeds_drawn["rbm"], seeds_drawn["activations"]) == ([0, 1], [0], [])
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("arguments", "message"),
     [
         (["curves"], "Give --run"),
         (["curves", "--run", "nowhere"], "nowhere is no run's folder"),
@@ -155,13 +155,15 @@ def test_all_draws_what_needs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         (["dept"], "did you mean depth"),
     ],
 )
-def test_a_mistake_is_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert sentence in complaint(["figures", *words], capsys)
+def test_usage_error_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message in error_output(["figures", *arguments], capsys)
 
 
-@pytest.mark.parametrize(("module", "moves"), [("ipykernel.iostream", True), ("io", False)])
-def test_a_bar_moves_where_someone_looks_at_it(module: str, moves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("module", "shown"), [("ipykernel.iostream", True), ("io", False)])
+def test_progress_bar_is_shown_only_in_a_terminal_or_notebook(
+    module: str, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stream = type("OutStream", (io.StringIO,), {"__module__": module})()
     monkeypatch.setattr("sys.stderr", stream)
     assert list(progress(range(3), "Depth")) == [0, 1, 2]
-    assert ("Depth" in stream.getvalue()) == moves
+    assert ("Depth" in stream.getvalue()) == shown

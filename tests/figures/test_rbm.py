@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.helpers import complaint
+from tests.helpers import error_output
 from zoo.cli import main
 from zoo.figures import rbm
 from zoo.figures.writing import read_table
@@ -15,43 +15,43 @@ from zoo.runs.checkpoint import write_weights
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small machine, few steps, and a net that is not pre-trained."""
+    """The checkpoint of a small untrained RBM; few sampling steps, and a small DBN without pretraining."""
     monkeypatch.setattr(rbm, "STEPS", (0, 1, 5))
-    monkeypatch.setattr(rbm, "pretrained_dbn", lambda data: DBN([6, 5]))
+    monkeypatch.setattr(rbm, "pretrain_dbn", lambda data: DBN([6, 5]))
     model = RBM(num_hidden=20)
     write_weights(model, dict(model.hparams), Path("rbm.ckpt"))
     return Path("rbm.ckpt")
 
 
-def test_every_picture_comes_in_three_files(quick: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_figure_is_written_as_png_svg_and_csv(quick: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["figures", "rbm", "--checkpoint", str(quick), "--output_dir", "pictures"]) == 0
     names = ("rbm_filters", "rbm_reconstructions", "rbm_samples", "dbn_samples")
     output = capsys.readouterr().out
     assert all(f"pictures/{name}.png" in output for name in names)
-    found = sorted(path.name for path in Path("pictures").iterdir())
-    assert found == sorted(f"{name}.{form}" for name in names for form in ("csv", "png", "svg"))
+    written = sorted(path.name for path in Path("pictures").iterdir())
+    assert written == sorted(f"{name}.{extension}" for name in names for extension in ("csv", "png", "svg"))
     rows = read_table(Path("pictures/rbm_samples.csv"))
     assert len(rows) == 3 * 10
     assert all(0 <= float(rows[0][f"pixel{pixel}"]) <= 1 for pixel in range(784))
 
 
 @pytest.mark.slow
-def test_the_same_seed_draws_the_same_numbers(quick: Path) -> None:
+def test_same_seed_gives_the_same_samples(quick: Path) -> None:
     for seed, folder in enumerate(("one", "two")):
-        torch.manual_seed(seed)  # of whatever was done before
+        torch.manual_seed(seed)  # the RNG state before the command must not matter
         assert main(["figures", "rbm", "--checkpoint", str(quick), "--output_dir", folder]) == 0
     for name in ("rbm_samples", "dbn_samples"):
         assert read_table(Path(f"one/{name}.csv")) == read_table(Path(f"two/{name}.csv"))
 
 
-def test_a_dream_is_made_of_pixels() -> None:
-    dreamt = rbm.dream(DBN([6, 5]), 7, steps=3)
-    assert dreamt.shape == (7, 784)
-    assert ((dreamt >= 0) & (dreamt <= 1)).all()
+def test_dbn_samples_are_pixel_probabilities() -> None:
+    images = rbm.sample_dbn(DBN([6, 5]), 7, steps=3)
+    assert images.shape == (7, 784)
+    assert ((images >= 0) & (images <= 1)).all()
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("arguments", "message"),
     [
         (["rbn"], "did you mean rbm"),
         (["rbm", "--seed", "-1"], "--seed is -1"),
@@ -59,5 +59,5 @@ def test_a_dream_is_made_of_pixels() -> None:
         ([], "arguments are required: NAME"),
     ],
 )
-def test_a_mistake_is_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert sentence in complaint(["figures", *words], capsys)
+def test_usage_error_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message in error_output(["figures", *arguments], capsys)

@@ -25,18 +25,18 @@ FAN_IN, FAN_OUT = 600, 300
         ("zeros", 0.0),
     ],
 )
-def test_variance_is_the_paper_s(name: str, variance: float) -> None:
+def test_variance_matches_the_paper(name: str, variance: float) -> None:
     layer = nn.Linear(FAN_IN, FAN_OUT)
     initialize(layer, name, "zeros")
     weight = layer.weight.detach()
     n = weight.numel()
-    # Five standard errors of a sample variance; a normal law has the largest (kurtosis 3).
+    # Five standard errors of a sample variance, which is largest for the normal distribution (kurtosis 3).
     assert float(weight.var()) == pytest.approx(variance, abs=5 * variance * math.sqrt(2 / n) + 1e-12)
     assert float(weight.mean()) == pytest.approx(0, abs=5 * math.sqrt(variance / n) + 1e-12)
     assert not layer.bias.any()
 
 
-def test_uniform_stays_within_its_bounds() -> None:
+def test_uniform_initializers_stay_within_their_bounds() -> None:
     weight = INITIALIZERS["uniform"](torch.empty(1000, 100))
     assert -1 <= float(weight.min()) < -0.99
     assert 0.99 < float(weight.max()) <= 1
@@ -44,14 +44,14 @@ def test_uniform_stays_within_its_bounds() -> None:
     assert float(INITIALIZERS["xavier_uniform"](torch.empty(FAN_OUT, FAN_IN)).abs().max()) <= bound
 
 
-def test_the_bias_is_drawn_by_its_own_name() -> None:
+def test_the_bias_has_its_own_initializer() -> None:
     layer = nn.Linear(3, 100_000)
     initialize(layer, "zeros", "normal")
     assert float(layer.bias.detach().std()) == pytest.approx(1, abs=0.02)
     assert not layer.weight.any()
 
 
-def test_wrong_names_are_refused_with_a_hint() -> None:
+def test_unknown_names_raise_with_a_suggestion() -> None:
     with pytest.raises(UsageError, match="did you mean xavier_normal or xavier_uniform"):
         initialize(nn.Linear(2, 2), "xavier", "zeros")
     with pytest.raises(UsageError, match="suits weights only: choose zeros, uniform, normal"):

@@ -9,31 +9,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.helpers import complaint, run_zoo, weights
+from tests.helpers import error_output, run_zoo, weights
 from zoo import MNISTDataModule
 from zoo.cli import main
 from zoo.data.batches import ImageBatches
 from zoo.data.bootstrap import bootstrap_positions, multiplicities
-from zoo.metrics.ensemble import EnsembleTotals, elected, votes_of
+from zoo.metrics.ensemble import EnsembleTotals, count_votes, majority_vote
 from zoo.models import MLP, BaggedEnsemble, Classifier
 from zoo.utils.errors import UsageError
 
 MEMBER = {"hidden_sizes": [12], "weight_init": "xavier_uniform"}
 SHORT = ["--trainer.accelerator", "cpu", "--data.num_train", "1000", "--trainer.max_epochs", "2"]
-FIT = [
-    "fit",
-    "--config",
-    "bagging",
-    "--model.num_members",
-    "3",
-    "--model.member_args",
-    '{"hidden_sizes": [12]}',
-    *SHORT,
-]
+SMALL = ["--model.num_members", "3", "--model.member_args", '{"hidden_sizes": [12]}']
+FIT = ["fit", "--config", "bagging", *SMALL, *SHORT]
 
 
-def alone(member: Classifier, batches: list[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
-    """Train an ordinary network by hand on these batches."""
+def train_alone(member: Classifier, batches: list[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+    """Train a single network on these batches with a plain loop, and return its state dict."""
     member.train()
     optimizer = member.make_optimizer()
     for images, labels in batches:
@@ -45,29 +37,31 @@ def alone(member: Classifier, batches: list[tuple[Tensor, Tensor]]) -> dict[str,
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("bootstrap", [False, True])
-def test_an_ensemble_trains_as_its_members_would_alone(batch_norm: bool, bootstrap: bool) -> None:
-    """Fifty steps: the same initial values, the same order, each member on the images that it drew."""
+def test_ensemble_training_matches_training_each_member_alone(batch_norm: bool, bootstrap: bool) -> None:
+    """Fifty steps from the same initial weights, in the same order, each member on the images that it drew."""
     ensemble = BaggedEnsemble("MLP", {**MEMBER, "batch_norm": batch_norm}, 3, bootstrap, bootstrap_seed=4).double()
     data = MNISTDataModule(num_train=5000, batch_size=100, with_indices=True)
     data.setup("fit")
     dataset: Any = data.train_dataloader().dataset
     members = [member.double() for member in ensemble.members()]
 
-    class Of:
+    class FakeTrainer:
         train_dataloader = data.train_dataloader()
         precision = "64-true"
 
-    ensemble._trainer = Of()  # type: ignore[assignment]
+    ensemble._trainer = FakeTrainer()  # type: ignore[assignment]
     if bootstrap:
-        ensemble._draw(dataset)
+        ensemble._draw_bootstraps(dataset)
     optimizer = ensemble.make_optimizer()
     batches: list[list[tuple[Tensor, Tensor]]] = [[], [], []]
     for step in torch.randperm(5000).split(100):
         images, labels, rows = dataset.__getitems__(step)
         optimizer.zero_grad()
-        # The images in double precision, because Adam makes whole steps of rounding where a gradient is nearly 0.
-        own = ensemble._own_batches(rows) if bootstrap else (images, labels)
-        ensemble.loss_of(own[0].double(), own[1]).backward()
+        # Double precision, because Adam turns rounding errors into full steps where a gradient is nearly 0.
+        if bootstrap:
+            assert ensemble._sampler is not None
+            images, labels = ensemble._sampler.member_batches(dataset, rows)
+        ensemble.loss_of(images.double(), labels).backward()
         optimizer.step()
         for number in range(3):
             drawn = bootstrap_positions(5000, number, 4)[step] if bootstrap else step
@@ -75,13 +69,13 @@ def test_an_ensemble_trains_as_its_members_would_alone(batch_norm: bool, bootstr
             batches[number].append((images.double(), labels))
     trained = ensemble.members()
     for number, member in enumerate(members):
-        expected = alone(member, batches[number])
+        expected = train_alone(member, batches[number])
         for name, value in trained[number].state_dict().items():
             if not name.endswith("num_batches_tracked"):
                 torch.testing.assert_close(value, expected[name], rtol=1e-9, atol=1e-9)
 
 
-def test_bootstraps_are_n_of_n_with_replacement_and_each_member_s_own() -> None:
+def test_each_member_draws_its_own_bootstrap_with_replacement() -> None:
     first, second = (bootstrap_positions(55_000, member, seed=0) for member in (0, 1))
     counts = multiplicities(first, 55_000)
     assert int(counts.sum()) == 55_000
@@ -92,7 +86,7 @@ def test_bootstraps_are_n_of_n_with_replacement_and_each_member_s_own() -> None:
     assert not torch.equal(first, bootstrap_positions(55_000, 0, seed=1))
 
 
-def test_members_are_the_networks_that_answer_together() -> None:
+def test_ensemble_averages_the_probabilities_of_its_members() -> None:
     ensemble = BaggedEnsemble("zoo.models.MLP", {**MEMBER, "batch_norm": True}, 3).eval()
     images = torch.rand(6, 1, 28, 28)
     members = ensemble.members()
@@ -103,21 +97,21 @@ def test_members_are_the_networks_that_answer_together() -> None:
     torch.testing.assert_close(ensemble.member_logits(images).softmax(dim=2), probabilities)
 
 
-def test_dropout_and_initial_values_differ_from_member_to_member() -> None:
+def test_members_differ_in_dropout_masks_and_initial_weights() -> None:
     ensemble = BaggedEnsemble("MLP", {**MEMBER, "hidden_sizes": [50], "dropout": 0.5}, 2)
     with torch.no_grad():
         for value in ensemble.stacked_parameters.values():
             value[1] = value[0]
     images = torch.rand(4, 1, 28, 28)
-    one, two = ensemble.eval().member_logits(images)
-    assert torch.equal(one, two)
-    one, two = ensemble.train().member_logits(images)
-    assert not torch.allclose(one, two)
-    one, two = BaggedEnsemble("MLP", MEMBER, 2).eval().member_logits(images)
-    assert not torch.allclose(one, two)
+    first, second = ensemble.eval().member_logits(images)
+    assert torch.equal(first, second)
+    first, second = ensemble.train().member_logits(images)
+    assert not torch.allclose(first, second)
+    first, second = BaggedEnsemble("MLP", MEMBER, 2).eval().member_logits(images)
+    assert not torch.allclose(first, second)
 
 
-def test_votes_mean_probability_and_disagreement() -> None:
+def test_votes_member_accuracies_and_disagreement() -> None:
     probabilities = torch.tensor(
         [
             [[0.6, 0.4, 0.0], [0.1, 0.9, 0.0]],
@@ -125,23 +119,24 @@ def test_votes_mean_probability_and_disagreement() -> None:
             [[0.0, 1.0, 0.0], [0.3, 0.3, 0.4]],
         ]
     )
-    votes = votes_of(probabilities.argmax(dim=2), 3)
+    votes = count_votes(probabilities.argmax(dim=2), 3)
     assert votes.tolist() == [[2, 1, 0], [1, 1, 1]]
-    # The first by its two votes, against the mean probability; the second, a draw, by the mean probability.
-    assert elected(votes, probabilities).tolist() == [0, 1]
-    # With as many members as there may be.
-    assert elected(torch.tensor([[500, 500]]), torch.tensor([[[0.49999, 0.50001]]])).tolist() == [1]
+    # The first image by two votes, against the mean probability; the second, a tie, by the mean probability.
+    assert majority_vote(votes, probabilities).tolist() == [0, 1]
+    # With the maximum number of members.
+    assert majority_vote(torch.tensor([[500, 500]]), torch.tensor([[[0.49999, 0.50001]]])).tolist() == [1]
     totals = EnsembleTotals(3)
     totals.update(probabilities, torch.tensor([0, 1]))
-    figures = totals.compute()
-    assert figures["member_acc"].tolist() == pytest.approx([1.0, 0.5, 0.0])
-    assert float(figures["vote_acc"]) == 1
-    assert float(figures["disagreement"]) == pytest.approx((2 / 3 + 1) / 2)
+    metrics = totals.compute()
+    assert metrics["member_acc"].tolist() == pytest.approx([1.0, 0.5, 0.0])
+    assert float(metrics["vote_acc"]) == 1
+    assert float(metrics["disagreement"]) == pytest.approx((2 / 3 + 1) / 2)
 
 
 @pytest.mark.parametrize("batch_norm", ["false", "true"])
-def test_out_of_the_bag_no_member_judges_what_it_has_seen(batch_norm: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Against a loop over the members and their bootstraps."""
+def test_out_of_bag_accuracy_matches_a_loop_over_the_members(
+    batch_norm: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     args = f'{{"hidden_sizes": [12], "batch_norm": {batch_norm}}}'
     assert main([*FIT, "--model.member_args", args]) == 0
     output = capsys.readouterr().out
@@ -150,28 +145,29 @@ def test_out_of_the_bag_no_member_judges_what_it_has_seen(batch_norm: str, capsy
     data.setup("fit")
     dataset: Any = data.train_dataloader().dataset
     images, labels = dataset.__getitems__(torch.arange(1000))
-    judged = right = 0
-    answers = [member(images).softmax(dim=1).detach() for member in ensemble.members()]
-    seen = [set(bootstrap_positions(1000, number, 0).tolist()) for number in range(3)]
+    evaluated = correct = 0
+    probabilities = [member(images).softmax(dim=1).detach() for member in ensemble.members()]
+    bootstraps = [set(bootstrap_positions(1000, number, 0).tolist()) for number in range(3)]
     for position in range(1000):
-        judges = [answer[position] for answer, own in zip(answers, seen, strict=True) if position not in own]
-        judged += bool(judges)
-        right += bool(judges) and int(sum(judges).argmax()) == int(labels[position])
-    assert f"out of the bag {right / judged:.4f}" in output
-    assert 0.6 < judged / 1000 < 0.85  # 1 − 0.632³ = 0.75
+        members = zip(probabilities, bootstraps, strict=True)
+        out_of_bag = [member[position] for member, bootstrap in members if position not in bootstrap]
+        evaluated += bool(out_of_bag)
+        correct += bool(out_of_bag) and int(sum(out_of_bag).argmax()) == int(labels[position])
+    assert f"out-of-bag {correct / evaluated:.4f}" in output
+    assert 0.6 < evaluated / 1000 < 0.85  # 1 − 0.632³ = 0.75
     assert main(["test", "--config", "logs/bagging/version_0/config.yaml", "--ckpt_path", last(0)]) == 0
-    assert f"out of the bag {right / judged:.4f}" in capsys.readouterr().out
+    assert f"out-of-bag {correct / evaluated:.4f}" in capsys.readouterr().out
 
 
-def test_an_image_leaves_no_trace_in_a_member_that_did_not_draw_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not in its weights, and not in the statistics of its batch norm."""
+def test_an_image_affects_only_the_members_that_drew_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the weights nor the batch norm statistics of the other members change."""
     fit = [*FIT, "--model.member_args", '{"hidden_sizes": [12], "batch_norm": true}']
     drew = [7 in bootstrap_positions(1000, member, 0).tolist() for member in range(3)]
     assert main(fit) == 0
-    fetch = ImageBatches.__getitems__
+    original_getitems = ImageBatches.__getitems__
 
     def altered(dataset: ImageBatches, positions: Any) -> Any:
-        images, *more = fetch(dataset, positions)
+        images, *more = original_getitems(dataset, positions)
         images[torch.as_tensor(positions) == 7] = 0.5
         return images, *more
 
@@ -192,7 +188,7 @@ def last(version: int) -> str:
 
 
 @pytest.mark.parametrize("batch_norm", ["false", "true"])
-def test_an_interrupted_training_goes_on_exactly_with_the_same_bootstraps(batch_norm: str) -> None:
+def test_interrupted_training_resumes_exactly_with_the_same_bootstraps(batch_norm: str) -> None:
     args = f'{{"hidden_sizes": [12], "dropout": 0.2, "batch_norm": {batch_norm}}}'
     fit = [*FIT, "--model.member_args", args, "--trainer.limit_test_batches", "0"]
     assert main(fit) == 0
@@ -204,26 +200,26 @@ def test_an_interrupted_training_goes_on_exactly_with_the_same_bootstraps(batch_
 
 
 @pytest.mark.slow
-def test_two_processes_train_and_test_the_ensemble_that_one_does(capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_processes_train_and_test_the_same_ensemble_as_one(capsys: pytest.CaptureFixture[str]) -> None:
     same = ["--trainer.precision", "64-true"]
     both = run_zoo(*FIT, *same, "--trainer.devices", "2", "--trainer.strategy", "ddp")
     assert main([*FIT, *same]) == 0
     summary = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Test set"))
-    assert "out of the bag" in summary
+    assert "out-of-bag" in summary
     assert summary in both
     two, one = (torch.load(last(version), weights_only=True)["state_dict"] for version in (0, 1))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-7, atol=1e-7)
 
 
-def test_weights_count_in_the_penalty_and_biases_do_not() -> None:
+def test_l2_penalty_includes_weights_but_not_biases() -> None:
     ensemble = BaggedEnsemble("MLP", MEMBER, 2, l2=0.5)
     expected = sum(0.5 * p.square().sum() for m in ensemble.members() for p in m.parameters() if p.dim() > 1)
     torch.testing.assert_close(ensemble.l2_penalty().detach(), torch.as_tensor(expected).detach())
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("arguments", "message"),
     [
         (["--data.with_indices", "false"], "set data.with_indices true"),
         (["--model.num_members", "0"], "num_members is 0"),
@@ -238,13 +234,15 @@ def test_weights_count_in_the_penalty_and_biases_do_not() -> None:
         (["--model.member_args", '{"hidden_sizes": [0]}'], "hidden_sizes is [0]"),
     ],
 )
-def test_a_mistake_is_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert sentence in complaint([*FIT, *words], capsys)
+def test_wrong_arguments_give_a_one_line_error(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in error_output([*FIT, *arguments], capsys)
 
 
 @pytest.mark.slow
-def test_three_processes_test_what_one_does(capsys: pytest.CaptureFixture[str]) -> None:
-    """Also where they could not share a training batch."""
+def test_three_processes_print_the_same_test_metrics_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also if the training batch size is not divisible by three."""
     assert main(FIT) == 0
     capsys.readouterr()
     test = ["test", "--config", "logs/bagging/version_0/config.yaml", "--ckpt_path", last(0)]
@@ -252,7 +250,7 @@ def test_three_processes_test_what_one_does(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out in run_zoo(*test, "--trainer.devices", "3", "--trainer.strategy", "ddp")
 
 
-def test_a_checkpoint_does_not_choose_what_is_imported(tmp_path: Path) -> None:
+def test_loading_a_checkpoint_does_not_import_the_member_class(tmp_path: Path) -> None:
     Path("evil_network.py").write_text("raise SystemExit('imported')")
     model = BaggedEnsemble("MLP", MEMBER, 2)
     from zoo.runs.checkpoint import write_weights
@@ -262,7 +260,7 @@ def test_a_checkpoint_does_not_choose_what_is_imported(tmp_path: Path) -> None:
         BaggedEnsemble.load_from_checkpoint("evil.ckpt")
 
 
-def test_a_member_of_one_s_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_members_may_be_of_a_user_s_class(capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.py").write_text(
         "from torch import nn\nfrom zoo.models import Classifier\n"
         "class Mine(Classifier):\n"
@@ -276,15 +274,15 @@ def test_a_member_of_one_s_own(capsys: pytest.CaptureFixture[str]) -> None:
     assert "its 3 members" in capsys.readouterr().out
 
 
-def test_no_class_takes_the_name_of_one_of_the_zoo_s() -> None:
+def test_a_user_s_class_does_not_shadow_a_zoo_class() -> None:
     type("MLP", (MLP,), {"__module__": "elsewhere"})
-    assert BaggedEnsemble("MLP", MEMBER, 1)._class is MLP
-    assert BaggedEnsemble("zoo.models.MLP", MEMBER, 1)._class is MLP
+    assert BaggedEnsemble("MLP", MEMBER, 1)._member_class is MLP
+    assert BaggedEnsemble("zoo.models.MLP", MEMBER, 1)._member_class is MLP
 
 
 @pytest.mark.slow
-def test_memory_grows_with_the_parameters_and_not_with_the_data() -> None:
-    """Twenty members instead of two: their weights, gradients and Adam's two moments, and four bytes for each draw."""
+def test_memory_per_member_depends_on_its_parameters_not_on_the_images() -> None:
+    """Each member needs its weights, gradients, Adam's two moments, and four bytes for each drawn position."""
     program = (
         "import resource, sys\n"
         "from zoo.cli import main\n"
@@ -293,12 +291,12 @@ def test_memory_grows_with_the_parameters_and_not_with_the_data() -> None:
     )
     peak = {}
     for members in (2, 20):
-        words = ["--model.num_members", str(members), "--trainer.max_steps", "50", "--trainer.limit_val_batches", "0"]
-        fit = ["fit", "--config", "bagging", *words, "--trainer.limit_test_batches", "0"]
+        options = ["--model.num_members", str(members), "--trainer.max_steps", "50", "--trainer.limit_val_batches", "0"]
+        fit = ["fit", "--config", "bagging", *options, "--trainer.limit_test_batches", "0"]
         output = run_zoo(*fit, "--trainer.accelerator", "cpu", "--trainer.logger", "false", program=("-c", program))
         peak[members] = int(output.split()[-1])
     parameters = sum(parameter.numel() for parameter in MLP([256, 256]).parameters())
-    each = (peak[20] - peak[2]) / 18
-    # Twice the sum, for a step's activations and the checkpoint that is put together before it is written. A copy of
-    # the 55,000 images would be 43 MB a member, or 172 MB as float32.
-    assert each < 2.5 * (4 * 4 * parameters + 4 * 55_000) < 43e6 / 3
+    per_member = (peak[20] - peak[2]) / 18
+    # The factor 2.5 allows for activations and for the checkpoint, which is built in memory. A copy of the 55,000
+    # images would be 43 MB per member, or 172 MB as float32.
+    assert per_member < 2.5 * (4 * 4 * parameters + 4 * 55_000) < 43e6 / 3

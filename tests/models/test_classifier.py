@@ -12,7 +12,7 @@ from zoo.models import MLP, SoftmaxRegression
 from zoo.utils.errors import UsageError
 
 
-def trainer(**arguments: Any) -> Trainer:
+def make_trainer(**arguments: Any) -> Trainer:
     return Trainer(
         accelerator="cpu",
         logger=False,
@@ -32,7 +32,7 @@ def test_l2_adds_lambda_times_the_sum_of_squared_weights(test_batch: tuple[torch
     torch.testing.assert_close(model.training_step(test_batch, 0), expected)
 
 
-def test_l2_leaves_batch_norm_alone() -> None:
+def test_l2_penalty_excludes_batch_norm() -> None:
     model = MLP([16], batch_norm=True, l2=1.0)
     weights = [w for w in model.parameters() if w.dim() == 2]
     torch.testing.assert_close(model.l2_penalty(), sum(w.square().sum() for w in weights))
@@ -46,7 +46,7 @@ def test_l2_leaves_batch_norm_alone() -> None:
         ({"optimizer": "sgd", "momentum": 0.5}, torch.optim.SGD),
     ],
 )
-def test_optimizers_by_name(arguments: dict[str, Any], kind: type) -> None:
+def test_optimizers_are_chosen_by_name(arguments: dict[str, Any], kind: type) -> None:
     optimizer = SoftmaxRegression(lr=0.25, **arguments).make_optimizer()
     assert type(optimizer) is kind
     assert isinstance(optimizer, torch.optim.Optimizer)
@@ -57,52 +57,54 @@ def test_optimizers_by_name(arguments: dict[str, Any], kind: type) -> None:
     assert settings.get("momentum") == arguments.get("momentum")
 
 
-def test_cosine_ends_at_zero_after_the_last_step() -> None:
+def test_cosine_schedule_ends_at_zero_after_the_last_step() -> None:
     model = SoftmaxRegression(lr_schedule="cosine", lr=0.1)
     rates = []
     model.on_train_batch_end = lambda *_: rates.append(model.optimizers().param_groups[0]["lr"])  # type: ignore
-    fit = trainer(max_epochs=2)
-    fit.fit(model, datamodule=MNISTDataModule(num_train=500))
-    assert fit.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-8)
+    trainer = make_trainer(max_epochs=2)
+    trainer.fit(model, datamodule=MNISTDataModule(num_train=500))
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-8)
     assert len(rates) == 10
     assert rates == sorted(rates, reverse=True)
 
 
-def test_cosine_without_an_end_is_refused() -> None:
+def test_cosine_schedule_without_a_known_end_raises() -> None:
     with pytest.raises(UsageError, match="cosine needs to know the end"):
-        trainer(max_epochs=-1).fit(SoftmaxRegression(lr_schedule="cosine"), datamodule=MNISTDataModule(num_train=10))
+        make_trainer(max_epochs=-1).fit(
+            SoftmaxRegression(lr_schedule="cosine"), datamodule=MNISTDataModule(num_train=10)
+        )
 
 
 def test_metrics_are_logged_under_their_names() -> None:
-    fit = trainer(max_epochs=1)
+    trainer = make_trainer(max_epochs=1)
     model, data = SoftmaxRegression(), MNISTDataModule(num_train=500)
-    fit.fit(model, datamodule=data)
-    assert set(fit.callback_metrics) == {"train_loss", "train_acc", "val_loss", "val_acc"}
-    (figures,) = fit.test(model, datamodule=data, verbose=False)
-    assert set(figures) == {"test_loss", "test_acc", "test_errors"}
+    trainer.fit(model, datamodule=data)
+    assert set(trainer.callback_metrics) == {"train_loss", "train_acc", "val_loss", "val_acc"}
+    (metrics,) = trainer.test(model, datamodule=data, verbose=False)
+    assert set(metrics) == {"test_loss", "test_acc", "test_errors"}
     data.setup("test")
     with torch.inference_mode():
-        wrong = sum(int((model(images).argmax(1) != labels).sum()) for images, labels in data.test_dataloader())
-    assert figures["test_errors"] == wrong
-    assert figures["test_acc"] == pytest.approx(1 - wrong / 10_000)
+        errors = sum(int((model(images).argmax(1) != labels).sum()) for images, labels in data.test_dataloader())
+    assert metrics["test_errors"] == errors
+    assert metrics["test_acc"] == pytest.approx(1 - errors / 10_000)
 
 
-def test_without_validation_nothing_is_validated() -> None:
-    fit = trainer(max_epochs=1, limit_train_batches=5)
-    fit.fit(SoftmaxRegression(), datamodule=MNISTDataModule(val_size=0))
-    assert set(fit.callback_metrics) == {"train_loss", "train_acc"}
+def test_without_validation_images_no_validation_metrics_are_logged() -> None:
+    trainer = make_trainer(max_epochs=1, limit_train_batches=5)
+    trainer.fit(SoftmaxRegression(), datamodule=MNISTDataModule(val_size=0))
+    assert set(trainer.callback_metrics) == {"train_loss", "train_acc"}
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:You defined a `validation_step`")
-def test_a_loader_of_one_s_own_works() -> None:
+def test_training_with_a_user_s_data_loader() -> None:
     images, labels = torch.rand(30, 1, 28, 28), torch.randint(10, (30,))
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images, labels), batch_size=10)
-    fit = trainer(max_epochs=1, log_every_n_steps=1)
-    fit.fit(MLP([8]), loader)
-    assert fit.global_step == 3
+    trainer = make_trainer(max_epochs=1, log_every_n_steps=1)
+    trainer.fit(MLP([8]), loader)
+    assert trainer.global_step == 3
 
 
-def test_predictions_are_probabilities(test_batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+def test_predict_step_returns_probabilities(test_batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     model = MLP([8]).eval()
     probabilities = model.predict_step(test_batch, 0)
     torch.testing.assert_close(probabilities.sum(1), torch.ones(1000))
@@ -110,7 +112,7 @@ def test_predictions_are_probabilities(test_batch: tuple[torch.Tensor, torch.Ten
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         ({"optimizer": "adma"}, "did you mean adam"),
         ({"lr_schedule": "cosin"}, "did you mean cosine"),
@@ -124,6 +126,6 @@ def test_predictions_are_probabilities(test_batch: tuple[torch.Tensor, torch.Ten
         ({"activation": "Relu"}, "did you mean relu"),
     ],
 )
-def test_wrong_arguments_are_refused(arguments: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(UsageError, match=sentence):
+def test_wrong_arguments_raise(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         MLP(**arguments)

@@ -9,32 +9,32 @@ import pytest
 import torch
 from pytorch_lightning import Trainer
 
-from tests.helpers import complaint, run_zoo, start_zoo, weights
+from tests.helpers import error_output, run_zoo, start_zoo, weights
 from zoo import MNISTDataModule
 from zoo.cli import main
 from zoo.models import DBN
 from zoo.utils.errors import UsageError
 
-# Two layers, two epochs of ten steps for each and two of fine-tuning.
+# Two layers: two pretraining epochs for each, then two fine-tuning epochs, ten steps per epoch.
 SHORT = ["--trainer.accelerator", "cpu", "--data.num_train", "1000", "--trainer.max_epochs", "6"]
 SMALL = ["--model.hidden_sizes", "[12, 9]", "--model.pretrain_epochs", "2", "--model.initial_epochs", "1"]
 FIT = ["fit", "--config", "dbn", *SMALL, *SHORT]
 DDP = ["--trainer.devices", "2", "--trainer.strategy", "ddp"]
 
 
-def every_epoch(*more: str) -> list[dict[str, Any]]:
-    """The checkpoints of the end of each epoch of a training."""
-    assert main([*FIT, "--checkpoint.save_top_k", "-1", *more]) == 0
+def train_and_load_each_epoch(*arguments: str) -> list[dict[str, Any]]:
+    """Train a DBN, and return the checkpoints of all epochs."""
+    assert main([*FIT, "--checkpoint.save_top_k", "-1", *arguments]) == 0
     paths = sorted(Path("logs/dbn/version_0/checkpoints").glob("epoch=*"), key=lambda path: path.stat().st_mtime_ns)
     return [torch.load(path, weights_only=True) for path in paths]
 
 
-def moved(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+def changed_parameters(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
     names = [name for name in before["state_dict"] if not name.startswith("divergences.")]
     return {name for name in names if not torch.equal(before["state_dict"][name], after["state_dict"][name])}
 
 
-def test_a_layer_of_the_net_is_the_rbm_s_expectation() -> None:
+def test_hidden_layers_compute_the_rbms_hidden_probabilities() -> None:
     model = DBN([7, 6]).eval()
     with torch.no_grad():
         for rbm in model.rbms:
@@ -48,26 +48,28 @@ def test_a_layer_of_the_net_is_the_rbm_s_expectation() -> None:
     torch.testing.assert_close(model(images), above @ model.output.weight.T + model.output.bias)
 
 
-def test_each_stage_moves_its_own_parameters_and_no_others() -> None:
-    ends = every_epoch()
+def test_each_stage_changes_only_its_own_parameters() -> None:
+    checkpoints = train_and_load_each_epoch()
     layer = "layers.{}.{}"
     parts = ("weight", "visible_bias", "hidden_bias")
     for first, second, stage in ((0, 1, 0), (1, 2, 1), (2, 3, 1)):
-        assert moved(ends[first], ends[second]) == {layer.format(stage, part) for part in parts}
+        assert changed_parameters(checkpoints[first], checkpoints[second]) == {
+            layer.format(stage, part) for part in parts
+        }
     output = {"output.weight", "output.bias"}
     trained = {layer.format(stage, part) for stage in (0, 1) for part in ("weight", "hidden_bias")} | output
-    assert moved(ends[3], ends[4]) == trained
-    assert moved(ends[4], ends[5]) == trained
-    stages = [epoch["optimizer_states"][0]["param_groups"][0]["momentum"] for epoch in ends]
-    assert stages == [0.5, 0.9, 0.5, 0.9, 0.9, 0.9]
+    assert changed_parameters(checkpoints[3], checkpoints[4]) == trained
+    assert changed_parameters(checkpoints[4], checkpoints[5]) == trained
+    momenta = [epoch["optimizer_states"][0]["param_groups"][0]["momentum"] for epoch in checkpoints]
+    assert momenta == [0.5, 0.9, 0.5, 0.9, 0.9, 0.9]
 
 
-def test_the_stage_is_said_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_stage_is_printed_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
     main(FIT)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Epoch")]
     assert ["RBM 1 of 2, 784-12" in line for line in lines] == [True, True, False, False, False, False]
     assert ["RBM 2 of 2, 12-9" in line for line in lines] == [False, False, True, True, False, False]
-    assert ["fine-tuning   cost" in line for line in lines] == [False] * 4 + [True] * 2
+    assert ["fine-tuning   train_loss" in line for line in lines] == [False] * 4 + [True] * 2
     with Path("logs/dbn/version_0/metrics.csv").open() as file:
         rows = [row for row in csv.DictReader(file)]
     assert [row["stage"] for row in rows if row["stage"]] == ["1.0", "1.0", "2.0", "2.0", "3.0", "3.0"]
@@ -84,7 +86,7 @@ def test_the_stage_is_said_and_logged(capsys: pytest.CaptureFixture[str]) -> Non
         *(pytest.param(step, "false", marks=pytest.mark.slow) for step in (4, 40)),
     ],
 )
-def test_an_interrupted_training_goes_on_exactly_in_every_stage(step: int, persistent: str) -> None:
+def test_interrupted_training_resumes_exactly_in_every_stage(step: int, persistent: str) -> None:
     fit = [*FIT, "--model.persistent", persistent]
     assert main(fit) == 0
     at = f'{{"class_path": "tests.helpers.SignalAt", "init_args": {{"step": {step}, "signal": {int(signal.SIGTERM)}}}}}'
@@ -96,8 +98,8 @@ def test_an_interrupted_training_goes_on_exactly_in_every_stage(step: int, persi
 
 
 @pytest.mark.parametrize("step", [20, 40, 50])
-def test_a_checkpoint_of_an_epoch_s_last_step_goes_on_exactly(step: int) -> None:
-    """Saved before the epoch is over: Lightning goes on with the next one and announces neither."""
+def test_training_resumes_exactly_from_the_last_step_of_an_epoch(step: int) -> None:
+    """The checkpoint is saved before the epoch ends, so Lightning does not call the epoch start hook on resuming."""
     fit = [*FIT, "--checkpoint.every_n_train_steps", "10", "--checkpoint.save_top_k", "-1"]
     fit += ["--checkpoint.save_on_train_epoch_end", "false"]
     assert main(fit) == 0
@@ -108,17 +110,17 @@ def test_a_checkpoint_of_an_epoch_s_last_step_goes_on_exactly(step: int) -> None
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
-def test_every_precision_pre_trains_and_tests(precision: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pretraining_and_testing_work_in_every_precision(precision: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*FIT, "--trainer.precision", precision]) == 0
     assert "Test set:   accuracy" in capsys.readouterr().out
 
 
-def test_validation_may_come_first() -> None:
+def test_sanity_check_before_training_works() -> None:
     assert main([*FIT, "--trainer.num_sanity_val_steps", "2"]) == 0
 
 
 @pytest.mark.parametrize("persistent", ["false", pytest.param("true", marks=pytest.mark.slow)])
-def test_two_processes_have_the_same_parameters_after_each_stage(persistent: str) -> None:
+def test_two_processes_have_the_same_parameters_after_each_epoch(persistent: str) -> None:
     more = ["--model.persistent", persistent, "--checkpoint.save_top_k", "-1"]
     run_zoo(*FIT, *DDP, *more, "--trainer.callbacks", "tests.helpers.WriteWeightsEachEpoch")
     for epoch in range(6):
@@ -132,8 +134,8 @@ def test_two_processes_have_the_same_parameters_after_each_stage(persistent: str
 
 
 @pytest.mark.slow
-def test_two_processes_fine_tune_the_net_that_one_does() -> None:
-    """Without pre-training, whose noise is each process's own: the gradients' mean is the whole batch's gradient."""
+def test_two_processes_fine_tune_to_the_same_network_as_one() -> None:
+    """Without pretraining, in which each process draws its own random numbers."""
     same = ["--model.pretrain_epochs", "0", "--model.weight_init", "xavier_uniform", "--trainer.precision", "64-true"]
     same += ["--model.dropout", "0", "--model.input_dropout", "0"]
     run_zoo(*FIT, *same, *DDP)
@@ -146,24 +148,26 @@ def test_two_processes_fine_tune_the_net_that_one_does() -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_exactly_while_they_pre_train() -> None:
+def test_two_processes_resume_pretraining_exactly() -> None:
     at = '{"class_path": "tests.helpers.SignalAt", "init_args": {"step": 25, "signal": 15}}'
     run_zoo(*FIT, *DDP)
     process = start_zoo(*FIT, *DDP, "--trainer.callbacks", at)
-    _, complaint = process.communicate(timeout=100)
-    assert process.returncode == 143, complaint
+    _, error_output = process.communicate(timeout=100)
+    assert process.returncode == 143, error_output
     run_zoo(*FIT, *DDP, "--ckpt_path", "last")
     last = "logs/dbn/version_{}/checkpoints/last.ckpt"
     assert weights(last.format(2)) == weights(last.format(0))
 
 
-def test_pre_training_sees_all_images_and_fine_tuning_the_labelled_ones() -> None:
-    ends = every_epoch("--data.num_train", "50", "--data.unlabelled_epochs", "4", "--trainer.limit_train_batches", "55")
-    steps = [epoch["global_step"] for epoch in ends]
+def test_pretraining_uses_all_images_and_fine_tuning_only_labelled_ones() -> None:
+    checkpoints = train_and_load_each_epoch(
+        "--data.num_train", "50", "--data.unlabelled_epochs", "4", "--trainer.limit_train_batches", "55"
+    )
+    steps = [epoch["global_step"] for epoch in checkpoints]
     assert steps == [55, 110, 165, 220, 221, 222]
 
 
-def test_data_that_was_set_up_before_the_trainer_came_is_asked_for_labels_too() -> None:
+def test_unlabelled_epochs_work_with_data_that_is_set_up_before_the_trainer() -> None:
     data = MNISTDataModule(num_train=50, unlabelled_epochs=1)
     data.setup("fit")
     trainer = Trainer(
@@ -179,7 +183,7 @@ def test_data_that_was_set_up_before_the_trainer_came_is_asked_for_labels_too() 
     assert trainer.global_step == 3 + 1
 
 
-def test_unlabelled_batches_hold_no_labels() -> None:
+def test_unlabelled_split_contains_no_labels() -> None:
     data = MNISTDataModule(num_train=100, unlabelled_epochs=1)
     data.setup("fit")
     labelled, unlabelled = data.splits["train"], data.splits["unlabelled"]
@@ -190,7 +194,7 @@ def test_unlabelled_batches_hold_no_labels() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("arguments", "message"),
     [
         (["--trainer.max_epochs", "3"], "max_epochs is 3, but pre-training alone takes 4"),
         (["--data.unlabelled_epochs", "3"], "set data.unlabelled_epochs to that"),
@@ -202,26 +206,28 @@ def test_unlabelled_batches_hold_no_labels() -> None:
         (["--trainer.gradient_clip_val", "1"], "gradient clipping is not supported"),
     ],
 )
-def test_a_mistake_is_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert sentence in complaint([*FIT, *words], capsys)
+def test_wrong_arguments_give_a_one_line_error(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert message in error_output([*FIT, *arguments], capsys)
 
 
-def test_labels_are_withheld_from_no_one_who_needs_them(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unlabelled_epochs_raise_for_a_network_that_needs_labels(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--config", "softmax", *SHORT, "--data.unlabelled_epochs", "2"]) == 2
     assert "SoftmaxRegression needs none for 0" in capsys.readouterr().err
 
 
-def test_hidden_layers_have_their_own_learning_rate_and_the_cosine_falls_by_epochs() -> None:
+def test_hidden_layers_have_their_own_learning_rate_and_cosine_decays_per_epoch() -> None:
     hidden, output = DBN([5], lr=0.01, hidden_lr_factor=0.1).parameter_groups()
     assert hidden["lr"] == pytest.approx(0.001)
     assert "lr" not in output
-    ends = every_epoch("--model.lr", "0.01", "--model.hidden_lr_factor", "0.1")
-    rates = [[group["lr"] for group in epoch["optimizer_states"][1]["param_groups"]] for epoch in ends[3:]]
+    checkpoints = train_and_load_each_epoch("--model.lr", "0.01", "--model.hidden_lr_factor", "0.1")
+    rates = [[group["lr"] for group in epoch["optimizer_states"][1]["param_groups"]] for epoch in checkpoints[3:]]
     assert rates[1] == pytest.approx([0.001, 0.01])
     assert rates[2] == pytest.approx([0.0005, 0.005])
 
 
-def test_without_pre_training_it_is_an_ordinary_sigmoid_net() -> None:
+def test_without_pretraining_weights_are_initialized_by_weight_init() -> None:
     model = DBN([7], pretrain_epochs=0, weight_init="xavier_uniform")
     bound = (6 / (784 + 7)) ** 0.5
     assert bound * 0.9 < float(model.rbms[0].weight.detach().abs().max()) <= bound

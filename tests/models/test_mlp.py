@@ -9,7 +9,7 @@ import zoo
 from zoo.models import MLP
 
 
-def test_batch_norm_is_the_lecture_s() -> None:
+def test_batch_norm_settings_match_the_lecture() -> None:
     model = zoo.create_model("dropout_batchnorm")
     assert isinstance(model, MLP)
     linear = [layer for layer in model.net if isinstance(layer, nn.Linear)]
@@ -24,7 +24,7 @@ def test_batch_norm_is_the_lecture_s() -> None:
     assert order == ["Linear", "BatchNorm1d", "ReLU", "Dropout"]
 
 
-def test_dropout_keeps_seven_tenths_after_every_hidden_layer_and_all_in_eval_mode() -> None:
+def test_dropout_follows_every_hidden_layer_and_is_off_in_eval_mode() -> None:
     model = zoo.create_model("dropout")
     assert isinstance(model, MLP)
     drops = [layer for layer in model.net if isinstance(layer, nn.Dropout)]
@@ -36,7 +36,7 @@ def test_dropout_keeps_seven_tenths_after_every_hidden_layer_and_all_in_eval_mod
     assert torch.equal(model(images), model(images))
 
 
-def test_the_network_is_its_formula() -> None:
+def test_forward_matches_the_formula() -> None:
     model = MLP([6, 5], bias_init="normal").eval()
     images = torch.rand(3, 1, 28, 28)
     first, second, last = (layer for layer in model.net if isinstance(layer, nn.Linear))
@@ -46,15 +46,15 @@ def test_the_network_is_its_formula() -> None:
     torch.testing.assert_close(model(images), h2 @ last.weight.T + last.bias)
 
 
-def test_no_hidden_layer_is_softmax_regression() -> None:
+def test_mlp_without_hidden_layers_is_softmax_regression() -> None:
     assert [type(layer).__name__ for layer in MLP([]).net] == ["Flatten", "Linear"]
 
 
-def test_alpha_dropout_keeps_a_self_normalizing_net_s_mean_and_variance() -> None:
+def test_alpha_dropout_preserves_mean_and_variance_of_a_self_normalizing_network() -> None:
     torch.manual_seed(0)
     settings: dict[str, Any] = {"activation": "selu", "weight_init": "lecun_normal", "dropout": 0.2}
-    for alpha_dropout, kept in ((True, True), (False, False)):
+    for alpha_dropout, is_preserved in ((True, True), (False, False)):
         model = MLP([1000] * 8, alpha_dropout=alpha_dropout, **settings).train()
-        activity = model.net[2:-1](torch.randn(500, 1000)).detach()
-        normal = abs(float(activity.mean())) < 0.1 and 0.8 < float(activity.var()) < 1.25
-        assert normal is kept
+        activations = model.net[2:-1](torch.randn(500, 1000)).detach()
+        is_normalized = abs(float(activations.mean())) < 0.1 and 0.8 < float(activations.var()) < 1.25
+        assert is_normalized is is_preserved

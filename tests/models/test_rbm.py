@@ -12,12 +12,12 @@ import torch
 from tests.helpers import run_zoo, weights
 from zoo import MNISTDataModule
 from zoo.cli import main
-from zoo.data.binarization import sampled_pixels
+from zoo.data.binarization import sample_binary_pixels
 from zoo.models import RBM
 from zoo.rbm.bernoulli_rbm import BernoulliRBM
 from zoo.rbm.contrastive_divergence import (
     ContrastiveDivergence,
-    centre_gradients,
+    center_gradients,
     make_rbm_optimizer,
     set_momentum,
     sparsity_loss,
@@ -33,61 +33,61 @@ LAST = "logs/rbm/version_0/checkpoints/last.ckpt"
 TRAINED = ["--config", "logs/rbm/version_0/config.yaml", "--ckpt_path", LAST]
 
 
-def checkpoint(version: int = 0, name: str = "last") -> dict[str, Any]:
+def load_checkpoint(version: int = 0, name: str = "last") -> dict[str, Any]:
     content: dict[str, Any] = torch.load(f"logs/rbm/version_{version}/checkpoints/{name}.ckpt", weights_only=True)
     return content
 
 
-def gradients(rbm: BernoulliRBM, data: torch.Tensor, model: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def contrastive_gradients(rbm: BernoulliRBM, data: torch.Tensor, model: torch.Tensor) -> tuple[torch.Tensor, ...]:
     rbm.zero_grad()
     rbm.contrastive_loss(data, model).backward()
-    found = (rbm.weight.grad, rbm.visible_bias.grad, rbm.hidden_bias.grad)
-    return tuple(gradient.clone() for gradient in found if gradient is not None)
+    gradients = (rbm.weight.grad, rbm.visible_bias.grad, rbm.hidden_bias.grad)
+    return tuple(gradient.clone() for gradient in gradients if gradient is not None)
 
 
-def test_the_visible_bias_begins_at_the_base_rates_and_a_pixel_that_is_never_on_gives_no_infinity() -> None:
+def test_visible_biases_are_initialized_to_finite_log_odds() -> None:
     rbm = BernoulliRBM(3, 2)
-    ContrastiveDivergence(3, 2).begin(rbm, torch.tensor([0.0, 0.5, 1.0]))
+    ContrastiveDivergence(3, 2).initialize(rbm, torch.tensor([0.0, 0.5, 1.0]))
     assert rbm.visible_bias.isfinite().all()
     assert rbm.visible_bias[1] == 0
     torch.testing.assert_close(rbm.visible_bias[0], torch.tensor(1e-4).logit())
 
 
-def test_the_update_is_the_guide_s_with_momentum_and_a_weight_cost_on_the_weights_alone() -> None:
-    """One well-known program multiplies the old step by the learning rate again; here 0.9 means 0.9."""
+def test_update_has_momentum_and_weight_decay_on_the_weights_only() -> None:
+    """The momentum multiplies the previous step, without another factor of the learning rate."""
     rbm = BernoulliRBM(5, 4, weight_std=1.0)
     weight, bias = rbm.weight.detach().clone(), rbm.hidden_bias.detach().clone()
     optimizer = make_rbm_optimizer([rbm], lr=0.1, weight_cost=0.01)
     set_momentum(optimizer, 0.9)
-    step_w, step_b = torch.zeros_like(weight), torch.zeros_like(bias)
+    weight_step, bias_step = torch.zeros_like(weight), torch.zeros_like(bias)
     for _ in range(3):
         data, model = torch.rand(6, 5), torch.rand(6, 5).round()
-        by_weight, _, by_bias = gradients(rbm, data, model)
+        weight_gradient, _, bias_gradient = contrastive_gradients(rbm, data, model)
         optimizer.step()
-        step_w = 0.9 * step_w - 0.1 * (by_weight + 0.01 * weight)
-        step_b = 0.9 * step_b - 0.1 * by_bias
-        weight, bias = weight + step_w, bias + step_b
+        weight_step = 0.9 * weight_step - 0.1 * (weight_gradient + 0.01 * weight)
+        bias_step = 0.9 * bias_step - 0.1 * bias_gradient
+        weight, bias = weight + weight_step, bias + bias_step
         torch.testing.assert_close(rbm.weight.detach(), weight)
         torch.testing.assert_close(rbm.hidden_bias.detach(), bias)
 
 
-def test_sparsity_pulls_each_unit_s_input_by_its_mean_activity_less_the_target() -> None:
-    """A mean over the batch, whatever its size, and of the data's activities: q − t, times the cost."""
+def test_sparsity_gradient_is_the_cost_times_mean_activation_minus_target() -> None:
+    """The gradient is averaged over the batch, so it does not depend on the batch size."""
     rbm = BernoulliRBM(5, 4, weight_std=1.0)
-    data, activity = torch.rand(10, 5), torch.tensor([0.0, 0.1, 0.5, 1.0])
-    sparsity_loss(rbm.hidden_inputs(data), activity, target=0.1, cost=2.0).backward()
-    pull = 2.0 * (activity - 0.1)
-    torch.testing.assert_close(rbm.hidden_bias.grad, pull)
-    torch.testing.assert_close(rbm.weight.grad, torch.outer(data.mean(dim=0), pull))
+    data, hidden_mean = torch.rand(10, 5), torch.tensor([0.0, 0.1, 0.5, 1.0])
+    sparsity_loss(rbm.hidden_inputs(data), hidden_mean, target=0.1, sparsity_cost=2.0).backward()
+    expected = 2.0 * (hidden_mean - 0.1)
+    torch.testing.assert_close(rbm.hidden_bias.grad, expected)
+    torch.testing.assert_close(rbm.weight.grad, torch.outer(data.mean(dim=0), expected))
     assert rbm.visible_bias.grad is None
 
 
-def test_centred_gradients_are_those_of_the_centred_model() -> None:
+def test_centered_gradients_match_the_centered_model() -> None:
     rbm = BernoulliRBM(5, 4, weight_std=1.0)
     data, model = torch.rand(6, 5), torch.rand(6, 5).round()
     mu, lam = torch.rand(5), torch.rand(4)
-    gradients(rbm, data, model)
-    centre_gradients(rbm, mu, lam)
+    contrastive_gradients(rbm, data, model)
+    center_gradients(rbm, mu, lam)
     h_data, h_model = (rbm.hidden_probabilities(states).detach() for states in (data, model))
     weight = -((data - mu).T @ (h_data - lam) - (model - mu).T @ (h_model - lam)) / 6
     torch.testing.assert_close(rbm.weight.grad, weight)
@@ -95,21 +95,21 @@ def test_centred_gradients_are_those_of_the_centred_model() -> None:
     torch.testing.assert_close(rbm.hidden_bias.grad, -(h_data - h_model).mean(dim=0) - mu @ weight)
 
 
-def test_sampled_pixels_depend_on_the_image_alone() -> None:
+def test_sampled_pixels_depend_only_on_the_image() -> None:
     images = torch.rand(50, 784)
-    pixels = sampled_pixels(images)
+    pixels = sample_binary_pixels(images)
     assert set(pixels.unique().tolist()) == {0.0, 1.0}
-    assert torch.equal(sampled_pixels(images.flip(0)[:7]), pixels.flip(0)[:7])
-    assert not torch.equal(sampled_pixels(images, seed=1), pixels)
+    assert torch.equal(sample_binary_pixels(images.flip(0)[:7]), pixels.flip(0)[:7])
+    assert not torch.equal(sample_binary_pixels(images, seed=1), pixels)
     assert abs(float((pixels - images).mean())) < 0.01
-    assert torch.equal(sampled_pixels(images.double()), pixels.double())
+    assert torch.equal(sample_binary_pixels(images.double()), pixels.double())
     black = torch.zeros(1, 784)
-    assert torch.equal(sampled_pixels(black), black)
-    assert torch.equal(sampled_pixels(1 - black), 1 - black)
+    assert torch.equal(sample_binary_pixels(black), black)
+    assert torch.equal(sample_binary_pixels(1 - black), 1 - black)
 
 
 @pytest.mark.usefixtures("quick_annealing")
-def test_a_training_logs_what_is_watched_and_learns(capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_logs_the_monitored_metrics_and_improves_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(FIT) == 0
     output = capsys.readouterr().out
     assert "reconstruction error" in output
@@ -132,27 +132,29 @@ def test_a_training_logs_what_is_watched_and_learns(capsys: pytest.CaptureFixtur
     assert f"pseudo-log-likelihood {float(last['val_pseudo_log_likelihood']):.2f} nats" in capsys.readouterr().out
 
 
-def test_the_measured_partition_function_is_the_exact_one() -> None:
-    """Eight hidden units can be enumerated: both directions of annealing find the sum."""
+def test_estimated_partition_function_matches_the_exact_one() -> None:
+    """With eight hidden units log Z can be computed exactly; both directions of annealing estimate it."""
     main([*FIT, "--trainer.limit_test_batches", "0"])
     model = RBM.load_from_checkpoint("logs/rbm/version_0/checkpoints/last.ckpt")
     data = MNISTDataModule()
     data.setup("test")
     images = data.test_dataloader().dataset.__getitems__(range(100))[0].flatten(1)  # type: ignore[attr-defined]
-    energies = model.rbm.free_energy(sampled_pixels(images)).detach()
-    found = measure_likelihood(model.rbm, model.divergence.visible_mean, energies, images, chains=100, temperatures=500)
+    energies = model.rbm.free_energy(sample_binary_pixels(images)).detach()
+    likelihood = measure_likelihood(
+        model.rbm, model.divergence.visible_mean, energies, images, chains=100, temperatures=500
+    )
     exact = exact_log_partition(model.rbm)
-    assert found.doubt is None
-    assert abs(found.log_partition - exact) < 0.2
-    assert abs(found.log_partition_reverse - exact) < 0.2
+    assert likelihood.warning is None
+    assert abs(likelihood.log_partition - exact) < 0.2
+    assert abs(likelihood.log_partition_reverse - exact) < 0.2
     mean = -float(energies.mean()) - exact
-    assert found.log_likelihood_low < mean < found.log_likelihood_high
+    assert likelihood.log_likelihood_low < mean < likelihood.log_likelihood_high
     again = measure_likelihood(model.rbm, model.divergence.visible_mean, energies, images, chains=100, temperatures=500)
-    assert again == found
+    assert again == likelihood
 
 
 @pytest.mark.parametrize(
-    ("changed", "doubt"),
+    ("changed", "reason"),
     [
         ({"log_partition_reverse": 104.0}, "forward and reverse annealing differ by 4.0 nats"),
         ({"log_partition": float("nan")}, "differ by nan nats"),
@@ -160,22 +162,22 @@ def test_the_measured_partition_function_is_the_exact_one() -> None:
         ({"log_likelihood_high": float("inf")}, "no end"),
     ],
 )
-def test_a_likelihood_that_cannot_be_trusted_says_so(changed: dict[str, float], doubt: str) -> None:
-    good = Likelihood(-90.0, -91.0, -89.0, 100.0, 100.5, 150.0)
-    assert "trust" not in str(good)
-    doubtful = Likelihood(**{**good.figures(), **changed})
-    assert f"Do not trust it: {doubtful.doubt}" in str(doubtful)
-    assert doubt in str(doubtful)
+def test_an_unreliable_likelihood_states_the_reason(changed: dict[str, float], reason: str) -> None:
+    reliable = Likelihood(-90.0, -91.0, -89.0, 100.0, 100.5, 150.0)
+    assert "trust" not in str(reliable)
+    unreliable = Likelihood(**{**reliable.metrics(), **changed})
+    assert f"Do not trust it: {unreliable.warning}" in str(unreliable)
+    assert reason in str(unreliable)
 
 
-@pytest.mark.parametrize("form", ["persistent", "cd", "centred"])
-def test_an_interrupted_training_goes_on_exactly(form: str) -> None:
-    extra = {
+@pytest.mark.parametrize("variant", ["persistent", "cd", "centred"])
+def test_interrupted_training_resumes_exactly(variant: str) -> None:
+    arguments = {
         "persistent": [],
         "cd": ["--model.persistent", "false", "--model.gibbs_steps", "2"],
         "centred": ["--model.centred", "true", "--model.sparsity_target", "0.1"],
-    }[form]
-    fit = [*FIT, "--trainer.limit_test_batches", "0", "--model.initial_epochs", "1", *extra]
+    }[variant]
+    fit = [*FIT, "--trainer.limit_test_batches", "0", "--model.initial_epochs", "1", *arguments]
     assert main(fit) == 0
     at = f'{{"class_path": "tests.helpers.SignalAt", "init_args": {{"step": 14, "signal": {int(signal.SIGTERM)}}}}}'
     assert main([*fit, "--trainer.callbacks", at]) == 143
@@ -184,14 +186,14 @@ def test_an_interrupted_training_goes_on_exactly(form: str) -> None:
     assert content["optimizer_states"][0]["param_groups"][0]["momentum"] == 0.9
     assert content["optimizer_states"][0]["state"][0]["momentum_buffer"].any()
     (process,) = content["callbacks"]["ExactResume"]["processes"]
-    assert set(process["module"]) == (set() if form == "cd" else {"chains"})
+    assert set(process["module"]) == (set() if variant == "cd" else {"chains"})
     torch.manual_seed(12345)
     assert main([*fit, "--ckpt_path", "last"]) == 0
     last = "logs/rbm/version_{}/checkpoints/last.ckpt"
     assert weights(last.format(2)) == weights(last.format(0))
 
 
-def test_a_checkpoint_of_an_epoch_s_last_step_goes_on_exactly() -> None:
+def test_training_resumes_exactly_from_the_last_step_of_an_epoch() -> None:
     fit = [*FIT, "--trainer.limit_test_batches", "0", "--model.initial_epochs", "1"]
     fit += ["--checkpoint.every_n_train_steps", "10", "--checkpoint.save_top_k", "-1"]
     fit += ["--checkpoint.save_on_train_epoch_end", "false"]
@@ -203,16 +205,16 @@ def test_a_checkpoint_of_an_epoch_s_last_step_goes_on_exactly() -> None:
 
 @pytest.mark.usefixtures("quick_annealing")
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
-def test_every_precision_trains_and_measures_alike(precision: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """In mixed precision too: an RBM's figures are small differences of large sums."""
-    found = []
-    for each in ("32-true", precision):
-        assert main([*FIT, "--trainer.precision", each]) == 0
-        found += re.findall(r"log-likelihood (-[\d.]+) nats", capsys.readouterr().out)
-    assert float(found[0]) == pytest.approx(float(found[1]), abs=0.5)
+def test_every_precision_gives_about_the_same_likelihood(precision: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also mixed precision, although an RBM's metrics are small differences of large sums."""
+    likelihoods = []
+    for trainer_precision in ("32-true", precision):
+        assert main([*FIT, "--trainer.precision", trainer_precision]) == 0
+        likelihoods += re.findall(r"log-likelihood (-[\d.]+) nats", capsys.readouterr().out)
+    assert float(likelihoods[0]) == pytest.approx(float(likelihoods[1]), abs=0.5)
 
 
-def test_the_pseudo_likelihood_does_not_depend_on_the_batches(capsys: pytest.CaptureFixture[str]) -> None:
+def test_pseudo_likelihood_does_not_depend_on_the_batch_size(capsys: pytest.CaptureFixture[str]) -> None:
     main([*FIT, "--trainer.limit_test_batches", "0"])
     capsys.readouterr()
     outputs = set()
@@ -222,37 +224,39 @@ def test_the_pseudo_likelihood_does_not_depend_on_the_batches(capsys: pytest.Cap
     assert len(outputs) == 1
 
 
-def test_the_gap_is_to_as_many_training_images_whatever_the_processes() -> None:
-    asked = []
+def test_free_energy_gap_uses_as_many_training_as_validation_images_of_all_processes() -> None:
+    requested = []
     rbm, totals = BernoulliRBM(784, 3), RBMTotals()
     totals.update(rbm, torch.rand(7, 784))
     totals.dist_sync_fn = lambda tensor, group: [tensor, tensor]
     totals.distributed_available_fn = lambda: True
 
     def reference(count: int) -> list[torch.Tensor]:
-        asked.append(count)
+        requested.append(count)
         return [torch.rand(count, 784)]
 
     assert "free_energy_gap" in summarize(totals, rbm, reference)
-    assert asked == [14]
+    assert requested == [14]
 
 
-def test_two_processes_train_one_machine_with_chains_of_their_own() -> None:
+def test_two_processes_share_the_parameters_but_not_the_chains() -> None:
     ddp = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.limit_test_batches", "0"]
     run_zoo(*FIT, *ddp, "--trainer.callbacks", "tests.helpers.WriteWeights")
     one, two = (Path(f"weights-{rank}.txt").read_text() for rank in (0, 1))
     assert one == two
-    first, second = (process["module"]["chains"] for process in checkpoint()["callbacks"]["ExactResume"]["processes"])
+    first, second = (
+        process["module"]["chains"] for process in load_checkpoint()["callbacks"]["ExactResume"]["processes"]
+    )
     assert first.shape == second.shape == (50, 784)
     assert not torch.equal(first, second)
 
 
-def test_chains_are_shared_among_the_processes_that_there_are() -> None:
-    class Of:
+def test_chains_are_distributed_over_the_current_processes() -> None:
+    class FakeTrainer:
         world_size, global_rank = 2, 1
 
     model = RBM(num_hidden=4)
-    model._trainer = Of()  # type: ignore[assignment]
+    model._trainer = FakeTrainer()  # type: ignore[assignment]
     chains = torch.rand(6, 784).round()
     model.load_process_states([{"chains": chains[:2]}, {"chains": chains[2:4]}, {"chains": chains[4:]}])
     assert torch.equal(model.process_state()["chains"], chains[3:])
@@ -261,7 +265,7 @@ def test_chains_are_shared_among_the_processes_that_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "value", "complaint"),
+    ("argument", "value", "message"),
     [
         ("num_hidden", 0, "num_hidden is 0"),
         ("gibbs_steps", 0, "gibbs_steps is 0"),
@@ -272,13 +276,13 @@ def test_chains_are_shared_among_the_processes_that_there_are() -> None:
         ("lr_schedule", "cosin", "did you mean cosine"),
     ],
 )
-def test_wrong_arguments_are_refused_in_a_sentence(argument: str, value: Any, complaint: str) -> None:
-    with pytest.raises(UsageError, match=complaint):
+def test_wrong_arguments_raise(argument: str, value: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         RBM(**{argument: value})
 
 
-def test_no_classes_no_predictions(capsys: pytest.CaptureFixture[str]) -> None:
+def test_predict_raises_for_an_rbm(capsys: pytest.CaptureFixture[str]) -> None:
     main([*FIT, "--trainer.limit_test_batches", "0"])
     capsys.readouterr()
     assert main(["predict", *TRAINED]) == 2
-    assert "An RBM tells no classes apart" in capsys.readouterr().err
+    assert "An RBM is no classifier" in capsys.readouterr().err

@@ -9,8 +9,8 @@ from zoo.models import RecurrentNet
 from zoo.utils.errors import UsageError
 
 
-def test_an_lstm_reads_the_rows_from_top_to_bottom_by_its_formula() -> None:
-    """Hochreiter and Schmidhuber's equations, with forget gates, written out."""
+def test_lstm_matches_the_equations_over_the_rows() -> None:
+    """Hochreiter and Schmidhuber's equations with forget gates, over the rows from top to bottom."""
     torch.manual_seed(0)
     model = RecurrentNet("lstm", hidden_size=5).eval()
     images = torch.rand(3, 1, 28, 28)
@@ -19,14 +19,14 @@ def test_an_lstm_reads_the_rows_from_top_to_bottom_by_its_formula() -> None:
     for row in range(28):
         inputs = images[:, 0, row] @ weights["weight_ih_l0"].T + weights["bias_ih_l0"]
         inputs = inputs + state @ weights["weight_hh_l0"].T + weights["bias_hh_l0"]
-        write, forget, new, read = inputs.chunk(4, dim=1)
-        cell = forget.sigmoid() * cell + write.sigmoid() * new.tanh()
-        state = read.sigmoid() * cell.tanh()
+        input_gate, forget_gate, candidate, output_gate = inputs.chunk(4, dim=1)
+        cell = forget_gate.sigmoid() * cell + input_gate.sigmoid() * candidate.tanh()
+        state = output_gate.sigmoid() * cell.tanh()
     torch.testing.assert_close(model(images), model.output(state))
 
 
 @pytest.mark.parametrize(("cell", "gates"), [("lstm", 4), ("gru", 3), ("rnn", 1)])
-def test_recurrent_weights_begin_orthogonal_and_forget_gates_open(cell: str, gates: int) -> None:
+def test_recurrent_weights_are_orthogonal_and_forget_gate_biases_one(cell: str, gates: int) -> None:
     model = RecurrentNet(cell, hidden_size=6, num_layers=2)
     for layer in (0, 1):
         for gate in model.recurrent.get_parameter(f"weight_hh_l{layer}").chunk(gates):
@@ -39,7 +39,7 @@ def test_recurrent_weights_begin_orthogonal_and_forget_gates_open(cell: str, gat
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "message"),
     [
         ({"cell": "lstn"}, "did you mean lstm"),
         ({"hidden_size": 0}, "hidden_size is 0"),
@@ -47,6 +47,6 @@ def test_recurrent_weights_begin_orthogonal_and_forget_gates_open(cell: str, gat
         ({"dropout": 1.0}, "dropout is 1.0"),
     ],
 )
-def test_wrong_arguments_are_refused_in_a_sentence(arguments: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(UsageError, match=complaint):
+def test_wrong_arguments_raise(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         RecurrentNet(**arguments)

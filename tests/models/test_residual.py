@@ -5,34 +5,34 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.layers.blocks import Residual
+from zoo.layers.blocks import ResidualBlock
 from zoo.models import ResidualCNN, ResidualMLP
 from zoo.utils.errors import UsageError
 
 
 def gradient_ratio(model: ResidualMLP) -> float:
-    """The first block's mean squared gradient over the last block's."""
+    """Return the ratio of the mean squared gradients in the first and the last block."""
     torch.manual_seed(0)
     model(torch.rand(50, 1, 28, 28)).log_softmax(dim=1)[:, 3].mean().backward()
-    blocks: list[Any] = [block for block in model.net if isinstance(block, Residual)]
+    blocks: list[Any] = [block for block in model.net if isinstance(block, ResidualBlock)]
     first, last = (block.layers[0][0].weight.grad for block in (blocks[0], blocks[-1]))
     return float(first.square().mean() / last.square().mean())
 
 
-def test_gradients_reach_the_bottom_of_fifty_layers() -> None:
+def test_gradients_do_not_vanish_in_fifty_layers() -> None:
     torch.manual_seed(0)
     assert 0.1 < gradient_ratio(ResidualMLP(64, 25)) < 10
     assert gradient_ratio(ResidualMLP(64, 25, activation="sigmoid", weight_init="xavier_uniform", skip=False)) < 1e-20
 
 
-def test_the_sum_of_all_blocks_does_not_grow_with_their_number() -> None:
+def test_initial_output_does_not_grow_with_the_number_of_blocks() -> None:
     torch.manual_seed(0)
     images = torch.rand(100, 1, 28, 28)
-    sizes = [float(ResidualMLP(64, blocks).net[:-2](images).detach().square().mean()) for blocks in (2, 50)]
-    assert 0.2 < sizes[1] / sizes[0] < 5
+    mean_squares = [float(ResidualMLP(64, blocks).net[:-2](images).detach().square().mean()) for blocks in (2, 50)]
+    assert 0.2 < mean_squares[1] / mean_squares[0] < 5
 
 
-def test_without_ways_around_it_is_an_ordinary_net() -> None:
+def test_without_skip_connections_it_is_a_plain_network() -> None:
     model = ResidualMLP(8, 1, skip=False)
     images = torch.rand(3, 1, 28, 28)
     net: Any = model.net
@@ -42,7 +42,7 @@ def test_without_ways_around_it_is_an_ordinary_net() -> None:
     torch.testing.assert_close(model(images), expected)
 
 
-def test_pictures_are_halved_before_each_size() -> None:
+def test_each_entry_of_channels_halves_the_resolution() -> None:
     shapes = []
     model = ResidualCNN((4, 8, 16)).eval()
     for layer in model.net:
@@ -52,7 +52,7 @@ def test_pictures_are_halved_before_each_size() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "arguments", "complaint"),
+    ("model_class", "arguments", "message"),
     [
         (ResidualMLP, {"width": 0}, "width is 0"),
         (ResidualMLP, {"num_blocks": -1}, "num_blocks is -1"),
@@ -63,6 +63,6 @@ def test_pictures_are_halved_before_each_size() -> None:
         (ResidualCNN, {"num_blocks": 1001}, "num_blocks is 1001"),
     ],
 )
-def test_wrong_arguments_are_refused_in_a_sentence(kind: Any, arguments: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(UsageError, match=complaint):
-        kind(**arguments)
+def test_wrong_arguments_raise(model_class: Any, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        model_class(**arguments)

@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 import torch
 
-from zoo.layers.blocks import Parallel
+from zoo.layers.blocks import ParallelBranches
 from zoo.models import SplitMerge, SplitMergeCNN
 from zoo.utils.errors import UsageError
 
 
-def test_each_branch_is_as_deep_as_it_says_and_the_merge_sees_all() -> None:
+def test_branches_have_the_given_depths_and_are_concatenated() -> None:
     model = SplitMerge(width=6, branch_width=4, depths=(1, 3))
     parallel: Any = model.net[2]
-    assert isinstance(parallel, Parallel)
+    assert isinstance(parallel, ParallelBranches)
     branches: list[Any] = list(parallel.branches)
     assert [len(branch) for branch in branches] == [1, 3]
     x = torch.randn(5, 6)
@@ -22,10 +22,10 @@ def test_each_branch_is_as_deep_as_it_says_and_the_merge_sees_all() -> None:
     assert merge[0].in_features == 8
 
 
-def test_a_module_has_four_branches_and_keeps_the_picture() -> None:
+def test_inception_modules_have_four_branches_and_preserve_the_resolution() -> None:
     model = SplitMergeCNN(stem=8, channels=(3, 5)).eval()
     shapes = []
-    modules = [layer for layer in model.net if isinstance(layer, Parallel)]
+    modules = [layer for layer in model.net if isinstance(layer, ParallelBranches)]
     for module in modules:
         assert len(module.branches) == 4
         module.register_forward_hook(lambda _, __, output: shapes.append(tuple(output.shape[1:])))
@@ -34,7 +34,7 @@ def test_a_module_has_four_branches_and_keeps_the_picture() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "arguments", "complaint"),
+    ("model_class", "arguments", "message"),
     [
         (SplitMerge, {"depths": []}, r"depths is \[\]"),
         (SplitMerge, {"depths": [1, 0]}, r"depths is \[1, 0\]"),
@@ -44,6 +44,6 @@ def test_a_module_has_four_branches_and_keeps_the_picture() -> None:
         (SplitMergeCNN, {"dropout": -0.1}, "dropout is -0.1"),
     ],
 )
-def test_wrong_arguments_are_refused_in_a_sentence(kind: Any, arguments: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(UsageError, match=complaint):
-        kind(**arguments)
+def test_wrong_arguments_raise(model_class: Any, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        model_class(**arguments)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.helpers import complaint
+from tests.helpers import error_output
 from zoo.cli import main
 from zoo.data import XORDataModule
 from zoo.models import XORNet
@@ -16,7 +16,7 @@ from zoo.utils.errors import UsageError
 FIT = ["fit", "--config", "demos/xor_sigmoid", "--trainer.accelerator", "cpu"]
 
 
-def test_the_first_slide_s_net_is_its_formula() -> None:
+def test_forward_matches_the_formula_of_the_first_slide() -> None:
     model = XORNet()
     linear = [layer for layer in model.net if isinstance(layer, nn.Linear)]
     assert [tuple(layer.weight.shape) for layer in linear] == [(5, 2), (4, 5), (1, 4)]
@@ -29,7 +29,7 @@ def test_the_first_slide_s_net_is_its_formula() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))])
-def test_exclusive_or_is_learned(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_learns_exclusive_or(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*FIT, "--seed_everything", str(seed)]) == 0
     last = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("Test set:"))
     assert "4 of 4 right" in last
@@ -41,16 +41,16 @@ def test_exclusive_or_is_learned(seed: int, capsys: pytest.CaptureFixture[str]) 
     assert (model(inputs) > 0).tolist() == [False, True, True, False]
 
 
-def test_without_a_hidden_layer_it_cannot_be(capsys: pytest.CaptureFixture[str]) -> None:
-    """The best that a linear net can do is to say one half to all four: Minsky and Papert's point."""
+def test_without_hidden_layers_exclusive_or_is_not_learned(capsys: pytest.CaptureFixture[str]) -> None:
+    """The best linear network predicts one half for all four inputs (Minsky and Papert)."""
     assert main([*FIT, "--model.hidden_sizes", "[]", "--trainer.max_epochs", "5"]) == 0
     output = capsys.readouterr().out
     assert "4 of 4 right" not in output
-    assert f"cost {math.log(2):.4f}" in output
+    assert f"loss {math.log(2):.4f}" in output
 
 
 @pytest.mark.parametrize(
-    ("kind", "arguments", "sentence"),
+    ("subject", "arguments", "message"),
     [
         (XORNet, {"optimizer": "adm"}, "did you mean adam"),
         (XORNet, {"hidden_sizes": [0]}, r"hidden_sizes is \[0\]"),
@@ -58,13 +58,13 @@ def test_without_a_hidden_layer_it_cannot_be(capsys: pytest.CaptureFixture[str])
         (XORDataModule, {"steps_per_epoch": 0}, "steps_per_epoch is 0"),
     ],
 )
-def test_wrong_arguments_are_refused_in_a_sentence(kind: Any, arguments: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(UsageError, match=sentence):
-        kind(**arguments)
+def test_wrong_arguments_raise(subject: Any, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        subject(**arguments)
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("arguments", "message"),
     [
         (["fit", "--config", "deep_relu", "--data", "zoo.data.XORDataModule"], "has the shape (2,)"),
         (["fit", "--config", "demos/xor_sigmoid", "--data", "zoo.data.MNISTDataModule"], "has the shape (1, 28, 28)"),
@@ -75,7 +75,7 @@ def test_wrong_arguments_are_refused_in_a_sentence(kind: Any, arguments: dict[st
         ),
     ],
 )
-def test_a_net_and_data_that_do_not_belong_together(
-    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+def test_data_that_does_not_fit_the_network_gives_an_error(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert sentence in complaint([*words, "--trainer.accelerator", "cpu"], capsys)
+    assert message in error_output([*arguments, "--trainer.accelerator", "cpu"], capsys)

@@ -10,26 +10,26 @@ from zoo.models import Classifier
 from zoo.pretrained.evaluation import evaluate, golden_images
 
 
-class Told(Classifier):
-    """A classifier that is told its probabilities: they are the image's first ten pixels."""
+class PixelClassifier(Classifier):
+    """A classifier whose predicted probabilities are the first ten pixels of the image."""
 
     def forward(self, images: Tensor) -> Tensor:
         return images[:, 0, 0, :10].log()
 
 
-def batches(probability: list[float], right: list[bool]) -> DataLoader[tuple[Tensor, ...]]:
-    """Images of class 0 with this probability, and the label 0 or another."""
-    images = torch.zeros(len(probability), 1, 28, 28)
-    for image, p in zip(images, probability, strict=True):
+def batches(probabilities: list[float], correct: list[bool]) -> DataLoader[tuple[Tensor, ...]]:
+    """Return images that are predicted as class 0 with these probabilities, with label 0 (correct) or 1."""
+    images = torch.zeros(len(probabilities), 1, 28, 28)
+    for image, p in zip(images, probabilities, strict=True):
         image[0, 0, :10] = (1 - p) / 9
         image[0, 0, 0] = p
-    labels = torch.tensor([0 if is_right else 1 for is_right in right])
+    labels = torch.tensor([0 if is_correct else 1 for is_correct in correct])
     return DataLoader(TensorDataset(images, labels), batch_size=3)
 
 
-def test_figures_are_their_definitions() -> None:
-    # Two bins are used: four images at 0.9 of which three are right, and one at 0.5 that is wrong.
-    found = evaluate(Told(), batches([0.9, 0.9, 0.9, 0.9, 0.5], [True, True, True, False, False]))
+def test_metrics_equal_their_definitions() -> None:
+    # Two bins are used: four images at 0.9, of which three are correct, and one incorrect image at 0.5.
+    found = evaluate(PixelClassifier(), batches([0.9, 0.9, 0.9, 0.9, 0.5], [True, True, True, False, False]))
     assert (found.images, found.errors) == (5, 2)
     assert found.accuracy == pytest.approx(0.6)
     assert found.calibration_error == pytest.approx(4 / 5 * abs(0.9 - 0.75) + 1 / 5 * 0.5)
@@ -38,7 +38,7 @@ def test_figures_are_their_definitions() -> None:
 
 
 def test_a_calibrated_network_has_no_calibration_error() -> None:
-    found = evaluate(Told(), batches([0.75] * 4, [True, True, True, False]))
+    found = evaluate(PixelClassifier(), batches([0.75] * 4, [True, True, True, False]))
     assert found.calibration_error == pytest.approx(0, abs=1e-6)
 
 

@@ -25,7 +25,7 @@ from zoo.utils.class_paths import default_arguments
 SHIPPED = zoo.list_models(pretrained=True)
 
 
-def test_the_lecture_s_members_ship() -> None:
+def test_the_lecture_s_members_ship_trained() -> None:
     assert {
         "softmax",
         "deep_relu",
@@ -38,7 +38,7 @@ def test_the_lecture_s_members_ship() -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_network_is_verified(name: str) -> None:
+def test_shipped_networks_pass_verification(name: str) -> None:
     model = zoo.load_pretrained(name)
     assert isinstance(model, LightningModule)
     assert not model.training
@@ -49,27 +49,27 @@ def test_a_shipped_network_is_verified(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_file_holds_weights_class_and_primitives_only(name: str) -> None:
+def test_shipped_checkpoints_contain_only_weights_class_path_and_plain_values(name: str) -> None:
     info = zoo.model_info(name)
-    assert info.figures is not None
+    assert info.metrics is not None
     content = info.checkpoint.read_bytes()
-    assert hashlib.sha256(content).hexdigest() == info.figures["sha256"]
-    assert len(content) == info.figures["bytes"]
+    assert hashlib.sha256(content).hexdigest() == info.metrics["sha256"]
+    assert len(content) == info.metrics["bytes"]
     checkpoint = torch.load(info.checkpoint, weights_only=True)
     assert set(checkpoint) == {"state_dict", "hyper_parameters", "pytorch-lightning_version"}
     arguments = checkpoint["hyper_parameters"]
     assert arguments.pop("_class_path").startswith("zoo.models.")
     assert "_instantiator" not in arguments
     assert json.loads(json.dumps(arguments)) == arguments
-    # What the class takes now and did not know then stands at its default.
+    # Arguments that were added to the class later have their default values.
     model = zoo.create_model(name)
     assert {**default_arguments(type(model)), **arguments, "init_from": None} == {**model.hparams, "init_from": None}
     trainable = [p for p in zoo.create_model(name).parameters() if p.requires_grad]
-    assert sum(p.numel() for p in trainable) == info.figures["parameters"]
+    assert sum(p.numel() for p in trainable) == info.metrics["parameters"]
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_an_entry_s_figures_follow_from_each_other(name: str) -> None:
+def test_the_metrics_of_an_index_entry_are_consistent(name: str) -> None:
     entry = registry.read_index()[name]
     assert set(entry) == set(registry.Entry.__annotations__)
     assert all(set(run) == set(registry.Run.__annotations__) for run in entry["runs"])
@@ -89,32 +89,32 @@ def test_an_entry_s_figures_follow_from_each_other(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_an_entry_s_recipe_is_its_config_s(name: str) -> None:
-    """Whoever changes a config has to train and publish again."""
+def test_the_recipe_of_an_index_entry_is_that_of_the_config(name: str) -> None:
+    """A changed config requires a new training and publication."""
     recipe = registry.read_index()[name]["config"]
-    described = yaml.safe_load(zoo.model_info(name).config.read_text(encoding="utf-8"))
-    assert recipe["seed_everything"] == described["seed_everything"] == 0
-    assert recipe["trainer"] == described["trainer"]
+    config = yaml.safe_load(zoo.model_info(name).config.read_text(encoding="utf-8"))
+    assert recipe["seed_everything"] == config["seed_everything"] == 0
+    assert recipe["trainer"] == config["trainer"]
     for part in ("model", "data"):
-        assert recipe[part]["class_path"] == described[part]["class_path"]
-        assert described[part]["init_args"].items() <= recipe[part]["init_args"].items()
+        assert recipe[part]["class_path"] == config[part]["class_path"]
+        assert config[part]["init_args"].items() <= recipe[part]["init_args"].items()
     model = zoo.create_model(name)
-    whole = {**default_arguments(type(model)), **recipe["model"]["init_args"]}
-    # An argument that is None may be left out.
-    assert first_difference(whole, dict(model.hparams)) is None
+    arguments = {**default_arguments(type(model)), **recipe["model"]["init_args"]}
+    # A missing argument equals None.
+    assert first_difference(arguments, dict(model.hparams)) is None
 
 
-def test_shipped_networks_stay_small() -> None:
+def test_the_shipped_networks_take_less_than_45_mib() -> None:
     assert sum(path.stat().st_size for path in (registry.root() / "checkpoints").iterdir()) < 45 * 2**20
 
 
-def test_unknown_names_come_with_the_close_matches() -> None:
+def test_the_error_for_an_unknown_name_suggests_close_matches() -> None:
     for function in (zoo.load_pretrained, zoo.create_model, zoo.model_info):
         with pytest.raises(ValueError, match="Unknown member 'sofmax': did you mean softmax"):
             function("sofmax")
 
 
-def test_a_member_without_a_trained_network_says_how_to_get_one(copied_zoo: Path) -> None:
+def test_the_error_for_a_member_without_a_trained_network_says_how_to_train_it(copied_zoo: Path) -> None:
     shutil.copy(copied_zoo / "configs" / "softmax.yaml", copied_zoo / "configs" / "mine.yaml")
     assert "mine" in zoo.list_models()
     assert "mine" not in zoo.list_models(pretrained=True)
@@ -122,25 +122,25 @@ def test_a_member_without_a_trained_network_says_how_to_get_one(copied_zoo: Path
         zoo.load_pretrained("mine")
 
 
-def test_create_model_takes_overrides() -> None:
+def test_create_model_accepts_overrides() -> None:
     model = zoo.create_model("deep_relu_xavier", hidden_sizes=[3], activation="tanh")
     assert sum(p.numel() for p in model.parameters()) == 784 * 3 + 3 + 3 * 10 + 10
     with pytest.raises(TypeError, match="hidden_size"):
         zoo.create_model("deep_relu_xavier", hidden_size=[3])
 
 
-def test_list_models_filters() -> None:
+def test_list_models_filters_by_pattern() -> None:
     assert zoo.list_models("deep*relu_x*") == ["deep_relu_xavier", "deeper_relu_xavier"]
     assert zoo.list_models("nothing*") == []
 
 
-def test_import_costs_nothing() -> None:
+def test_importing_zoo_is_fast_and_does_not_import_torch() -> None:
     program = "import time; t = time.perf_counter(); import zoo; s = time.perf_counter() - t; import sys"
     check = f"{program}; assert 'torch' not in sys.modules; assert s < 0.1, s"
     subprocess.run([sys.executable, "-c", check], check=True)
 
 
-def test_the_public_names_are_there() -> None:
+def test_the_public_names_exist() -> None:
     for name in zoo.__all__:
         assert getattr(zoo, name) is not None
     assert set(zoo.__all__) <= set(dir(zoo))

@@ -1,4 +1,4 @@
-"""From a recipe to a network that ships, and back: publish, verify, load, reproduce."""
+"""Publishing a member, then loading, verifying and reproducing it."""
 
 from __future__ import annotations
 
@@ -34,19 +34,21 @@ CPU = ["--trainer.accelerator", "cpu"]
 
 @pytest.fixture
 def tiny(copied_zoo: Path) -> Path:
-    """A member that trains in a moment."""
+    """Add a member that trains quickly."""
     (copied_zoo / "configs" / "tiny.yaml").write_text(CONFIG)
     return copied_zoo
 
 
 def fit(*arguments: str) -> str:
-    """Train the member and return the checkpoint."""
+    """Train the member and return the path of the checkpoint."""
     number = len(list(Path().glob("logs/tiny/version_*")))
     assert main(["fit", "--config", "tiny", *CPU, *arguments]) == 0
     return f"logs/tiny/version_{number}/checkpoints/last.ckpt"
 
 
-def test_a_recipe_becomes_a_member_that_ships(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_published_member_can_be_loaded_verified_and_reproduced(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     one, zero = fit("--seed_everything", "1"), fit()
     assert main(["publish", "tiny", one, zero]) == 0
     assert "seed 0: " in capsys.readouterr().out
@@ -57,7 +59,7 @@ def test_a_recipe_becomes_a_member_that_ships(tiny: Path, capsys: pytest.Capture
     assert entry["errors_mean"] == sum(run["test_errors"] for run in entry["runs"]) / 2
     assert entry["papers"] == ['Nobody, "Nothing", 1900']
     assert entry["config"]["data"]["init_args"]["num_train"] == 500
-    assert entry["config"]["trainer"] == {"max_epochs": 2}  # that it ran on a CPU is the machine's, not the recipe's
+    assert entry["config"]["trainer"] == {"max_epochs": 2}  # the accelerator is not a part of the recipe
     assert all(run["seconds"] >= 0 for run in entry["runs"])
 
     model = zoo.load_pretrained("tiny")
@@ -74,7 +76,7 @@ def test_a_recipe_becomes_a_member_that_ships(tiny: Path, capsys: pytest.Capture
     assert "tiny is reproduced" in output[-1]
 
 
-def test_a_run_that_began_at_trained_weights_is_no_run_of_the_recipe(
+def test_a_run_that_was_initialized_from_trained_weights_is_refused(
     tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = fit("--model.init_from", "softmax")
@@ -93,7 +95,7 @@ def test_only_the_digits_of_mnist_are_published(line: str, tiny: Path, capsys: p
     assert "not about MNIST's ten digits" in capsys.readouterr().err
 
 
-def test_a_run_that_was_reported_stays(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_reported_run_must_not_be_left_out(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
     zero, one = fit(), fit("--seed_everything", "1")
     assert main(["publish", "tiny", zero, one]) == 0
     assert main(["publish", "tiny", zero]) == 2
@@ -101,7 +103,7 @@ def test_a_run_that_was_reported_stays(tiny: Path, capsys: pytest.CaptureFixture
     assert len(registry.read_index()["tiny"]["runs"]) == 2
 
 
-def test_publishing_twice_changes_no_byte(tiny: Path) -> None:
+def test_publishing_twice_gives_an_identical_checkpoint(tiny: Path) -> None:
     run = fit()
     assert main(["publish", "tiny", run]) == 0
     first = (tiny / "checkpoints/tiny.ckpt").read_bytes()
@@ -109,7 +111,7 @@ def test_publishing_twice_changes_no_byte(tiny: Path) -> None:
     assert (tiny / "checkpoints/tiny.ckpt").read_bytes() == first
 
 
-def test_a_recipe_that_does_not_give_its_figures_is_not_reproduced(
+def test_errors_outside_the_reproduction_interval_are_not_reproduced(
     tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["publish", "tiny", fit()])
@@ -147,7 +149,9 @@ def test_runs_of_other_recipes_are_refused(
     assert not list((tiny / "checkpoints").glob("*tiny*"))
 
 
-def test_what_cannot_be_verified_is_refused(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_publishing_refuses_invalid_checkpoints_and_unknown_names(
+    tiny: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = Path(fit())
     (earlier,) = run.parent.glob("epoch=0-*.ckpt")
     model = zoo.create_model("tiny")

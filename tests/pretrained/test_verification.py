@@ -1,4 +1,4 @@
-"""A network that is not the one that was published is found out, loudly and without running anything from it."""
+"""Verification detects a network that is not the published one, without executing code from its file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import zoo
-from tests.cli.test_errors import Evil
+from tests.cli.test_errors import MaliciousObject
 from zoo.cli import main
 from zoo.pretrained import registry
 
@@ -33,21 +33,21 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
 
 
-def swap(path: Path) -> None:
+def replace_by_another_member(path: Path) -> None:
     shutil.copy(path.with_name("deep_relu.ckpt"), path)
 
 
-def put_code(path: Path) -> None:
-    write(path, {**torch.load(path, weights_only=True), "extra": Evil()})
+def add_code(path: Path) -> None:
+    write(path, {**torch.load(path, weights_only=True), "extra": MaliciousObject()})
 
 
-def name_another_class(path: Path) -> None:
+def change_class_path(path: Path) -> None:
     content = torch.load(path, weights_only=True)
     content["hyper_parameters"]["_class_path"] = "evil_module.Network"
     write(path, content)
 
 
-def give_a_strange_argument(path: Path) -> None:
+def add_unknown_argument(path: Path) -> None:
     content = torch.load(path, weights_only=True)
     content["hyper_parameters"]["strange"] = 1
     write(path, content)
@@ -65,8 +65,8 @@ def change_a_weight(path: Path) -> None:
     write(path, content)
 
 
-def load(name: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """Verify a member and return the one sentence; loading it in Python must not run anything either."""
+def verification_error(name: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Verify a member and return the error message; no code from the file may be executed."""
     assert main(["verify", name]) == 1
     written = capsys.readouterr()
     assert written.out == f"{name}  FAILED\n"
@@ -77,39 +77,39 @@ def load(name: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("harm", "sentence"),
+    ("damage", "sentence"),
     [
         (flip_a_byte, "is not the file that was published"),
         (truncate, "is not the file that was published"),
         (Path.unlink, "is missing"),
-        (swap, "is deep_relu's file under another name"),
-        (put_code, "is not the file that was published"),
+        (replace_by_another_member, "is deep_relu's file under another name"),
+        (add_code, "is not the file that was published"),
     ],
 )
-def test_a_file_that_was_not_published_is_never_read(
-    copied_zoo: Path, harm: Callable[[Path], None], sentence: str, capsys: pytest.CaptureFixture[str]
+def test_a_file_that_differs_from_the_published_one_is_refused(
+    copied_zoo: Path, damage: Callable[[Path], None], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    harm(copied_zoo / "checkpoints" / "softmax.ckpt")
-    assert sentence in load("softmax", capsys)
+    damage(copied_zoo / "checkpoints" / "softmax.ckpt")
+    assert sentence in verification_error("softmax", capsys)
     with pytest.raises(zoo.UsageError, match="softmax"):
         zoo.load_pretrained("softmax")
 
 
 @pytest.mark.parametrize(
-    ("harm", "sentence"),
+    ("damage", "sentence"),
     [
         (truncate, "is damaged"),
-        (put_code, "is refused"),
-        (swap, "holds a zoo.models.mlp.MLP, but softmax is a zoo.models.softmax.SoftmaxRegression"),
-        (name_another_class, "holds a evil_module.Network"),
-        (give_a_strange_argument, "has arguments that SoftmaxRegression does not take"),
+        (add_code, "is refused"),
+        (replace_by_another_member, "holds a zoo.models.mlp.MLP, not a zoo.models.softmax.SoftmaxRegression"),
+        (change_class_path, "holds a evil_module.Network"),
+        (add_unknown_argument, "has arguments that SoftmaxRegression does not take"),
         (change_shapes, "is of another architecture"),
         (change_a_weight, "the logits of ten images differ"),
     ],
 )
-def test_an_index_that_vouches_for_a_bad_file_does_not_help_it(
+def test_a_damaged_file_is_refused_even_if_its_sha256_is_in_the_index(
     copied_zoo: Path,
-    harm: Callable[[Path], None],
+    damage: Callable[[Path], None],
     sentence: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -117,10 +117,10 @@ def test_an_index_that_vouches_for_a_bad_file_does_not_help_it(
     Path("evil_module.py").write_text("open('evil-was-here', 'w')")
     monkeypatch.syspath_prepend(".")
     path = copied_zoo / "checkpoints" / "softmax.ckpt"
-    harm(path)
+    damage(path)
     content = path.read_bytes()
     change_entry(copied_zoo, sha256=hashlib.sha256(content).hexdigest(), bytes=len(content))
-    assert sentence in load("softmax", capsys)
+    assert sentence in verification_error("softmax", capsys)
 
 
 @pytest.mark.parametrize(
@@ -134,15 +134,15 @@ def test_an_index_that_vouches_for_a_bad_file_does_not_help_it(
         ({"data_md5": {}}, "data MD5 sums"),
     ],
 )
-def test_an_index_that_disagrees_with_its_file_is_found(
+def test_an_index_entry_that_does_not_match_the_network_is_detected(
     copied_zoo: Path, changes: dict[str, Any], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change_entry(copied_zoo, **changes)
-    assert sentence in load("softmax", capsys)
+    assert sentence in verification_error("softmax", capsys)
 
 
-def change_entry(home: Path, **changes: Any) -> None:
-    path = home / "checkpoints" / "index.json"
+def change_entry(root: Path, **changes: Any) -> None:
+    path = root / "checkpoints" / "index.json"
     index = json.loads(path.read_text())
     index["softmax"].update(changes)
     path.write_text(json.dumps(index))
@@ -150,7 +150,7 @@ def change_entry(home: Path, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"softmax": {"bytes": 3}}', '{"softmax": 3}'])
-def test_a_damaged_index_is_said_so(copied_zoo: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_index_is_reported(copied_zoo: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     (copied_zoo / "checkpoints" / "index.json").write_text(text)
     registry.read_index.cache_clear()
     for command in (["list"], ["info", "softmax"], ["verify"]):
@@ -160,7 +160,9 @@ def test_a_damaged_index_is_said_so(copied_zoo: Path, text: str, capsys: pytest.
         assert written.count("\n") == 1
 
 
-def test_one_bad_member_does_not_hide_the_others(copied_zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_member_does_not_prevent_the_verification_of_others(
+    copied_zoo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     flip_a_byte(copied_zoo / "checkpoints" / "softmax.ckpt")
     assert main(["verify", "softmax", "deep_relu"]) == 1
     lines = capsys.readouterr().out.splitlines()
@@ -168,14 +170,16 @@ def test_one_bad_member_does_not_hide_the_others(copied_zoo: Path, capsys: pytes
     assert lines[1].startswith("deep_relu  ok: ")
 
 
-def test_what_cannot_be_verified_is_refused(copied_zoo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_arguments_and_members_without_a_network_are_refused(
+    copied_zoo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.copy(copied_zoo / "configs" / "softmax.yaml", copied_zoo / "configs" / "mine.yaml")
-    for words, sentence in {
+    for arguments, sentence in {
         ("sofmax",): "did you mean softmax",
         ("softmax", "--all"): "names or --all, not both",
         ("https://example.com/softmax.ckpt",): "Unknown member",
     }.items():
-        assert main(["verify", *words]) == 2
+        assert main(["verify", *arguments]) == 2
         assert sentence in capsys.readouterr().err
     assert main(["verify", "mine"]) == 1
     assert "mine ships no trained network" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Against brute force: every state of a small machine is visited."""
+"""Tests of `BernoulliRBM` against the enumeration of all states of a small RBM."""
 
 from __future__ import annotations
 
@@ -16,34 +16,38 @@ V, H = 6, 4
 
 @pytest.fixture
 def rbm() -> BernoulliRBM:
-    machine = BernoulliRBM(V, H, weight_std=0.8).double()
+    rbm = BernoulliRBM(V, H, weight_std=0.8).double()
     with torch.no_grad():
-        machine.visible_bias.normal_()
-        machine.hidden_bias.normal_()
-    return machine
+        rbm.visible_bias.normal_()
+        rbm.hidden_bias.normal_()
+    return rbm
 
 
-def states(units: int) -> Tensor:
+def all_states(units: int) -> Tensor:
     return torch.tensor(list(itertools.product([0.0, 1.0], repeat=units)), dtype=torch.float64)
 
 
-def minus_energy(rbm: BernoulliRBM) -> Tensor:
-    """−E for every visible state in a row and every hidden state in a column, straight from the definition."""
-    v, h = states(V), states(H)
+def negative_energy(rbm: BernoulliRBM) -> Tensor:
+    """Return −E by its definition, with visible states in rows and hidden states in columns."""
+    v, h = all_states(V), all_states(H)
     return (v @ rbm.visible_bias)[:, None] + (h @ rbm.hidden_bias)[None] + v @ rbm.weight @ h.T
 
 
-def test_the_free_energy_sums_the_hidden_states_out(rbm: BernoulliRBM) -> None:
-    torch.testing.assert_close(rbm.free_energy(states(V)), -minus_energy(rbm).logsumexp(dim=1))
+def test_free_energy_marginalizes_over_the_hidden_states(rbm: BernoulliRBM) -> None:
+    torch.testing.assert_close(rbm.free_energy(all_states(V)), -negative_energy(rbm).logsumexp(dim=1))
 
 
-def test_the_conditionals_are_those_of_the_joint_distribution(rbm: BernoulliRBM) -> None:
-    joint = minus_energy(rbm).exp()
-    torch.testing.assert_close(rbm.hidden_probabilities(states(V)), joint @ states(H) / joint.sum(1, keepdim=True))
-    torch.testing.assert_close(rbm.visible_probabilities(states(H)), joint.T @ states(V) / joint.sum(0)[:, None])
+def test_conditionals_match_the_joint_distribution(rbm: BernoulliRBM) -> None:
+    joint = negative_energy(rbm).exp()
+    torch.testing.assert_close(
+        rbm.hidden_probabilities(all_states(V)), joint @ all_states(H) / joint.sum(1, keepdim=True)
+    )
+    torch.testing.assert_close(
+        rbm.visible_probabilities(all_states(H)), joint.T @ all_states(V) / joint.sum(0)[:, None]
+    )
 
 
-def test_the_gradient_is_the_rule_of_contrastive_divergence(rbm: BernoulliRBM) -> None:
+def test_gradient_matches_the_contrastive_divergence_rule(rbm: BernoulliRBM) -> None:
     data, model = torch.rand(5, V, dtype=torch.float64), torch.bernoulli(torch.rand(7, V, dtype=torch.float64))
     rbm.contrastive_loss(data, model).backward()
 
@@ -57,11 +61,11 @@ def test_the_gradient_is_the_rule_of_contrastive_divergence(rbm: BernoulliRBM) -
         torch.testing.assert_close(rbm.hidden_bias.grad, hidden[0] - hidden[1])
 
 
-def test_the_expected_gradient_is_that_of_the_exact_likelihood(rbm: BernoulliRBM) -> None:
-    """With the model's own distribution in the place of the chains, against finite differences."""
+def test_expected_gradient_matches_the_exact_likelihood(rbm: BernoulliRBM) -> None:
+    """The model's exact distribution replaces the chains; the likelihood is differentiated by finite differences."""
     data = torch.bernoulli(torch.full((9, V), 0.4, dtype=torch.float64))
-    model = torch.softmax(-rbm.free_energy(states(V)), dim=0).detach()
-    loss = rbm.free_energy(data).mean() - model @ rbm.free_energy(states(V))
+    model = torch.softmax(-rbm.free_energy(all_states(V)), dim=0).detach()
+    loss = rbm.free_energy(data).mean() - model @ rbm.free_energy(all_states(V))
     gradients = torch.autograd.grad(loss, list(rbm.parameters()))
 
     def negative_log_likelihood() -> float:
@@ -80,8 +84,8 @@ def test_the_expected_gradient_is_that_of_the_exact_likelihood(rbm: BernoulliRBM
             assert (above - below) / (2 * step) == pytest.approx(float(gradient.reshape(-1)[index]), abs=1e-8)
 
 
-def test_gibbs_sampling_reaches_the_model_s_distribution(rbm: BernoulliRBM) -> None:
-    exact = torch.softmax(-rbm.free_energy(states(V)), dim=0) @ states(V)
+def test_gibbs_sampling_converges_to_the_model_distribution(rbm: BernoulliRBM) -> None:
+    exact = torch.softmax(-rbm.free_energy(all_states(V)), dim=0) @ all_states(V)
     chains = rbm.gibbs(torch.zeros(20_000, V, dtype=torch.float64), 200)
     assert set(chains.unique().tolist()) == {0.0, 1.0}
     torch.testing.assert_close(chains.mean(0), exact.detach(), atol=5 * 0.5 / 20_000**0.5, rtol=0)
@@ -90,20 +94,21 @@ def test_gibbs_sampling_reaches_the_model_s_distribution(rbm: BernoulliRBM) -> N
     assert not set(probabilities.unique().tolist()) <= {0.0, 1.0}
 
 
-def test_the_gradient_that_is_written_out_is_autograd_s_bit_for_bit() -> None:
-    """In single precision, at a real size: what it costs less must not be paid in digits."""
+def test_explicit_gradient_equals_autograd_bit_for_bit() -> None:
+    """In single precision, at a realistic size."""
     torch.manual_seed(0)
     rbm = BernoulliRBM(784, 500, weight_std=0.1)
     data, model = torch.rand(100, 784), torch.rand(100, 784).round()
     loss = rbm.contrastive_loss(data, model)
-    found = torch.autograd.grad(3 * loss, list(rbm.parameters()))
+    gradients = torch.autograd.grad(3 * loss, list(rbm.parameters()))
     expected = rbm.free_energy(data).mean() - rbm.free_energy(model).mean()
     torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-3)
-    for one, other in zip(found, torch.autograd.grad(3 * expected, list(rbm.parameters())), strict=True):
-        assert torch.equal(one, other)
+    expected_gradients = torch.autograd.grad(3 * expected, list(rbm.parameters()))
+    for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
+        assert torch.equal(gradient, expected_gradient)
 
 
-def test_samples_are_bernoulli_s() -> None:
+def test_samples_equal_torch_bernoulli() -> None:
     probabilities = torch.rand(50, 40)
     torch.manual_seed(3)
     expected = torch.bernoulli(probabilities)

@@ -14,7 +14,7 @@ from zoo.rbm.partition_function import (
 )
 
 
-def machine(visible: int, hidden: int) -> BernoulliRBM:
+def make_rbm(visible: int, hidden: int) -> BernoulliRBM:
     rbm = BernoulliRBM(visible, hidden, weight_std=0.4)
     with torch.no_grad():
         rbm.visible_bias.normal_()
@@ -23,67 +23,67 @@ def machine(visible: int, hidden: int) -> BernoulliRBM:
 
 
 @pytest.mark.parametrize(("visible", "hidden"), [(10, 3), (3, 10), (15, 15)])
-def test_enumerating_either_layer_gives_the_same(visible: int, hidden: int) -> None:
-    rbm = machine(visible, hidden).double()
-    mirror = BernoulliRBM(hidden, visible).double()
+def test_enumerating_either_layer_gives_the_same_log_partition(visible: int, hidden: int) -> None:
+    rbm = make_rbm(visible, hidden).double()
+    transposed = BernoulliRBM(hidden, visible).double()
     with torch.no_grad():
-        mirror.weight.copy_(rbm.weight.T)
-        mirror.visible_bias.copy_(rbm.hidden_bias)
-        mirror.hidden_bias.copy_(rbm.visible_bias)
-    assert exact_log_partition(rbm) == pytest.approx(exact_log_partition(mirror), rel=1e-12)
+        transposed.weight.copy_(rbm.weight.T)
+        transposed.visible_bias.copy_(rbm.hidden_bias)
+        transposed.hidden_bias.copy_(rbm.visible_bias)
+    assert exact_log_partition(rbm) == pytest.approx(exact_log_partition(transposed), rel=1e-12)
 
 
-def test_a_machine_without_weights_has_a_known_partition_function() -> None:
-    rbm = machine(30, 12)
+def test_partition_function_without_weights_matches_the_formula() -> None:
+    rbm = make_rbm(30, 12)
     with torch.no_grad():
         rbm.weight.zero_()
     biases = torch.cat([rbm.visible_bias, rbm.hidden_bias]).detach().double()
     expected = float(torch.nn.functional.softplus(biases).sum())
     assert exact_log_partition(rbm) == pytest.approx(expected, rel=1e-12)
     with pytest.raises(ValueError, match="30 × 21 units are too many"):
-        exact_log_partition(machine(30, 21))
+        exact_log_partition(make_rbm(30, 21))
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_annealing_finds_the_exact_value_within_its_own_interval(seed: int) -> None:
+def test_annealing_interval_contains_the_exact_value(seed: int) -> None:
     torch.manual_seed(seed)
-    rbm = machine(30, 12)
+    rbm = make_rbm(30, 12)
     base = base_rate_bias(torch.rand(30))
     exact = exact_log_partition(rbm)
     betas = torch.linspace(0, 1, 400)
-    upwards = annealed_log_partition(rbm, base, betas=betas, chains=500)
-    assert upwards.low <= exact <= upwards.high
-    assert upwards.high - upwards.low < 0.5
-    assert 100 < upwards.effective_samples <= 500
+    forward = annealed_log_partition(rbm, base, betas=betas, chains=500)
+    assert forward.low <= exact <= forward.high
+    assert forward.high - forward.low < 0.5
+    assert 100 < forward.effective_samples <= 500
     samples = rbm.gibbs(torch.bernoulli(torch.full((500, 30), 0.5)), 500)
-    downwards = reverse_annealed_log_partition(rbm, base, betas=betas, samples=samples)
-    assert downwards.low <= exact <= downwards.high
-    assert abs(upwards.value - downwards.value) < 0.3
+    reverse = reverse_annealed_log_partition(rbm, base, betas=betas, samples=samples)
+    assert reverse.low <= exact <= reverse.high
+    assert abs(forward.value - reverse.value) < 0.3
 
 
-def test_too_few_temperatures_show_in_the_effective_samples() -> None:
+def test_too_few_temperatures_reduce_the_effective_sample_size() -> None:
     torch.manual_seed(0)
-    rbm = machine(60, 12)
+    rbm = make_rbm(60, 12)
     with torch.no_grad():
         rbm.weight.mul_(4)
-    poor = annealed_log_partition(rbm, torch.zeros(60), betas=torch.linspace(0, 1, 3), chains=500)
-    good = annealed_log_partition(rbm, torch.zeros(60), betas=torch.linspace(0, 1, 3000), chains=500)
-    assert poor.effective_samples < 25 < good.effective_samples
-    assert abs(good.value - exact_log_partition(rbm)) < abs(poor.value - exact_log_partition(rbm))
+    few = annealed_log_partition(rbm, torch.zeros(60), betas=torch.linspace(0, 1, 3), chains=500)
+    many = annealed_log_partition(rbm, torch.zeros(60), betas=torch.linspace(0, 1, 3000), chains=500)
+    assert few.effective_samples < 25 < many.effective_samples
+    assert abs(many.value - exact_log_partition(rbm)) < abs(few.value - exact_log_partition(rbm))
 
 
-def test_the_stochastic_pseudo_likelihood_is_the_exact_one_on_average() -> None:
-    rbm = machine(12, 5)
+def test_stochastic_pseudo_likelihood_is_unbiased() -> None:
+    rbm = make_rbm(12, 5)
     visible = torch.bernoulli(torch.full((4, 12), 0.5))
     exact = exact_pseudo_log_likelihood(rbm, visible)
-    draws = torch.stack([pseudo_log_likelihood(rbm, visible) for _ in range(4000)])
-    errors = draws.std(0) / 4000**0.5
-    assert ((draws.mean(0) - exact).abs() < 5 * errors).all()
+    estimates = torch.stack([pseudo_log_likelihood(rbm, visible) for _ in range(4000)])
+    standard_errors = estimates.std(0) / 4000**0.5
+    assert ((estimates.mean(0) - exact).abs() < 5 * standard_errors).all()
 
 
-def test_the_pseudo_likelihood_is_that_of_each_unit_given_the_others() -> None:
-    """By the free energy of each image and of the same with one pixel flipped."""
-    rbm = machine(12, 5).double()
+def test_pseudo_likelihood_matches_the_conditionals_of_each_pixel() -> None:
+    """From the free energies of each image with and without one pixel flipped."""
+    rbm = make_rbm(12, 5).double()
     visible = torch.bernoulli(torch.full((4, 12), 0.5, dtype=torch.float64))
     expected = torch.zeros(4, dtype=torch.float64)
     for pixel in range(12):
@@ -93,8 +93,8 @@ def test_the_pseudo_likelihood_is_that_of_each_unit_given_the_others() -> None:
     torch.testing.assert_close(exact_pseudo_log_likelihood(rbm, visible).double(), expected, rtol=1e-5, atol=0)
 
 
-def test_without_weights_the_pseudo_likelihood_is_the_likelihood() -> None:
-    rbm = machine(12, 5).double()
+def test_without_weights_the_pseudo_likelihood_equals_the_likelihood() -> None:
+    rbm = make_rbm(12, 5).double()
     with torch.no_grad():
         rbm.weight.zero_()
     visible = torch.bernoulli(torch.full((4, 12), 0.5, dtype=torch.float64))
@@ -104,7 +104,7 @@ def test_without_weights_the_pseudo_likelihood_is_the_likelihood() -> None:
     )
 
 
-def test_pixels_that_are_always_off_give_no_infinities() -> None:
+def test_base_rate_bias_is_finite_for_pixels_that_are_always_off() -> None:
     bias = base_rate_bias(torch.tensor([0.0, 0.5, 1.0]))
     assert bias.isfinite().all()
     assert float(bias[1]) == 0

@@ -4,21 +4,21 @@ from typing import Any
 
 from zoo.data import MNISTDataModule
 from zoo.models import DBN, MLP
-from zoo.runs.recipe import completed, first_difference
+from zoo.runs.recipe import first_difference, with_defaults
 from zoo.utils.class_paths import default_arguments
 
 
-def test_defaults_are_those_of_the_class_and_of_what_it_hands_on_to() -> None:
+def test_default_arguments_include_those_of_the_parent_classes() -> None:
     defaults = default_arguments(DBN)
     assert defaults["pretrain_epochs"] == DBN().hparams["pretrain_epochs"]
-    assert defaults["lr_schedule"] == "constant"  # a classifier's
+    assert defaults["lr_schedule"] == "constant"  # an argument of Classifier
     for cls in (MLP, DBN, MNISTDataModule):
         defaults = default_arguments(cls)
-        defaults.pop("init_from", None)  # which no checkpoint keeps
+        defaults.pop("init_from", None)  # not among the hyperparameters
         assert defaults == dict(cls().hparams)
 
 
-def test_an_argument_that_came_later_changes_no_older_run() -> None:
+def test_an_argument_that_was_added_later_equals_its_default_in_an_older_config() -> None:
     def config(**data: Any) -> dict[str, Any]:
         return {
             "model": {"class_path": "zoo.models.MLP", "init_args": {"lr": 0.001}},
@@ -27,12 +27,12 @@ def test_an_argument_that_came_later_changes_no_older_run() -> None:
 
     older, newer = config(), config(augment="none", augment_strength=1.0)
     assert first_difference(older, newer) is not None
-    assert first_difference(completed(older, newer), newer) is None
-    difference = first_difference(completed(older, config(augment="elastic")), config(augment="elastic"))
+    assert first_difference(with_defaults(older, newer), newer) is None
+    difference = first_difference(with_defaults(older, config(augment="elastic")), config(augment="elastic"))
     assert difference == ("data.init_args.augment", "none", "elastic")
 
 
-def test_nothing_that_only_an_older_config_names_is_imported() -> None:
+def test_a_class_that_only_the_older_config_names_is_not_imported() -> None:
     older = {"model": {"class_path": "evil.Net", "init_args": {}}, "data": "nonsense"}
     newer = {"model": {"class_path": "zoo.models.MLP", "init_args": {"lr": 0.1}}, "data": {"class_path": "no.such"}}
-    assert completed(older, newer) == older
+    assert with_defaults(older, newer) == older

@@ -76,8 +76,8 @@ def test_the_weights_are_the_same_to_the_last_bit(how: list[str], seen: list[int
     assert seen == [7, 14, 15, 22, 29, 30]
     contents = [read_checkpoint(path).content for path in LOGS.glob("version_*/checkpoints/last.ckpt")]
     assert {content["global_step"] for content in contents} == {30}
-    figures = {path.read_text() for path in LOGS.glob("version_*/metrics.csv")}
-    assert len(figures) == 1
+    metrics = {path.read_text() for path in LOGS.glob("version_*/metrics.csv")}
+    assert len(metrics) == 1
 
 
 @pytest.mark.parametrize("name", ["bagging", "selu", "split_merge", "residual_cnn", "recurrent"])

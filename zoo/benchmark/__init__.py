@@ -1,1 +1,1 @@
-"""How fast members are trained, beside what else one could write."""
+"""Benchmarks: the training speed of members and of baselines."""

@@ -1,8 +1,8 @@
-"""A member's training as a short PyTorch script would have it: what the zoo's speed is measured against.
+"""A baseline for the training speed of members: the same training as a short eager PyTorch script.
 
     python -m zoo.benchmark.eager configs/deep_relu_xavier.yaml --data_dir FOLDER --epochs 15
 
-Nothing here comes from Lightning or from the zoo's networks, loaders and loops.
+It uses neither Lightning nor the zoo's networks, loaders and loops.
 """
 
 from __future__ import annotations
@@ -20,10 +20,15 @@ from torch import Tensor, nn
 from torchvision.datasets import MNIST
 
 
-def network(hidden_sizes: Sequence[int] = (), dropout: float = 0.0, batch_norm: bool = False) -> nn.Sequential:
-    """Return a fully connected ReLU net over 784 pixels and ten classes, of the layers that `zoo.models.MLP` has.
+def make_mlp(hidden_sizes: Sequence[int] = (), dropout: float = 0.0, batch_norm: bool = False) -> nn.Sequential:
+    """Return a fully connected ReLU network with 784 inputs and ten outputs, with the layers that `zoo.models.MLP` has.
 
-    Its initial values are torch's own.
+    Its initial weights are torch's default.
+
+    Args:
+        hidden_sizes: Units of each hidden layer.
+        dropout: Probability of dropping a hidden unit's output.
+        batch_norm: Whether every linear layer is followed by batch norm.
     """
     sizes = [784, *hidden_sizes, 10]
     layers: list[nn.Module] = []
@@ -40,26 +45,26 @@ def network(hidden_sizes: Sequence[int] = (), dropout: float = 0.0, batch_norm: 
     return nn.Sequential(nn.Flatten(), *layers)
 
 
-Fetch = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""From places in the training set to images in [0, 1] and labels."""
+FetchBatch = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Function from positions in the training set to images in [0, 1] and labels."""
 
 
-def fetch_from(images: Tensor, labels: Tensor) -> Fetch:
-    """Return how batches come from images, uint8 ``(N, 28, 28)``, and labels, int64 ``(N,)``, in memory."""
+def make_fetch(images: Tensor, labels: Tensor) -> FetchBatch:
+    """Return a function that fetches batches from images, uint8 ``(N, 28, 28)``, and labels, int64 ``(N,)``."""
     return lambda batch: (images[batch].unsqueeze(1).float().div_(255), labels[batch])
 
 
 def train_epoch(
-    network: nn.Module, optimizer: torch.optim.Optimizer, fetch: Fetch, count: int, batch_size: int
+    network: nn.Module, optimizer: torch.optim.Optimizer, fetch: FetchBatch, count: int, batch_size: int
 ) -> None:
-    """Train for an epoch in a new order.
+    """Train for one epoch, in a new random order.
 
     Args:
-        network: In training mode.
-        optimizer: Of its parameters.
-        fetch: Gets a batch.
-        count: Images in the training set.
-        batch_size: Images in a step.
+        network: A network in training mode.
+        optimizer: Optimizer of the network's parameters.
+        fetch: Returns the batch at given positions.
+        count: Number of training images.
+        batch_size: Images per step.
     """
     for batch in torch.randperm(count).split(batch_size):
         images, labels = fetch(batch)
@@ -70,32 +75,32 @@ def train_epoch(
 
 @torch.no_grad()
 def count_errors(network: nn.Module, images: Tensor, labels: Tensor) -> int:
-    """Return how many of the images a network gets wrong."""
+    """Return the number of misclassified images."""
     network.eval()
-    wrong = 0
-    for pixels, wanted in zip(images.split(1000), labels.split(1000), strict=True):
-        wrong += int((network(pixels.unsqueeze(1).float() / 255).argmax(dim=1) != wanted).sum())
+    errors = 0
+    for pixels, targets in zip(images.split(1000), labels.split(1000), strict=True):
+        errors += int((network(pixels.unsqueeze(1).float() / 255).argmax(dim=1) != targets).sum())
     network.train()
-    return wrong
+    return errors
 
 
-def described_network(config: dict[str, Any]) -> nn.Sequential | None:
-    """Return the network of a member's config, or None where it is no fully connected ReLU net or sees distortions."""
+def network_from_config(config: dict[str, Any]) -> nn.Sequential | None:
+    """Return the network of a member's config, or None if it is not a fully connected ReLU net or uses augmentation."""
     model = config["model"]
     arguments = model.get("init_args", {})
     if config.get("data", {}).get("init_args", {}).get("augment", "none") != "none":
         return None
     if model["class_path"].endswith("SoftmaxRegression"):
-        return network()
+        return make_mlp()
     if not model["class_path"].endswith(".MLP") or arguments.get("activation", "relu") != "relu":
         return None
-    return network(
+    return make_mlp(
         arguments.get("hidden_sizes", (256, 256)), arguments.get("dropout", 0.0), arguments.get("batch_norm", False)
     )
 
 
 def main() -> None:
-    """Train, validate after each epoch, test and save."""
+    """Train, validate after each epoch, test and save the weights."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="a member's YAML")
     parser.add_argument("--epochs", type=int, default=15)
@@ -104,12 +109,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     config = yaml.safe_load(options.config.read_text(encoding="utf-8"))
-    net = described_network(config)
+    net = network_from_config(config)
     if net is None:
         raise SystemExit(f"{options.config} describes no fully connected ReLU net that sees images as they are.")
     train, test = (MNIST(options.data_dir, train=part) for part in (True, False))
     optimizer = torch.optim.Adam(net.parameters(), lr=config["model"].get("init_args", {}).get("lr", 0.001), fused=True)
-    fetch = fetch_from(train.data[5000:], train.targets[5000:])
+    fetch = make_fetch(train.data[5000:], train.targets[5000:])
     for epoch in range(options.epochs):
         train_epoch(net, optimizer, fetch, 55_000, 100)
         print(f"epoch {epoch + 1}: {count_errors(net, train.data[:5000], train.targets[:5000])} validation errors")

@@ -1,4 +1,4 @@
-"""Epochs of ``zoo fit`` and of other programs in turn, in one process, so that a slow minute is everybody's."""
+"""Alternating epochs of ``zoo fit`` and of baselines in one process, so that a slow minute affects all of them."""
 
 from __future__ import annotations
 
@@ -23,73 +23,73 @@ from zoo.data.batches import ImageBatches
 from zoo.models import DBN, RBM, BaggedEnsemble, Classifier, ZooModule
 from zoo.utils.errors import UsageError
 
-SETTINGS = ("hidden_sizes", "dropout", "batch_norm", "lr")
-"""Of a fully connected net, for JAX."""
-STARTED = "ZOO_BENCHMARK_STARTED"
-"""Environment variable: when the process was started, in seconds since 1970."""
+MLP_ARGUMENTS = ("hidden_sizes", "dropout", "batch_norm", "lr")
+"""Arguments of a fully connected network that the JAX baseline takes."""
+START_TIME_VARIABLE = "ZOO_BENCHMARK_STARTED"
+"""Environment variable with the time at which the process was started, in seconds since 1970."""
 
 
-class Interleaved(Callback):
-    """After each epoch of a training, let the other programs train one, and note how long each took.
+class InterleavedBenchmark(Callback):
+    """After each epoch of a training, train one epoch of each baseline, and measure the time of every epoch.
 
-    An epoch of ``zoo fit`` is all of it: steps, validation, lines, logs, checkpoint.
+    An epoch of ``zoo fit`` includes its steps, validation, printed lines, logs and checkpoint.
 
     Args:
-        output: The JSON file for what was measured: seconds of each epoch by program, and seconds of the start.
-        config: The member's YAML.
+        output: JSON file for the measurements: seconds of each epoch by program, and seconds of the start-up.
+        config: The member's YAML file.
     """
 
     def __init__(self, output: str, config: str) -> None:
         self.output = Path(output)
         self.config = yaml.safe_load(Path(config).read_text(encoding="utf-8"))
         self.seconds: dict[str, list[float]] = {"zoo": []}
-        self._others: dict[str, Callable[[], object]] = {}
+        self._baselines: dict[str, Callable[[], object]] = {}
         self._began: float | None = None
-        self._start = 0.0
+        self._startup_seconds = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note how long the start took, and make the others ready."""
-        self._start = time.time() - float(os.environ.get(STARTED, time.time()))
+        """Measure the time of the start-up and prepare the baselines."""
+        self._startup_seconds = time.time() - float(os.environ.get(START_TIME_VARIABLE, time.time()))
         assert isinstance(pl_module, ZooModule)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         loader: Any = trainer.train_dataloader
-        generator = torch.get_rng_state()
-        self._others = contenders(pl_module, loader.dataset, data.splits["validation"], self.config)
-        for name, epoch in self._others.items():
-            epoch()  # compiled, and the memory found
+        rng_state = torch.get_rng_state()
+        self._baselines = make_baselines(pl_module, loader.dataset, data.splits["validation"], self.config)
+        for name, epoch in self._baselines.items():
+            epoch()  # warm-up: compiles and allocates
             self.seconds[name] = []
-        torch.set_rng_state(generator)
+        torch.set_rng_state(rng_state)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End the epoch before, and begin one."""
+        """End the measurement of the previous epoch and start the next."""
         self._end_epoch()
         self._began = time.perf_counter()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """End the last epoch and write."""
+        """End the measurement of the last epoch and write the file."""
         self._end_epoch()
-        measured = {"start": self._start, "seconds": self.seconds}
+        measured = {"start": self._startup_seconds, "seconds": self.seconds}
         self.output.write_text(json.dumps(measured), encoding="utf-8")
 
     def _end_epoch(self) -> None:
         if self._began is None:
             return
         self.seconds["zoo"].append(time.perf_counter() - self._began)
-        generator = torch.get_rng_state()
-        for name, epoch in self._others.items():
+        rng_state = torch.get_rng_state()
+        for name, epoch in self._baselines.items():
             began = time.perf_counter()
             epoch()
             self.seconds[name].append(time.perf_counter() - began)
-        torch.set_rng_state(generator)
+        torch.set_rng_state(rng_state)
 
 
-def contenders(
+def make_baselines(
     model: ZooModule, training: ImageBatches, validation: ImageBatches, config: dict[str, Any]
 ) -> dict[str, Callable[[], object]]:
-    """Return what a member is measured against: names to functions that train for an epoch and validate.
+    """Return a member's baselines by name: functions that train for one epoch and, except scikit-learn's, validate.
 
     Raises:
-        UsageError: There is nothing to measure it against.
+        UsageError: There is no baseline for such a model.
     """
     batch_size = config.get("data", {}).get("init_args", {}).get("batch_size", 100)
     arguments = config["model"].get("init_args", {})
@@ -99,15 +99,15 @@ def contenders(
         )
     if not isinstance(model, Classifier) or isinstance(model, DBN):
         raise UsageError(f"There is nothing to measure a {type(model).__name__}'s epochs against.")
-    network = eager.described_network(config)
+    network = eager.network_from_config(config)
     if isinstance(model, BaggedEnsemble):
         networks: list[nn.Module] = list(model.members())
     else:
         networks = [network or type(model)(**arguments)]
     if isinstance(training, AugmentedBatches):
-        fetch = _fetch_distorted(training)
+        fetch = _fetch_augmented(training)
     else:
-        fetch = eager.fetch_from(training.images, training.labels)
+        fetch = eager.make_fetch(training.images, training.labels)
     optimizers = [
         torch.optim.Adam(each.train().parameters(), lr=arguments.get("lr", 0.001), fused=True) for each in networks
     ]
@@ -117,20 +117,20 @@ def contenders(
             eager.train_epoch(each, optimizer, fetch, len(training), batch_size)
             eager.count_errors(each, validation.images, validation.labels)
 
-    found: dict[str, Callable[[], object]] = {"eager": eager_epoch}
+    baselines: dict[str, Callable[[], object]] = {"eager": eager_epoch}
     if network is not None:
-        settings = {name: arguments[name] for name in SETTINGS if name in arguments}
-        with contextlib.suppress(ImportError):  # an optional extra
-            found["jax"] = jax_scan.make_epoch(
+        mlp_arguments = {name: arguments[name] for name in MLP_ARGUMENTS if name in arguments}
+        with contextlib.suppress(ImportError):  # JAX is an optional dependency
+            baselines["jax"] = jax_scan.make_epoch(
                 *(training.images.numpy(), training.labels.numpy()),
                 (validation.images.numpy(), validation.labels.numpy()),
                 batch_size=batch_size,
-                **settings,
+                **mlp_arguments,
             )
-    return found
+    return baselines
 
 
-def _fetch_distorted(training: AugmentedBatches) -> eager.Fetch:
+def _fetch_augmented(training: AugmentedBatches) -> eager.FetchBatch:
     def fetch(batch: Tensor) -> tuple[Tensor, Tensor]:
         images, labels, *_ = training.__getitems__(batch)
         return images, labels

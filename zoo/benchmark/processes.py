@@ -1,4 +1,4 @@
-"""Whole programs, from the start of Python to their end: how long, and how much memory at most."""
+"""Run time and peak memory of whole programs, from the start of Python to its end."""
 
 from __future__ import annotations
 
@@ -12,23 +12,27 @@ from typing import NamedTuple
 from zoo.utils.errors import UsageError
 
 
-class Used(NamedTuple):
-    """What a process used."""
+class ResourceUsage(NamedTuple):
+    """The resources that a process used."""
 
     seconds: float
     peak_bytes: int
-    """Resident memory at most."""
+    """Peak resident memory."""
 
 
-def run_program(words: Sequence[str], environment: Mapping[str, str] | None = None) -> Used:
-    """Run Python with these words and wait for its end.
+def run_program(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> ResourceUsage:
+    """Run Python with these arguments, wait until it ends, and return the resources it used.
+
+    Args:
+        arguments: Arguments of Python.
+        environment: Environment variables to add.
 
     Raises:
-        UsageError: It ended with an error.
+        UsageError: The program failed.
     """
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, *words],
+        [sys.executable, *arguments],
         env={**os.environ, **(environment or {})},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -36,10 +40,12 @@ def run_program(words: Sequence[str], environment: Mapping[str, str] | None = No
     )
     assert process.stderr is not None
     with process.stderr as stderr:
-        complaint = stderr.read()
+        error_output = stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise UsageError(f"`{' '.join(words)}` failed: {(complaint.strip().splitlines() or ['no reason given'])[-1]}")
+        raise UsageError(
+            f"`{' '.join(arguments)}` failed: {(error_output.strip().splitlines() or ['no reason given'])[-1]}"
+        )
     unit = 1 if sys.platform == "darwin" else 1024
-    return Used(time.perf_counter() - started, usage.ru_maxrss * unit)
+    return ResourceUsage(time.perf_counter() - started, usage.ru_maxrss * unit)

@@ -1,1 +1,1 @@
-"""What happens around a model while it trains and predicts."""
+"""Lightning callbacks for training, evaluation and prediction."""

@@ -1,4 +1,4 @@
-"""Keeping the network that a training ends with, and remembering the best one across an interruption."""
+"""A checkpoint callback that saves the last step and restores the best checkpoints when training is resumed."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from torch import Tensor
 
 
 class LastStepCheckpoint(ModelCheckpoint):
-    """Lightning's `ModelCheckpoint`, with two differences.
+    """Lightning's `ModelCheckpoint` with two differences.
 
-    When it keeps the newest checkpoints it also keeps the last step's: with ``every_n_train_steps`` or
-    ``every_n_epochs`` Lightning alone ends with the last multiple, and everything after it is lost.
+    With ``monitor="step"`` it also saves the last step. With ``every_n_train_steps`` or ``every_n_epochs``, Lightning
+    saves the last multiple and loses the steps after it.
 
-    When it keeps the best by ``val_acc``, say, a training that goes on in a new folder still knows the best of before;
-    Lightning forgets them. They are looked for in the folder of the checkpoint that it goes on from and nowhere else,
-    whatever the file says, and are never removed.
+    With another ``monitor``, for example ``val_acc``, a training that is resumed in a new folder restores the best
+    checkpoints found so far. Lightning forgets them. The files are looked up in the folder of the resumed checkpoint
+    only, whatever paths its state contains, and they are never removed.
     """
 
     _trainer: Trainer | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Remember who knows where the training goes on."""
+        """Keep the Trainer, whose ``ckpt_path`` is needed in `load_state_dict`."""
         super().setup(trainer, pl_module, stage)
         self._trainer = trainer
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the last step, unless it has just been saved."""
+        """Save the last step unless it is saved already."""
         if self.monitor == "step" and not self._should_skip_saving_checkpoint(trainer):
             candidates = self._monitor_candidates(trainer)
             self._save_topk_checkpoint(trainer, candidates)
@@ -37,7 +37,7 @@ class LastStepCheckpoint(ModelCheckpoint):
         super().on_train_end(trainer, pl_module)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the best checkpoints of before, as far as their files are there."""
+        """Restore the best checkpoints whose files exist."""
         recorded = state_dict.get("best_k_models")
         resumed = self._trainer.ckpt_path if self._trainer else None
         if self.monitor in (None, "step") or resumed is None or not isinstance(recorded, dict):

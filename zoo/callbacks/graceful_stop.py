@@ -1,4 +1,4 @@
-"""Ending a training in good order: when a signal asks for it, and when the loss is no number any more."""
+"""Callbacks that stop on SIGINT and SIGTERM, and stop training on a non-finite loss."""
 
 from __future__ import annotations
 
@@ -21,73 +21,74 @@ from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import Stopped, UsageError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Where asking costs something (processes must agree, a GPU must be waited for) it is done once in so many steps.
-INTERVAL = 10
+# Steps between two checks where a check is slow: it synchronizes the processes, or waits for the GPU.
+CHECK_INTERVAL = 10
 
 
 class GracefulStop(Callback):
-    """Stop after a step, never within one, with a checkpoint of exactly that step.
+    """Stop training after the current step, with a checkpoint of that step.
 
-    On Ctrl-C (SIGINT) or SIGTERM the step under way is finished, the state is saved beside the run's other
-    checkpoints, and `Stopped` is raised on all processes; a Ctrl-C after that interrupts at once. When the loss is
-    infinite or no number, `UsageError` names the step and the newest checkpoint whose weights are finite.
+    On Ctrl-C (SIGINT) or SIGTERM the current step is finished, the state is saved next to the run's other checkpoints,
+    and `Stopped` is raised on all processes. A second Ctrl-C interrupts at once.
+
+    On a non-finite loss, `UsageError` is raised. It names the step and the newest checkpoint with finite weights.
     """
 
     def __init__(self) -> None:
         self._signal = 0
-        self._handlers: dict[int, Any] = {}
+        self._previous_handlers: dict[int, Any] = {}
         self._module: LightningModule | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take over both signals; Lightning would interrupt in the middle of a step."""
+        """Install the signal handlers; Lightning's own would interrupt within a step."""
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {number: signal.signal(number, self._note) for number in SIGNALS}
+            self._previous_handlers = {number: signal.signal(number, self._handle_signal) for number in SIGNALS}
         self._module = pl_module
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop between epochs, when that was asked for in the last step or the validation and the epoch was saved.
+        """Stop between epochs if a signal arrived in the last step or in validation and the epoch is saved.
 
-        Nothing is saved here: Lightning would not begin the new epoch from such a checkpoint. Where the run saves
-        less often, the next step is the one to stop after.
+        No checkpoint is saved here, because Lightning could not start the new epoch from it. If the run did not save
+        the epoch, training stops after the next step instead.
         """
-        received, _ = self._agree(trainer, self._signal, False)
-        if received and (saved := trainer.strategy.broadcast(_saved_at_this_step(trainer))):
+        received, _ = self._max_over_processes(trainer, self._signal, False)
+        if received and (saved := trainer.strategy.broadcast(_checkpoint_of_this_step(trainer))):
             raise Stopped(received, trainer.current_epoch - 1, trainer.global_step, saved)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Look at the loss, and stop when that was asked for."""
+        """Check the loss, and stop if a signal arrived."""
         loss = outputs.get("loss") if isinstance(outputs, dict) else outputs
-        last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        alone = trainer.world_size == 1
-        block = isinstance(batch, BatchChunk)
-        due = last or block or (batch_idx + 1) % INTERVAL == 0
-        if not due and not (alone and (self._signal or pl_module.device.type == "cpu")):
+        is_last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        single_process = trainer.world_size == 1
+        is_chunk = isinstance(batch, BatchChunk)
+        due = is_last or is_chunk or (batch_idx + 1) % CHECK_INTERVAL == 0
+        if not due and not (single_process and (self._signal or pl_module.device.type == "cpu")):
             return
-        broken = isinstance(loss, torch.Tensor) and not bool(loss.isfinite().all())
-        received, broken = self._agree(trainer, self._signal, broken)
-        if broken:
-            exact = block or (alone and pl_module.device.type == "cpu")
-            raise UsageError(self._complaint(trainer, loss, exact))
-        # A checkpoint has no place for gradients that are still being accumulated.
-        if received and not last and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
-            self._stop(trainer, received)
+        non_finite = isinstance(loss, torch.Tensor) and not bool(loss.isfinite().all())
+        received, non_finite = self._max_over_processes(trainer, self._signal, non_finite)
+        if non_finite:
+            exact = is_chunk or (single_process and pl_module.device.type == "cpu")
+            raise UsageError(self._non_finite_message(trainer, loss, exact))
+        # A checkpoint cannot store partly accumulated gradients.
+        if received and not is_last and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            self._save_and_stop(trainer, received)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give the signals back."""
-        for number, handler in self._handlers.items():
+        """Restore the previous signal handlers."""
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
-        self._handlers = {}
+        self._previous_handlers = {}
         if isinstance(self._module, ZooModule):
             self._module.is_ending = False
         self._module = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
+        """Restore the previous signal handlers."""
         self.teardown(trainer, pl_module, "fit")
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _handle_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signal and number == signal.SIGINT:
             raise KeyboardInterrupt
         if not self._signal:
@@ -96,39 +97,39 @@ class GracefulStop(Callback):
                 self._module.is_ending = True
             print_rank_zero("Stopping after this step; Ctrl-C from now on stops at once, without saving.")
 
-    def _agree(self, trainer: Trainer, received: int, broken: bool) -> tuple[int, bool]:
-        """What any process knows, all know."""
+    def _max_over_processes(self, trainer: Trainer, received: int, non_finite: bool) -> tuple[int, bool]:
+        """Return the maxima over all processes of the received signal's number and of the non-finite flag."""
         if trainer.world_size == 1:
-            return received, broken
-        flags = torch.tensor([received, int(broken)], device=trainer.strategy.root_device)
+            return received, non_finite
+        flags = torch.tensor([received, int(non_finite)], device=trainer.strategy.root_device)
         torch.distributed.all_reduce(flags, op=torch.distributed.ReduceOp.MAX)
         return int(flags[0]), bool(flags[1])
 
-    def _stop(self, trainer: Trainer, received: int) -> None:
+    def _save_and_stop(self, trainer: Trainer, received: int) -> None:
         path = None
         if (folder := _checkpoint_folder(trainer)) is not None:
             path = folder / f"interrupted-epoch={trainer.current_epoch}-step={trainer.global_step}.ckpt"
             trainer.save_checkpoint(path, weights_only=False)
         raise Stopped(received, trainer.current_epoch, trainer.global_step, path)
 
-    def _complaint(self, trainer: Trainer, loss: Any, exact: bool) -> str:
+    def _non_finite_message(self, trainer: Trainer, loss: Any, exact: bool) -> str:
         folder = _checkpoint_folder(trainer)
         good = next((path for path in checkpoints_in(folder) if has_finite_weights(path)), None) if folder else None
-        # Of the last steps, one in a block's case each.
+        # After a chunk of batches, one loss for each of its steps; otherwise the loss of the last step.
         losses = loss.flatten().tolist() if isinstance(loss, torch.Tensor) else []
-        step, value = trainer.global_step, "no number"
-        for number, each in enumerate(losses, start=step - len(losses) + 1):
-            if not math.isfinite(each):
-                step, value = number, f"{each:g}"
+        step, value = trainer.global_step, "not finite"
+        for loss_step, loss_value in enumerate(losses, start=step - len(losses) + 1):
+            if not math.isfinite(loss_value):
+                step, value = loss_step, f"{loss_value:g}"
                 break
-        where = "at" if exact else "by"
+        preposition = "at" if exact else "by"
         return (
-            f"The loss is {value} {where} step {step} (epoch {trainer.current_epoch + 1}): try a lower "
+            f"The loss is {value} {preposition} step {step} (epoch {trainer.current_epoch + 1}): try a lower "
             f"lr; {f'the last good checkpoint is {good}' if good else 'no checkpoint had been written before'}."
         )
 
 
-def _saved_at_this_step(trainer: Trainer) -> Path | None:
+def _checkpoint_of_this_step(trainer: Trainer) -> Path | None:
     folder = _checkpoint_folder(trainer)
     newest = checkpoints_in(folder)[:1] if folder and trainer.is_global_zero else []
     return next((path for path in newest if read_checkpoint(path).content["global_step"] == trainer.global_step), None)
@@ -139,44 +140,44 @@ def _checkpoint_folder(trainer: Trainer) -> Path | None:
     return Path(folder) if folder else None
 
 
-class Termination(Callback):
-    """Let SIGTERM end an evaluation at once, with status 143; Lightning would only take note of it.
+class EvaluationStop(Callback):
+    """Exit at once with status 143 when SIGTERM arrives during an evaluation or a prediction.
 
-    There is nothing to save. What happens in a training is `zoo.callbacks.guard.GracefulStop`'s to say.
+    Lightning would only record the signal. Nothing needs to be saved. Training is stopped by `GracefulStop`.
     """
 
     def __init__(self) -> None:
-        self._handler: Any = None
+        self._previous_handler: Any = None
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signal over, unless this is a part of a training."""
+        """Install the signal handler, except for the validation within training."""
         if trainer.state.fn != TrainerFn.FITTING:
-            self._take_over(trainer)
+            self._install_handler(trainer)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signal over."""
-        self._take_over(trainer)
+        """Install the signal handler."""
+        self._install_handler(trainer)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the signal over."""
-        self._take_over(trainer)
+        """Install the signal handler."""
+        self._install_handler(trainer)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give the signal back."""
-        if self._handler is not None:
-            signal.signal(signal.SIGTERM, self._handler)
-            self._handler = None
+        """Restore the previous signal handler."""
+        if self._previous_handler is not None:
+            signal.signal(signal.SIGTERM, self._previous_handler)
+            self._previous_handler = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give the signal back."""
+        """Restore the previous signal handler."""
         self.teardown(trainer, pl_module, "test")
 
-    def _take_over(self, trainer: Trainer) -> None:
-        def end(number: int, frame: FrameType | None) -> None:
+    def _install_handler(self, trainer: Trainer) -> None:
+        def exit_process(number: int, frame: FrameType | None) -> None:
             print_rank_zero("zoo: stopped by SIGTERM")
             if (launcher := trainer.strategy.launcher) is not None:
                 launcher.kill(number)  # the other processes
             raise SystemExit(128 + number)
 
-        if self._handler is None and threading.current_thread() is threading.main_thread():
-            self._handler = signal.signal(signal.SIGTERM, end)
+        if self._previous_handler is None and threading.current_thread() is threading.main_thread():
+            self._previous_handler = signal.signal(signal.SIGTERM, exit_process)

@@ -1,4 +1,4 @@
-"""What ``zoo predict`` leaves behind: every probability in one file, and a picture."""
+"""The callback of ``zoo predict``, which writes the predicted probabilities to a CSV file and draws a picture."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from zoo.utils.errors import UsageError
 from zoo.utils.files import atomic_path
 
 
-class PredictionReport(Callback):
+class PredictionWriter(Callback):
     """Write ``predictions.csv`` and ``predictions.png`` after a prediction, and print a summary.
 
-    The CSV has one row per image in the data set's order: index, label, prediction and each class's probability, the
-    classes by their names; and its file, where the images have been read from files.
+    The CSV file has one row per image, in the order of the data set: its index, label, prediction and the probability
+    of each class. Classes are given by name. Images that were read from files have another column with the path.
 
     Args:
         output_dir: Folder for both files.
-        seed: Chooses the images in the picture at random.
-        indices: Shows these images instead, by their row in the archive.
-        count: How many images to choose, 1 to 100.
+        seed: Seed for the random choice of the images in the picture.
+        indices: Indices of the images to show in the picture instead of a random choice.
+        count: Number of images to choose, 1 to 100.
 
     Raises:
         UsageError: ``count`` or an index is out of range, or the folder cannot be written.
@@ -46,7 +46,7 @@ class PredictionReport(Callback):
         self.seed = seed
         self.indices = indices
         self.count = count
-        self._parts: list[tuple[Tensor, ...]] = []
+        self._batches: list[tuple[Tensor, ...]] = []
 
     def on_predict_batch_end(
         self,
@@ -57,22 +57,22 @@ class PredictionReport(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep a batch's probabilities with the images, labels and indices that they belong to."""
+        """Store the batch's probabilities with its images, labels and indices."""
         images, labels, indices = batch
         pixels = (images * 255).round().to(torch.uint8)
-        self._parts.append(tuple(part.cpu() for part in (indices, labels, outputs, pixels)))
+        self._batches.append(tuple(tensor.cpu() for tensor in (indices, labels, outputs, pixels)))
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put all devices' predictions into the data set's order and write them."""
-        own = tuple(torch.cat(column) for column in zip(*self._parts, strict=True))
-        self._parts.clear()
-        shares: list[Any] = [own]
+        """Gather the predictions of all processes, sort them by index and write them."""
+        own = tuple(torch.cat(column) for column in zip(*self._batches, strict=True))
+        self._batches.clear()
+        gathered: list[Any] = [own]
         if trainer.world_size > 1:
-            shares = [None] * trainer.world_size
-            torch.distributed.all_gather_object(shares, own)
+            gathered = [None] * trainer.world_size
+            torch.distributed.all_gather_object(gathered, own)
         if not trainer.is_global_zero:
             return
-        indices, labels, probabilities, images = (torch.cat(column) for column in zip(*shares, strict=True))
+        indices, labels, probabilities, images = (torch.cat(column) for column in zip(*gathered, strict=True))
         order = indices.argsort()
         data = getattr(trainer, "datamodule", None)
         names = list(getattr(data, "class_names", map(str, range(probabilities.shape[1]))))
@@ -95,20 +95,20 @@ class PredictionReport(Callback):
         predictions = probabilities.argmax(dim=1)
         with atomic_path(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            head = ["file"] if files else []
-            writer.writerow(["index", "label", "prediction", *(f"p{name}" for name in names), *head])
+            file_header = ["file"] if files else []
+            writer.writerow(["index", "label", "prediction", *(f"p{name}" for name in names), *file_header])
             for index, label, prediction, row in zip(
                 indices.tolist(), labels.tolist(), predictions.tolist(), probabilities.tolist(), strict=True
             ):
-                file_of = [files[index]] if files else []
-                writer.writerow([index, names[label], names[prediction], *(f"{p:.8g}" for p in row), *file_of])
+                file_cell = [files[index]] if files else []
+                writer.writerow([index, names[label], names[prediction], *(f"{p:.8g}" for p in row), *file_cell])
         draw_grid(images[chosen], indices[chosen], labels[chosen], predictions[chosen], names, picture)
         wrong = predictions != labels
         print(f"{len(labels):,} images, {int(wrong.sum()):,} errors, accuracy {1 - wrong.double().mean():.4f}")
         if wrong.any():
             pairs, counts = torch.stack([labels, predictions])[:, wrong].unique(dim=1, return_counts=True)
-            (true, taken), often = pairs[:, counts.argmax()].tolist(), int(counts.max())
-            print(f"Most often:    a {names[true]} taken for a {names[taken]}, {often} times")
+            (label, prediction), count = pairs[:, counts.argmax()].tolist(), int(counts.max())
+            print(f"Most often:    a {names[label]} taken for a {names[prediction]}, {count} times")
         print(f"Probabilities: {table}")
         print(f"Picture:       {picture}")
 
@@ -126,15 +126,15 @@ class PredictionReport(Callback):
 def draw_grid(
     images: Tensor, indices: Tensor, labels: Tensor, predictions: Tensor, names: Sequence[str], path: Path
 ) -> None:
-    """Draw images with label → prediction, the wrong ones in a red frame with a cross in their title.
+    """Draw a grid of images titled "label → prediction", the errors with a red frame and a cross in the title.
 
     Args:
         images: uint8 ``(N, 1, 28, 28)``.
-        indices: int64 ``(N,)``, shown small.
+        indices: int64 ``(N,)``, shown below the images.
         labels: int64 ``(N,)``.
         predictions: int64 ``(N,)``.
-        names: What the classes are called.
-        path: The PNG to write.
+        names: The class names.
+        path: The PNG file to write.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -151,16 +151,16 @@ def draw_grid(
             axes.set_axis_off()
             continue
         label, prediction = names[int(labels[position])], names[int(predictions[position])]
-        # Two long names stand one above the other.
+        # Long names do not fit on one line.
         arrow = " → " if len(label) + len(prediction) < 10 else "\n→ "
-        size_of_title = 10 if len(arrow) == 3 and len(label) < 5 else 8
+        title_size = 10 if len(arrow) == 3 and len(label) < 5 else 8
         axes.imshow(images[position, 0].numpy(), cmap="gray_r", vmin=0, vmax=255)
         axes.set_xlabel(f"image {int(indices[position])}", fontsize=7, color="0.4", labelpad=2)
         if label == prediction:
-            axes.set_title(f"{label}{arrow}{prediction}", fontsize=size_of_title)
+            axes.set_title(f"{label}{arrow}{prediction}", fontsize=title_size)
             axes.spines[:].set_color("0.8")
         else:
-            axes.set_title(f"✗ {label}{arrow}{prediction}", fontsize=size_of_title, color="#b30000", weight="bold")
+            axes.set_title(f"✗ {label}{arrow}{prediction}", fontsize=title_size, color="#b30000", weight="bold")
             axes.spines[:].set(color="#b30000", linewidth=2.5)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)

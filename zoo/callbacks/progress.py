@@ -1,4 +1,4 @@
-"""Progress a person can follow: a bar while an epoch runs, and a line when it is over."""
+"""Progress output: a line at the start of training, a progress bar during an epoch and a line after it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 from zoo.data.loader import BatchChunk
 from zoo.models.base import ZooModule
 from zoo.runs.checkpoint import Checkpoint
-from zoo.utils.console import is_watched
+from zoo.utils.console import is_interactive
 from zoo.utils.environment import device_name
-from zoo.utils.files import as_typed
+from zoo.utils.files import display_path
 
 
-class EpochLines(TQDMProgressBar):
-    """A bar with the epoch's running cost where there is a terminal, and one line per epoch everywhere.
+class EpochProgressBar(TQDMProgressBar):
+    """A progress bar with the running loss, in a terminal or notebook only, and a printed line per epoch.
 
-    A line says the epoch's mean cost as the lecture's programs do, what was validated, and the seconds it took.
+    The line contains the mean training loss, as in the programs of the lecture, the validation metrics and the duration
+    of the epoch in seconds.
     """
 
     def __init__(self) -> None:
@@ -30,12 +31,12 @@ class EpochLines(TQDMProgressBar):
         self._finished_epoch: tuple[int, float] | None = None
 
     def init_train_tqdm(self) -> Tqdm:
-        """Return the epoch's bar, silent where the output is no terminal."""
-        silent = self.is_disabled or not is_watched()
-        return Tqdm(desc="Training", disable=silent, leave=False, dynamic_ncols=True, smoothing=0)
+        """Return the training progress bar, disabled unless the output is interactive."""
+        disable = self.is_disabled or not is_interactive()
+        return Tqdm(desc="Training", disable=disable, leave=False, dynamic_ncols=True, smoothing=0)
 
     def init_validation_tqdm(self) -> Tqdm:
-        """Evaluation takes a moment: no bar."""
+        """Return a disabled bar, because evaluation takes only a moment."""
         return Tqdm(disable=True)
 
     init_test_tqdm = init_validation_tqdm
@@ -44,28 +45,28 @@ class EpochLines(TQDMProgressBar):
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        """Return what stands behind the bar: the cost so far in this epoch."""
-        cost = pl_module.running_loss() if isinstance(pl_module, ZooModule) else None
-        return {} if cost is None else {"cost": f"{cost:.4f}"}
+        """Return the running loss of the epoch, which is shown next to the bar."""
+        loss = pl_module.running_loss() if isinstance(pl_module, ZooModule) else None
+        return {} if loss is None else {"loss": f"{loss:.4f}"}
 
     def on_train_start(self, *args: Any) -> None:
-        """Start the clock also for an epoch that is resumed in the middle, where nothing announces it."""
+        """Start timing here too: `on_train_epoch_start` is not called for an epoch that is resumed in the middle."""
         self._started = time.perf_counter()
         super().on_train_start(*args)
 
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
-        """Start the clock; the figures of the epoch before are complete only now."""
-        self._print_line(trainer)
+        """Print the line of the previous epoch, whose metrics are complete only now, and start timing."""
+        self._print_epoch(trainer)
         self._started = time.perf_counter()
         super().on_train_epoch_start(trainer, *_)
-        # As the lines count them, from 1; Lightning's bar alone counts from 0.
-        names = [_epoch_name(trainer, trainer.current_epoch + 1), _stage(trainer, trainer.current_epoch)]
+        # The lines count epochs from 1, Lightning's bar from 0.
+        names = [_epoch_name(trainer, trainer.current_epoch + 1), _stage_name(trainer, trainer.current_epoch)]
         self.train_progress_bar.set_description(", ".join(filter(None, names)))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the bar; after a block by all of its steps."""
+        """Advance the bar, after a chunk of batches by all of its steps."""
         if not isinstance(batch, BatchChunk):
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         elif not self.train_progress_bar.disable:
@@ -74,50 +75,50 @@ class EpochLines(TQDMProgressBar):
             self.train_progress_bar.update(done - self.train_progress_bar.n)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the clock."""
+        """Stop timing."""
         super().on_train_epoch_end(trainer, pl_module)
         self._finished_epoch = (trainer.current_epoch + 1, time.perf_counter() - self._started)
 
     def on_train_end(self, *args: Any) -> None:
-        """Print the last epoch's line."""
+        """Print the line of the last epoch."""
         super().on_train_end(*args)
-        self._print_line(args[0])
+        self._print_epoch(args[0])
 
-    def _print_line(self, trainer: Trainer) -> None:
+    def _print_epoch(self, trainer: Trainer) -> None:
         if self._finished_epoch is None or not trainer.is_global_zero:
             return
         epoch, seconds = self._finished_epoch
         self._finished_epoch = None
-        figures = trainer.callback_metrics
+        metrics = trainer.callback_metrics
         parts = [_epoch_name(trainer, epoch)]
         module = trainer.lightning_module
-        if stage := _stage(trainer, epoch - 1):
+        if stage := _stage_name(trainer, epoch - 1):
             parts.append(stage)
-        named = module.epoch_metrics(epoch - 1) if isinstance(module, ZooModule) else {}
-        for name, label in named.items():
-            if name in figures:
-                parts.append(f"{label} {figures[name]:.4f}")
+        labels = module.epoch_metrics(epoch - 1) if isinstance(module, ZooModule) else {}
+        for name, label in labels.items():
+            if name in metrics:
+                parts.append(f"{label} {metrics[name]:.4f}")
         Tqdm.write("   ".join([*parts, f"{seconds:.1f} s"]), file=sys.stdout)
 
 
 def _epoch_name(trainer: Trainer, epoch: int) -> str:
-    """An epoch's number, from 1, and of how many."""
-    of = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
-    return f"Epoch {epoch:>{len(of) - 1 if of else 3}}{of}"
+    """Return the number of an epoch, counted from 1, and the number of epochs if it is known."""
+    total = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
+    return f"Epoch {epoch:>{len(total) - 1 if total else 3}}{total}"
 
 
-def _stage(trainer: Trainer, epoch: int) -> str:
+def _stage_name(trainer: Trainer, epoch: int) -> str:
     module = trainer.lightning_module
     return module.stage_name(epoch) if isinstance(module, ZooModule) else ""
 
 
-class Announcement(Callback):
-    """Say in a line what is about to be trained, how large it is, on what, from which seed, and where it goes on.
+class StartMessage(Callback):
+    """Print the run's name, number of parameters, device and seed, and the checkpoint that training resumes from.
 
     Args:
-        name: What the run is called.
-        seed: What `seed_everything` was given.
-        checkpoint: Where the training goes on; None when it begins.
+        name: The name of the run.
+        seed: The argument of `seed_everything`.
+        checkpoint: The checkpoint to resume from; None for a new training.
     """
 
     def __init__(self, name: str, seed: int | bool, checkpoint: Checkpoint | None) -> None:
@@ -126,14 +127,14 @@ class Announcement(Callback):
         self.checkpoint = checkpoint
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Say it once the processes are there, and have divided the processor's cores among them."""
+        """Print the message; by now all processes have started and have set their numbers of threads."""
         if stage != "fit" or not trainer.is_global_zero:
             return
         parameters = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
-        where = device_name(trainer.strategy.root_device)
+        device = device_name(trainer.strategy.root_device)
         if trainer.world_size > 1:
-            where = f"{trainer.world_size} × {where}"
-        print(f"{self.name}: {parameters:,} parameters, training on {where}, seed {self.seed}", flush=True)
+            device = f"{trainer.world_size} × {device}"
+        print(f"{self.name}: {parameters:,} parameters, training on {device}, seed {self.seed}", flush=True)
         if self.checkpoint is not None:
             epoch, step = self.checkpoint.content["epoch"] + 1, self.checkpoint.content["global_step"]
-            print(f"Going on from {as_typed(self.checkpoint.path)} (epoch {epoch}, step {step:,})", flush=True)
+            print(f"Going on from {display_path(self.checkpoint.path)} (epoch {epoch}, step {step:,})", flush=True)

@@ -1,4 +1,4 @@
-"""A run's own account of itself, kept inside its checkpoints."""
+"""A callback that stores the config, versions, machine and training time of a run in its checkpoints."""
 
 from __future__ import annotations
 
@@ -16,30 +16,28 @@ from zoo.utils.errors import UsageError
 
 
 class RunRecord(Callback):
-    """Put into every checkpoint what the run was: its resolved config, versions, machine and seconds of training.
+    """Store the resolved config, the versions, the machine and the training time of a run in every checkpoint.
 
-    A checkpoint so describes itself, wherever it is copied; `recorded_run` reads it back. The seconds go on counting
-    when a training is resumed.
+    `read_run_record` reads the record. The training time accumulates over resumed runs.
 
     Args:
-        config: The resolved config: ``seed_everything``, ``model``, ``data`` and the Trainer's settings that are
-            not its defaults, as plain values.
-        checkpoint: Where the training goes on; None when it begins.
+        config: The resolved config as plain values: ``seed_everything``, ``model``, ``data`` and the settings of the
+            Trainer that differ from their defaults.
+        checkpoint: The checkpoint to resume from; None for a new training.
     """
 
     def __init__(self, config: dict[str, Any], checkpoint: Path | None = None) -> None:
         self.config = config
         self.checkpoint = checkpoint
-        # Lightning's clock, held and not registered: a Trainer that finds one ignores its own max_time.
+        # Not registered as a callback: a Trainer that finds a Timer ignores its own max_time.
         self._timer = Timer()
         self._machine: dict[str, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Note what the run is trained on, and see that all processes are of one mind.
+        """Record the machine, and check that all processes run the same training.
 
         Raises:
-            UsageError: Another process was started with another config, other data, another checkpoint or other
-                versions.
+            UsageError: The config, data, checkpoint or versions of a process differ from those of process 0.
         """
         if stage != "fit":
             return
@@ -50,22 +48,22 @@ class RunRecord(Callback):
             all_gather_object(fingerprints, self._fingerprint(trainer))
             for rank, fingerprint in enumerate(fingerprints):
                 if difference := first_difference(fingerprints[0], fingerprint):
-                    name, first, here = difference
+                    name, first, found = difference
                     raise UsageError(
-                        f"Process {rank} has {name} {here!r} and process 0 has {first!r}: start all of them with the "
+                        f"Process {rank} has {name} {found!r} and process 0 has {first!r}: start all of them with the "
                         "same command, the same files and the same versions."
                     )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
+        """Start the timer."""
         self._timer.on_train_start(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the clock."""
+        """Stop the timer."""
         self._timer.on_train_end(trainer, pl_module)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what goes into a checkpoint."""
+        """Return the record."""
         return {
             **self._timer.state_dict(),
             "config": self.config,
@@ -74,7 +72,7 @@ class RunRecord(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting the seconds."""
+        """Restore the training time so far."""
         self._timer.load_state_dict(state_dict)
 
     def _fingerprint(self, trainer: Trainer) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The command ``zoo``: one command, many verbs."""
+"""The command line ``zoo``, with one subcommand for each verb."""
 
 from __future__ import annotations
 
@@ -21,60 +21,65 @@ VERBS = {
     "test": ("zoo.cli.verbs.trainer", "evaluate a checkpoint on the official 10,000 test images"),
     "predict": ("zoo.cli.verbs.trainer", "write a checkpoint's probabilities for the test images, and a picture"),
     "classify": ("zoo.cli.verbs.classify", "say which digit a picture of your own shows"),
-    "compare": ("zoo.cli.verbs.compare", "set members against each other, and let them answer together"),
+    "compare": ("zoo.cli.verbs.compare", "compare members with each other, and combine their predictions"),
     "list": ("zoo.cli.verbs.list", "list the members"),
     "info": ("zoo.cli.verbs.info", "say everything that is known of a member"),
     "verify": ("zoo.cli.verbs.verify", "check that the trained networks are what they should be"),
     "reproduce": ("zoo.cli.verbs.reproduce", "train a published recipe again and compare"),
-    "demo": ("zoo.cli.verbs.demo", "start a page to draw on, where every member answers"),
-    "bench": ("zoo.cli.verbs.bench", "measure how fast members are trained, beside other programs"),
+    "demo": ("zoo.cli.verbs.demo", "start a page to draw on, where every member classifies the digit"),
+    "bench": ("zoo.cli.verbs.bench", "measure how fast members are trained, compared with baselines"),
     "figures": ("zoo.cli.verbs.figures", "draw pictures from real runs"),
     "export": ("zoo.cli.verbs.export", "write a trained member for other programs: ONNX, safetensors, torch.export"),
     "publish": ("zoo.cli.verbs.publish", "make the trained network that ships from a run"),
 }
-"""Verb to (module with a ``run(verb, arguments)``, what it does); a module is imported when its verb is used."""
+"""Maps a verb to its module and its line of help.
+
+A module defines ``run(verb, arguments)`` and is imported only when its verb is used.
+"""
 
 
 def program() -> int:
-    """Run the command line as a process of its own, whose start and end take a second less than Python's defaults.
+    """Run the command line as the entry point of a process and return the exit status.
 
-    The libraries define some hundred thousand objects while they are imported, and none of them is garbage.
+    The settings of the garbage collector save about a second at start and exit: importing the libraries creates some
+    hundred thousand objects, and none of them is garbage.
     """
     gc.set_threshold(100_000, 50, 100)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that has no × is shown something else
-    atexit.register(gc.freeze)  # the process ends: what its modules hold need not be searched for cycles
+            stream.reconfigure(errors="replace")  # not every terminal can encode a character such as ×
+    atexit.register(gc.freeze)  # no search for reference cycles at interpreter exit
     return main()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
-    0 when all went well, 1 when a check found something wrong, 2 after a mistake of the user's, and 128 plus the
-    signal's number (130 for Ctrl-C, 143 for SIGTERM) when a signal ended it.
-
     Args:
-        arguments: The words after ``zoo``; None takes them from the process.
+        arguments: The command-line arguments after ``zoo``. None means ``sys.argv[1:]``.
+
+    Returns:
+        0 on success, 1 when a check failed, 2 after a user's mistake, and 128 plus the signal's number when a signal
+        ended the command: 130 for Ctrl-C, 143 for SIGTERM.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = _dispatch(words)
-        sys.stdout.flush()  # here, where what fails can be told
+        status = _dispatch(argv)
+        sys.stdout.flush()  # here, so that a failed write is handled below
         return status
     except UsageError as error:
         print(f"zoo: {error}", file=sys.stderr)
         return 2
     except Stopped as stopped:
-        return _report(stopped)
+        return _report_stopped(stopped)
     except (KeyboardInterrupt, SystemExit) as end:
-        # Lightning turns Ctrl-C into an exit with status 1.
+        # Lightning turns Ctrl-C into a SystemExit with status 1.
         if isinstance(end, SystemExit) and not isinstance(end.__context__, KeyboardInterrupt):
             raise
         print("zoo: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # The reader, `head` for example, has seen enough; Python must not try to flush what is left.
+        # The reader, `head` for example, has closed the pipe. Python must not flush the rest at exit.
         _discard_output()
         return 0
     except OSError as error:
@@ -86,10 +91,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _discard_output() -> None:
+    """Redirect standard output to the null device."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _report(stopped: Stopped) -> int:
+def _report_stopped(stopped: Stopped) -> int:
+    """Print where training stopped and return the exit status."""
     from zoo.utils.console import print_rank_zero
 
     print_rank_zero(f"zoo: {stopped}")
@@ -98,14 +105,15 @@ def _report(stopped: Stopped) -> int:
     return 128 + stopped.signal
 
 
-def _dispatch(words: list[str]) -> int:
-    if not words or words[0] in ("-h", "--help", "help"):
+def _dispatch(arguments: list[str]) -> int:
+    """Run the verb that the first argument names and return its exit status."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_help())
         return 0
-    if words[0] == "--version":
+    if arguments[0] == "--version":
         print(f"zoo {zoo.__version__}")
         return 0
-    verb, *rest = words
+    verb, *rest = arguments
     if verb not in VERBS:
         raise unknown_name("command", verb, VERBS)
     run: Callable[[str, list[str]], int] = importlib.import_module(VERBS[verb][0]).run

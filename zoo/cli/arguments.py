@@ -1,4 +1,4 @@
-"""The parser of the zoo's own verbs."""
+"""The argument parser of the verbs that are not the Trainer's."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from zoo.utils.errors import UsageError
 
 
 class ShortErrorParser(argparse.ArgumentParser):
-    """argparse without its usage text in front of an error."""
+    """An `ArgumentParser` that reports an error without the usage text."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise `UsageError`, which the command line prints in one line."""
+        """Report an error.
+
+        Raises:
+            UsageError: Always. The command line prints it on one line.
+        """
         raise UsageError(f"{message}; `{self.prog} --help` lists what it takes.")

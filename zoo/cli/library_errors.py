@@ -1,4 +1,4 @@
-"""Telling a user's mistake, found by a library, from a fault of the program's."""
+"""Distinguishes user mistakes that a library detects from bugs in the program."""
 
 from __future__ import annotations
 
@@ -10,14 +10,21 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from zoo.cli.parser import find_usage_error, one_sentence
 from zoo.utils.errors import UsageError
 
-# What these raise themselves is about settings; what torch raises inside of a network is a fault to be looked at.
-_SETTERS = ("pytorch_lightning", "lightning_fabric", "lightning_utilities", "jsonargparse")
+# An error raised by these packages concerns the user's settings. An error raised by torch inside a network is a bug.
+_CONFIGURATION_PACKAGES = ("pytorch_lightning", "lightning_fabric", "lightning_utilities", "jsonargparse")
 
 
 def as_usage_error(error: Exception) -> UsageError | None:
-    """Return the sentence for a user whose settings a library refuses, or None when it is no user's mistake.
+    """Convert a library's exception into a `UsageError` when the user's settings caused it.
 
-    With the environment variable ``ZOO_TRACEBACK`` nothing is translated, and Python shows where it happened.
+    If the environment variable ``ZOO_TRACEBACK`` is set, library exceptions are not converted, so that Python prints
+    their traceback.
+
+    Args:
+        error: The exception that a verb raised.
+
+    Returns:
+        The `UsageError`, with a message of one sentence, or None when the exception is not a user's mistake.
     """
     if usage := find_usage_error(error):
         return usage
@@ -30,14 +37,15 @@ def as_usage_error(error: Exception) -> UsageError | None:
         return UsageError("There is no GPU here that torch can use: take --trainer.accelerator cpu, or leave it out.")
     if isinstance(error, MisconfigurationException) or "Does not validate against" in str(error):
         return UsageError(text)
-    if _innermost_module(error.__traceback__).split(".")[0] in _SETTERS:
+    if _innermost_module(error.__traceback__).split(".")[0] in _CONFIGURATION_PACKAGES:
         return UsageError(text if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: {text}")
     return None
 
 
-def _innermost_module(trace: TracebackType | None) -> str:
+def _innermost_module(traceback: TracebackType | None) -> str:
+    """Return the name of the module that raised the exception."""
     name = ""
-    while trace is not None:
-        name = str(trace.tb_frame.f_globals.get("__name__", ""))
-        trace = trace.tb_next
+    while traceback is not None:
+        name = str(traceback.tb_frame.f_globals.get("__name__", ""))
+        traceback = traceback.tb_next
     return name

@@ -1,65 +1,69 @@
-"""Whether a checkpoint is of the network that a config describes."""
+"""Checks that a checkpoint matches the config that it is used with."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from zoo.runs.checkpoint import Checkpoint
-from zoo.runs.recipe import NO_PART_OF_A_RECIPE, completed, first_difference, settings_of_steps
-from zoo.runs.record import recorded_run
+from zoo.runs.checkpoint import Checkpoint, check_class
+from zoo.runs.recipe import NON_RECIPE_SETTINGS, first_difference, resume_settings, with_defaults
+from zoo.runs.record import read_run_record
 from zoo.utils.class_paths import class_path_of, import_class
 from zoo.utils.errors import UsageError
 
 
 def check_same_network(model: Any, checkpoint: Checkpoint, *, resuming: bool) -> None:
-    """Refuse a checkpoint of another class or with other arguments than the config's.
+    """Check that a checkpoint has the class and the arguments of the config's model.
 
-    What the file names is compared, never imported; a file that says nothing is taken at its weights' shapes.
+    The class that the file names is compared with the config's and never imported. A class or an argument that the
+    file does not name is not checked here; loading still checks the shapes of the weights.
 
     Args:
         model: The config's model: ``class_path`` and ``init_args``.
         checkpoint: The checkpoint.
-        resuming: Whether training goes on from it, so that the arguments of training count too.
+        resuming: Whether training is resumed from the checkpoint. If so, the training arguments are compared too.
 
     Raises:
-        UsageError: They differ.
+        UsageError: The class or an argument differs, or training cannot be resumed from the checkpoint.
     """
     cls = import_class(model.class_path)
-    described = class_path_of(cls)
-    if checkpoint.class_path not in (None, described, model.class_path):
-        raise UsageError(
-            f"{checkpoint.path} holds a {checkpoint.class_path}, but the config describes a {described}: "
-            "name the config that it was trained with."
-        )
+    class_path = class_path_of(cls)
+    check_class(
+        checkpoint,
+        (None, class_path, model.class_path),
+        class_path,
+        hint="name the config that it was trained with",
+    )
     if resuming:
         _check_resumable(checkpoint)
-    # How a network was trained does not change what it computes, so that may differ when it is only evaluated.
-    ignored = NO_PART_OF_A_RECIPE if resuming else {*NO_PART_OF_A_RECIPE, *getattr(cls, "training_arguments", ())}
+    # Training arguments do not change what a trained network computes, so they may differ in an evaluation.
+    ignored = NON_RECIPE_SETTINGS if resuming else {*NON_RECIPE_SETTINGS, *getattr(cls, "training_arguments", ())}
     for name, value in model.get("init_args", {}).items():
         if name in ignored or name not in checkpoint.arguments:
             continue
-        if _plain(checkpoint.arguments[name]) != _plain(value):
+        if _tuples_to_lists(checkpoint.arguments[name]) != _tuples_to_lists(value):
             raise UsageError(
                 f"{checkpoint.path} was trained with {name} {checkpoint.arguments[name]!r}, but the config says "
                 f"{value!r}: name the config that it was trained with."
             )
 
 
-def check_same_steps(config: dict[str, Any], checkpoint: Checkpoint) -> None:
-    """Refuse to go on with other data, another seed or steps of another kind than the training began with.
+def check_same_training_settings(config: dict[str, Any], checkpoint: Checkpoint) -> None:
+    """Check that training is resumed with the seed, model, data and step settings that it started with.
+
+    Only the length of training may change.
 
     Args:
         config: The resolved config.
-        checkpoint: Where the training goes on; one that was not written by ``zoo fit`` is taken as it is.
+        checkpoint: The checkpoint to resume from. One that ``zoo fit`` did not write is not checked.
 
     Raises:
-        UsageError: They differ; only the length of a training may.
+        UsageError: A setting differs.
     """
-    record = recorded_run(checkpoint.content)
+    record = read_run_record(checkpoint.content)
     if record is None:
         return
-    began = completed(record["config"], config)
-    if difference := first_difference(settings_of_steps(began), settings_of_steps(config)):
+    original = with_defaults(record["config"], config)
+    if difference := first_difference(resume_settings(original), resume_settings(config)):
         name, before, now = difference
         raise UsageError(
             f"{checkpoint.path} was trained with {name} {before!r}, but the config says {now!r}: a training goes on as "
@@ -68,18 +72,21 @@ def check_same_steps(config: dict[str, Any], checkpoint: Checkpoint) -> None:
 
 
 def _check_resumable(checkpoint: Checkpoint) -> None:
+    """Raise `UsageError` unless a checkpoint holds the training state that Lightning restores."""
     content = checkpoint.content
-    kinds: dict[str, type] = {"optimizer_states": list, "lr_schedulers": list, "loops": dict}
-    if not kinds.keys() & content.keys():
+    types: dict[str, type] = {"optimizer_states": list, "lr_schedulers": list, "loops": dict}
+    if not types.keys() & content.keys():
         raise UsageError(
             f"{checkpoint.path} holds weights only, so a training cannot go on from it: name a run's checkpoint."
         )
-    kinds |= {"callbacks": dict, "epoch": int, "global_step": int, "pytorch-lightning_version": str}
-    for name, kind in kinds.items():
-        if not isinstance(content.get(name), kind):
-            raise UsageError(f"{checkpoint.path} is damaged: its {name} is no {kind.__name__}, so take another copy.")
+    types |= {"callbacks": dict, "epoch": int, "global_step": int, "pytorch-lightning_version": str}
+    for name, expected_type in types.items():
+        if not isinstance(content.get(name), expected_type):
+            raise UsageError(
+                f"{checkpoint.path} is damaged: its {name} is no {expected_type.__name__}, so take another copy."
+            )
 
 
-def _plain(value: Any) -> Any:
-    """Tuples and lists mean the same in an argument."""
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+def _tuples_to_lists(value: Any) -> Any:
+    """Convert tuples to lists, recursively: a config has no tuples, so both are equal as arguments."""
+    return [_tuples_to_lists(item) for item in value] if isinstance(value, list | tuple) else value

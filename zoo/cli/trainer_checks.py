@@ -1,4 +1,4 @@
-"""Settings of the Trainer that Lightning takes without a word and stumbles over later."""
+"""Defaults of the Trainer's settings, and checks of settings that Lightning accepts but fails on later."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from jsonargparse import Namespace
 
 from zoo.utils.errors import UsageError
 
-COARSE_PRECISIONS = ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
+LOW_PRECISIONS = ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
+"""Precisions that store the weights in 16 bits or fewer."""
 DEFAULT_MAX_EPOCHS = 15
-"""As in most of the lecture; Lightning's own default is 1,000."""
+"""As in most of the lecture. Lightning's own default is 1,000."""
 
-# Setting to the smallest value that means something.
-_SMALLEST = {
+# The smallest valid value of each setting.
+_MINIMUMS = {
     "accumulate_grad_batches": 1,
     "check_val_every_n_epoch": 1,
     "num_nodes": 1,
@@ -26,15 +27,18 @@ _SMALLEST = {
 }
 
 
-# What torchrun, SLURM, LSF and MPI leave in the environment.
+# Environment variables that torchrun, SLURM, LSF and MPI set.
 _LAUNCHERS = {"MASTER_ADDR", "SLURM_JOB_ID", "SLURM_NTASKS", "LSB_JOBID", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}
 
 
-def set_default_length(trainer: Any) -> None:
-    """Train for `DEFAULT_MAX_EPOCHS` where nothing says how long.
+def set_default_max_epochs(trainer: Any) -> None:
+    """Set ``max_epochs`` to `DEFAULT_MAX_EPOCHS` unless the length of training is configured.
+
+    Args:
+        trainer: The Trainer's settings by name, modified in place.
 
     Raises:
-        UsageError: What should be the Trainer's settings by name is something else.
+        UsageError: ``trainer`` is not a mapping of settings by name.
     """
     if not isinstance(trainer, Namespace):
         raise UsageError(f"trainer is {trainer!r}, but it must be settings by name, max_epochs: 15 for example.")
@@ -42,27 +46,31 @@ def set_default_length(trainer: Any) -> None:
         trainer.max_epochs = DEFAULT_MAX_EPOCHS
 
 
-def set_devices(trainer: Any) -> None:
-    """Take as many devices as torchrun has started processes, where nothing says how many."""
-    started = os.environ.get("LOCAL_WORLD_SIZE", "")
-    if trainer.devices == "auto" and started.isdigit():
-        trainer.devices = int(started)
+def set_default_devices(trainer: Any) -> None:
+    """Set ``devices`` to the number of processes that torchrun started on this machine, unless it is configured.
+
+    Args:
+        trainer: The Trainer's settings by name, modified in place.
+    """
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "")
+    if trainer.devices == "auto" and processes.isdigit():
+        trainer.devices = int(processes)
 
 
 def check_trainer(verb: str, trainer: Any) -> None:
-    """Refuse what cannot work, before anything is made.
+    """Check the Trainer's settings before any object is created.
 
     Args:
-        verb: fit, validate, test or predict.
+        verb: ``fit``, ``validate``, ``test`` or ``predict``.
         trainer: The Trainer's settings by name.
 
     Raises:
-        UsageError: A setting is out of range, or asks for what this program or machine does not have.
+        UsageError: A setting is out of range, or needs something that the program or the machine does not have.
     """
-    for name, smallest in _SMALLEST.items():
+    for name, minimum in _MINIMUMS.items():
         value = trainer.get(name)
-        if isinstance(value, int | float) and not smallest <= value < float("inf"):
-            raise UsageError(f"trainer.{name} is {value}, but it must be {smallest} or more.")
+        if isinstance(value, int | float) and not minimum <= value < float("inf"):
+            raise UsageError(f"trainer.{name} is {value}, but it must be {minimum} or more.")
     if verb == "fit":
         for name in ("max_epochs", "max_steps", "limit_train_batches"):
             if trainer.get(name) == 0:
@@ -73,7 +81,7 @@ def check_trainer(verb: str, trainer: Any) -> None:
     split = {"validate": "val", "test": "test", "predict": "predict"}.get(verb)
     if split and trainer.get(f"limit_{split}_batches") == 0:
         raise UsageError(f"trainer.limit_{split}_batches is 0, which leaves nothing to {verb}.")
-    if verb == "fit" and str(trainer.get("precision")) in COARSE_PRECISIONS:
+    if verb == "fit" and str(trainer.get("precision")) in LOW_PRECISIONS:
         raise UsageError(
             f"precision {trainer.get('precision')} keeps the weights themselves in 16 bits or less, too coarse for the "
             "small steps of training: choose 32-true, bf16-mixed or 16-mixed."

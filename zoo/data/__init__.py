@@ -1,4 +1,4 @@
-"""MNIST as it was published, others of its form, and pictures of one's own."""
+"""Data modules: MNIST and data sets in its format, image folders, and XOR."""
 
 from zoo.data.image_folder import ImageFolderDataModule
 from zoo.data.mnist import MNISTDataModule

@@ -1,4 +1,4 @@
-"""The four official MNIST archives: shipped inside the package, staged where torchvision looks for them."""
+"""The four official MNIST archives: shipped with the package, written to where torchvision expects them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from zoo.utils.files import write_bytes
 
 @dataclass(frozen=True)
 class Archive:
-    """One archive: its file name, the MD5 that its publishers give, the SHA-256 of what is inside."""
+    """One MNIST archive.
+
+    Args:
+        name: File name of the gzip archive.
+        md5: MD5 of the archive, as published with MNIST.
+        content_sha256: SHA-256 of the decompressed file.
+    """
 
     name: str
     md5: str
@@ -24,7 +30,7 @@ class Archive:
 
     @property
     def content_name(self) -> str:
-        """The unpacked file's name."""
+        """File name of the decompressed file."""
         return self.name.removesuffix(".gz")
 
 
@@ -53,36 +59,36 @@ ARCHIVES = (
 
 
 def default_data_dir() -> Path:
-    """The folder for staged data: ``$ZOO_DATA``, else ``zoo`` in the user's cache folder."""
+    """Return the default data folder: ``$ZOO_DATA`` if set, else ``zoo`` in the user's cache folder."""
     if chosen := os.environ.get("ZOO_DATA"):
         return Path(chosen).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "zoo"
 
 
 def stage(data_dir: Path) -> None:
-    """Put the archives and their contents into ``data_dir/MNIST/raw``, checking every byte that is there.
+    """Write the archives and their decompressed contents to ``data_dir/MNIST/raw``.
 
-    What is missing is written; what is damaged is named in a warning and replaced. Nothing is written where
-    all is well, so a read-only folder with good files serves. Any number of processes may call this at once.
+    Existing files are verified by checksum. Missing files are written. Damaged files are replaced, with a warning.
+    Nothing is written if all files are intact, so a read-only folder works. Several processes may call this at once.
 
     Raises:
-        UsageError: The folder cannot be written, or the archive inside the installed package is damaged.
+        UsageError: The folder cannot be read or written, or the archive in the installed package is damaged.
     """
     raw = data_dir / "MNIST" / "raw"
     for archive in ARCHIVES:
         packed, unpacked = raw / archive.name, raw / archive.content_name
-        if _sound(packed, "md5", archive.md5) and _sound(unpacked, "sha256", archive.content_sha256):
+        if _is_intact(packed, "md5", archive.md5) and _is_intact(unpacked, "sha256", archive.content_sha256):
             continue
-        source = _packaged(archive)
-        if not _sound(packed, "md5", archive.md5):
-            _tell_damage(packed)
+        source = _read_packaged(archive)
+        if not _is_intact(packed, "md5", archive.md5):
+            _warn_if_damaged(packed)
             write_bytes(packed, source)
-        if not _sound(unpacked, "sha256", archive.content_sha256):
-            _tell_damage(unpacked)
+        if not _is_intact(unpacked, "sha256", archive.content_sha256):
+            _warn_if_damaged(unpacked)
             write_bytes(unpacked, gzip.decompress(source))
 
 
-def _sound(path: Path, algorithm: str, digest: str) -> bool:
+def _is_intact(path: Path, algorithm: str, digest: str) -> bool:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, algorithm).hexdigest() == digest
@@ -92,13 +98,13 @@ def _sound(path: Path, algorithm: str, digest: str) -> bool:
         raise UsageError(f"Cannot read {path}: {error.strerror}; choose another data_dir.") from error
 
 
-def _packaged(archive: Archive) -> bytes:
+def _read_packaged(archive: Archive) -> bytes:
     content = (files("zoo.data") / "archives" / archive.name).read_bytes()
     if hashlib.md5(content, usedforsecurity=False).hexdigest() != archive.md5:
         raise UsageError(f"The installed zoo's own copy of {archive.name} is damaged: install the package again.")
     return content
 
 
-def _tell_damage(path: Path) -> None:
+def _warn_if_damaged(path: Path) -> None:
     if path.exists():
         warnings.warn(f"{path} was damaged and has been replaced by the official file.", stacklevel=3)

@@ -1,7 +1,7 @@
-"""More training data: small random distortions of a whole batch at once, on the device where the images lie.
+"""Data augmentation: small random deformations, computed for a whole batch on the device of its images.
 
 Simard, Steinkraus and Platt, "Best practices for convolutional neural networks applied to visual document analysis",
-ICDAR 2003: what an image says does not change when it is moved, turned or bent a little.
+ICDAR 2003: the class of an image does not change when the image is slightly translated, rotated or bent.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from zoo.utils.errors import unknown_name
 
 AUGMENTATIONS = ("none", "affine", "elastic", "affine_elastic")
 
-SIDE = 28
-ROTATION = math.radians(15)
-SCALING = math.log(1.15)
-SHEAR = 0.15
-SHIFT = 1.5
-"""The largest turn, the log of the largest factor along each axis, the largest slant, and the largest move in pixels,
-with strength 1; each is drawn evenly from its range."""
+IMAGE_SIZE = 28
+MAX_ROTATION = math.radians(15)
+MAX_LOG_SCALE = math.log(1.15)
+MAX_SHEAR = 0.15
+MAX_TRANSLATION = 1.5
+"""Ranges at strength 1: rotation in radians, log of the scale factor along each axis, shear, and translation in pixels.
+Each parameter is drawn uniformly between minus and plus its maximum."""
 
-SMOOTHNESS = 4.0
-BEND = 1.4
-"""An elastic field's displacements are white noise that is smoothed by a Gaussian of 4 pixels, with a standard
-deviation of 1.4 pixels: what Simard, Steinkraus and Platt's α = 34 comes to."""
-MODES = 8
-"""Of the 28 modes that the smoothing has along each axis, these hold all but 0.002 % of the variance."""
+ELASTIC_SIGMA = 4.0
+ELASTIC_STD = 1.4
+"""Elastic displacements are white noise smoothed by a Gaussian with a standard deviation of 4 pixels. The smoothed
+displacements have a standard deviation of 1.4 pixels, which corresponds to α = 34 in Simard, Steinkraus and Platt."""
+NUM_COMPONENTS = 8
+"""Singular vectors of the smoothing that are kept along each axis, of 28. They hold all but 0.002 % of the variance."""
 
 
 def check_augment(name: str, strength: float) -> None:
-    """Raise `UsageError` unless there are distortions of this name and strength."""
+    """Raise `UsageError` unless ``name`` is a known augmentation and ``strength`` is finite and 0 or more."""
     if name not in AUGMENTATIONS:
         raise unknown_name("augment", name, AUGMENTATIONS)
     check_not_negative(augment_strength=strength)
 
 
 class AugmentedBatches(ImageBatches):
-    """A data set whose images are distorted anew in every epoch.
+    """A data set whose images are augmented differently in every epoch.
 
-    How an image is distorted is a function of the seed, the epoch and its place in the data set: the same on every
-    device, with any batches and any number of processes, and when a training goes on.
+    The random parameters of an image are a function of the seed, the epoch and the image's position in the data set.
+    They do not depend on the device, the batch size or the number of processes, and are the same in a resumed training.
 
     Args:
-        source: The images.
-        kind: A name in `AUGMENTATIONS`.
-        strength: Factor of all ranges, 0 or more.
-        seed: 0 or more.
+        source: The unaugmented images.
+        kind: One of `AUGMENTATIONS`.
+        strength: Factor applied to all ranges, 0 or more.
+        seed: Random seed, 0 or more.
     """
 
     def __init__(self, source: ImageBatches, kind: str, strength: float, seed: int) -> None:
@@ -64,81 +64,86 @@ class AugmentedBatches(ImageBatches):
         self.seed = seed
         self._affine: Tensor | None = None
         self._elastic: Tensor | None = None
-        self._modes = smoothing_modes().to(source.images.device)
+        self._basis = smoothing_basis().to(source.images.device)
         self._pixels = pixel_grid().to(source.images.device)
 
-    def enter_epoch(self, epoch: int) -> None:
-        """Draw the epoch's distortions; before the first call images are as they are."""
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the random parameters of an epoch. Before the first call images are not augmented."""
         mixed = int(np.random.SeedSequence([self.seed, epoch]).generate_state(1, np.uint64)[0])
-        # On the CPU, whose numbers are the same on every machine.
+        # Drawn on the CPU, whose random numbers are the same on every machine.
         generator = torch.Generator().manual_seed(mixed & (2**63 - 1))
         device = self.images.device
         if "affine" in self.kind:
             self._affine = torch.empty(len(self), 6).uniform_(-1, 1, generator=generator).to(device)
         if "elastic" in self.kind:
-            self._elastic = torch.randn(len(self), 2, MODES, MODES, generator=generator).to(device)
+            self._elastic = torch.randn(len(self), 2, NUM_COMPONENTS, NUM_COMPONENTS, generator=generator).to(device)
 
     def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
-        """Return a batch as `ImageBatches` does, its images distorted."""
+        """Return a batch as `ImageBatches` does, with augmented images."""
         images, *rest = super().__getitems__(indices)
         if self._affine is None and self._elastic is None:
             return images, *rest
         chosen = torch.as_tensor(indices, dtype=torch.int64, device=self.images.device)
-        sources = self._pixels.expand(len(chosen), -1, -1, -1)  # (B, 28, 28, 2): x and y in pixels from the centre
+        grid = self._pixels.expand(len(chosen), -1, -1, -1)  # (B, 28, 28, 2): x and y in pixels from the image center
         if self._affine is not None:
-            sources = affine_sources(sources, self._affine[chosen] * self.strength)
+            grid = affine_grid(grid, self._affine[chosen] * self.strength)
         if self._elastic is not None:
-            fields = self._modes @ self._elastic[chosen] @ self._modes.T  # (B, 2, 28, 28)
-            sources = sources + self.strength * BEND * fields.movedim(1, 3)
-        return sample(images, sources), *rest
+            fields = self._basis @ self._elastic[chosen] @ self._basis.T  # (B, 2, 28, 28)
+            grid = grid + self.strength * ELASTIC_STD * fields.movedim(1, 3)
+        return sample_bilinear(images, grid), *rest
 
 
-def affine_sources(pixels: Tensor, drawn: Tensor) -> Tensor:
-    """Return where each pixel of turned, scaled, slanted and moved images comes from.
+def affine_grid(pixels: Tensor, drawn: Tensor) -> Tensor:
+    """Return the sampling grid that rotates, scales, shears and translates images.
 
     Args:
-        pixels: x and y of each pixel from the centre, ``(B, 28, 28, 2)``.
-        drawn: For each image the turn, both scalings, the slant and both moves, as parts of their largest: ``(B, 6)``.
+        pixels: x and y of each pixel, in pixels from the image center, ``(B, 28, 28, 2)``.
+        drawn: Parameters of each image as fractions of their maxima: rotation, scale of x, scale of y, shear,
+            translation of x and translation of y, ``(B, 6)``.
 
     Returns:
-        Places in the original images, as ``pixels`` has them.
+        The position in the original image from which each pixel is sampled, in the format of ``pixels``.
     """
-    turn, slant = drawn[:, 0] * ROTATION, drawn[:, 3] * SHEAR
-    width, height = (drawn[:, 1:3] * SCALING).exp().unbind(dim=1)
-    cosine, sine = turn.cos(), turn.sin()
+    angle, shear = drawn[:, 0] * MAX_ROTATION, drawn[:, 3] * MAX_SHEAR
+    scale_x, scale_y = (drawn[:, 1:3] * MAX_LOG_SCALE).exp().unbind(dim=1)
+    cosine, sine = angle.cos(), angle.sin()
     rotation = torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)
-    zero = torch.zeros_like(slant)
-    stretch = torch.stack([torch.stack([width, slant], 1), torch.stack([zero, height], 1)], 1)
-    moved = pixels.flatten(1, 2) @ (rotation @ stretch).transpose(1, 2) + SHIFT * drawn[:, None, 4:]
-    return moved.view_as(pixels)
+    zero = torch.zeros_like(shear)
+    scaling = torch.stack([torch.stack([scale_x, shear], 1), torch.stack([zero, scale_y], 1)], 1)
+    transformed = pixels.flatten(1, 2) @ (rotation @ scaling).transpose(1, 2) + MAX_TRANSLATION * drawn[:, None, 4:]
+    return transformed.view_as(pixels)
 
 
-def sample(images: Tensor, sources: Tensor) -> Tensor:
-    """Return images whose pixels come, linearly interpolated, from other places; outside there is 0.
+def sample_bilinear(images: Tensor, grid: Tensor) -> Tensor:
+    """Sample images at the given positions by bilinear interpolation. Positions outside an image give 0.
 
     Args:
         images: ``(B, 1, 28, 28)``.
-        sources: x and y from the centre in pixels, ``(B, 28, 28, 2)``.
+        grid: x and y of each sampling position, in pixels from the image center, ``(B, 28, 28, 2)``.
+
+    Returns:
+        ``(B, 1, 28, 28)``.
     """
-    return F.grid_sample(images, sources * (2 / SIDE), mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.grid_sample(images, grid * (2 / IMAGE_SIZE), mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
 def pixel_grid() -> Tensor:
-    """Return x and y of each pixel's middle, from the centre of the image, ``(28, 28, 2)``."""
-    along = torch.arange(SIDE) - (SIDE - 1) / 2
+    """Return x and y of each pixel's center, in pixels from the image center, ``(28, 28, 2)``."""
+    along = torch.arange(IMAGE_SIZE) - (IMAGE_SIZE - 1) / 2
     y, x = torch.meshgrid(along, along, indexing="ij")
     return torch.stack([x, y], dim=2)
 
 
-def smoothing_modes() -> Tensor:
-    """Return M ``(28, MODES)`` so that M Z Mᵀ of white noise Z is smoothed white noise of unit mean variance.
+def smoothing_basis() -> Tensor:
+    """Return M ``(28, NUM_COMPONENTS)`` such that M Z Mᵀ of white noise Z is smoothed white noise of mean variance 1.
 
-    Smoothing along one axis is a product with a matrix of Gaussians, G; G Z Gᵀ has the same distribution as the product
-    with G's left singular vectors, scaled by its singular values, of which the first few hold nearly everything.
+    Smoothing along one axis is multiplication by a matrix G of Gaussians. Let M hold the left singular vectors of G,
+    each scaled by its singular value. Then M Z Mᵀ has the same distribution as G Z Gᵀ. The first few singular values
+    account for nearly all of the variance.
     """
-    places = torch.arange(SIDE, dtype=torch.float64)
-    gaussians = torch.exp(-((places[:, None] - places) ** 2) / (2 * SMOOTHNESS**2))
+    positions = torch.arange(IMAGE_SIZE, dtype=torch.float64)
+    gaussians = torch.exp(-((positions[:, None] - positions) ** 2) / (2 * ELASTIC_SIGMA**2))
     left, values, _ = torch.linalg.svd(gaussians)
-    modes = (left * values)[:, :MODES]
-    scaled: Tensor = modes / modes.square().sum(dim=1).mean().sqrt()
+    basis = (left * values)[:, :NUM_COMPONENTS]
+    scaled: Tensor = basis / basis.square().sum(dim=1).mean().sqrt()
     return scaled.float()

@@ -1,4 +1,4 @@
-"""What the DataModules have in common: three splits in memory, batches in an exact order, equal on any devices."""
+"""Base class of the image data modules: splits in memory, and a batch order that does not depend on the devices."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from zoo.data.augmentation import AugmentedBatches, check_augment
 from zoo.data.batches import Batch, ImageBatches
 from zoo.data.loader import make_loader
 from zoo.data.sampler import ExactSampler
-from zoo.utils.checks import check_seeds, listed
+from zoo.utils.checks import check_seeds, join_names
 from zoo.utils.errors import UsageError
 
-LARGEST_BATCH = 1_000_000
+MAX_BATCH_SIZE = 1_000_000
 
 CLASS_NAMES, PREPROCESS = "class_names", "preprocess"
-"""In the part of a checkpoint that is the DataModule's."""
+"""Keys of the data module's state in a checkpoint."""
 DIGITS = tuple(str(digit) for digit in range(10))
 
 
 class ImageDataModule(LightningDataModule, ABC):
     """Images of 28×28 pixels as batches ``(images, labels)``: float32 ``(B, 1, 28, 28)`` in [0, 1] and int64 ``(B,)``.
 
-    A subclass's `setup` fills `splits`, whose names are ``train``, ``validation`` and ``test``.
+    Subclasses fill `splits` in `setup`, under the names ``train``, ``validation`` and ``test``.
 
     Args:
-        batch_size: Images in a training step, over all devices together, so that a config trains the same network
-            on one device and on several; a multiple of the number of devices.
-        eval_batch_size: Images in a batch of validation, test and prediction; changes no result.
-        seed: Chooses the order of the training images in each epoch; None means the seed given to
+        batch_size: Images per training step, summed over all devices, so that a config trains the same network on one
+            device and on several. Must be a multiple of the number of devices.
+        eval_batch_size: Images per batch in validation, test and prediction. Does not change the results.
+        seed: Seed of the order and the augmentation of the training images. None means the seed given to
             ``seed_everything``, or 0.
-        with_indices: Batches become ``(images, labels, indices)``.
-        augment: How training images are distorted, a name in `zoo.data.augmentation`.
-        augment_strength: How much, 0 or more.
+        with_indices: Whether batches are ``(images, labels, indices)``.
+        augment: Augmentation of the training images, a name in `zoo.data.augmentation`.
+        augment_strength: Strength of the augmentation, 0 or more.
 
     Raises:
-        UsageError: A size is out of range, or a name unknown.
+        UsageError: A size is out of range, or a name is unknown.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class ImageDataModule(LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         for name, size in {"batch_size": batch_size, "eval_batch_size": eval_batch_size}.items():
-            if not 1 <= size <= LARGEST_BATCH:
-                raise UsageError(f"{name} is {size}, but a batch holds at least 1 image and at most {LARGEST_BATCH}.")
+            if not 1 <= size <= MAX_BATCH_SIZE:
+                raise UsageError(f"{name} is {size}, but a batch holds at least 1 image and at most {MAX_BATCH_SIZE}.")
         check_seeds(seed=seed or 0)
         check_augment(augment, augment_strength)
         self.batch_size = batch_size
@@ -72,41 +72,41 @@ class ImageDataModule(LightningDataModule, ABC):
     @property
     @abstractmethod
     def class_names(self) -> Sequence[str]:
-        """What the labels 0, 1, … are called."""
+        """Names of the classes, in the order of their labels."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the classes are called, for checkpoints."""
+        """Return the class names, for checkpoints."""
         return {CLASS_NAMES: list(self.class_names)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Compare with what a checkpoint was trained on.
+        """Check that the class names are those of the checkpoint.
 
         Raises:
-            UsageError: The classes are others.
+            UsageError: The class names differ.
         """
         if (known := list(state_dict.get(CLASS_NAMES, self.class_names))) != list(self.class_names):
             raise UsageError(
-                f"The checkpoint was trained on the classes {listed(known)}, and these are "
-                f"{listed(self.class_names)}: name the data that belongs to it."
+                f"The checkpoint was trained on the classes {join_names(known)}, and these are "
+                f"{join_names(self.class_names)}: name the data that belongs to it."
             )
 
     def training_set(self) -> ImageBatches:
-        """Return the images that are trained on, in their own order; after ``setup("fit")``."""
+        """Return the training images in their original order. Available after ``setup("fit")``."""
         return self.splits["train"]
 
     def digest(self) -> str:
-        """Return a SHA-256 of the images, labels and rows that are trained on: processes compare it."""
+        """Return the SHA-256 of the training images, labels and rows, which processes compare with each other."""
         split = self.splits["train"]
         found = hashlib.sha256()
         for part in (split.images, split.labels, split.rows):
             found.update(part.cpu().numpy().tobytes())
         return found.hexdigest()
 
-    def batch_size_of_each(self, processes: int) -> int:
-        """Return how many images of a training step each process takes.
+    def batch_size_per_process(self, processes: int) -> int:
+        """Return the number of images per training step of each process.
 
         Raises:
-            UsageError: The batch cannot be shared equally.
+            UsageError: The batch size is not a multiple of ``processes``.
         """
         if self.batch_size % processes:
             lower = self.batch_size - self.batch_size % processes
@@ -117,49 +117,49 @@ class ImageDataModule(LightningDataModule, ABC):
         return self.batch_size // processes
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the training set, in an order that is a function of (seed, epoch)."""
-        return self.loader(self.training_split(), self.batch_size_of_each(_processes()[1]), training=True)
+        """Return the training batches. Their order is a function of the seed and the epoch."""
+        return self.loader(self.training_split(), self.batch_size_per_process(_rank_and_world_size()[1]), training=True)
 
     def training_split(self) -> str:
-        """Return the name of the split that the current epoch trains on."""
+        """Return the name of the split that is used for training in the current epoch."""
         return "train"
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
-        """Batches of the validation set; an empty list, which Lightning skips, when there is none."""
-        return self._loader_or_none("validation")
+        """Return the validation batches, or an empty list, which Lightning skips, if there are no images."""
+        return self._loader_or_empty("validation")
 
     def test_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
-        """Batches of the test set, in its own order; an empty list when there is none."""
-        return self._loader_or_none("test")
+        """Return the test batches in the original order, or an empty list if there are no images."""
+        return self._loader_or_empty("test")
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the test set with their indices, so that predictions can be put into order."""
+        """Return the test batches with indices, by which predictions can be sorted."""
         return self.loader("test", self.eval_batch_size, with_indices=True)
 
-    def _loader_or_none(self, split: str) -> DataLoader[Batch] | list[DataLoader[Batch]]:
+    def _loader_or_empty(self, split: str) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         if len(self.splits[split]):
             return self.loader(split, self.eval_batch_size)
-        # It is the intention: the user asked for none.
+        # The user asked for an empty split, so Lightning's warning is of no use.
         warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
         return []
 
     def loader(
         self, split: str, batch_size: int, *, training: bool = False, with_indices: bool = False
     ) -> DataLoader[Batch]:
-        """Return this process's share of a split.
+        """Return a loader of this process's share of a split.
 
         Args:
             split: A name in `splits`.
-            batch_size: Images in a batch of this process.
-            training: Whether the order changes with the epoch and the images are distorted.
-            with_indices: Whether batches carry the indices whatever the DataModule's argument says.
+            batch_size: Images per batch of this process.
+            training: Whether to shuffle in every epoch and augment the images.
+            with_indices: Include the indices even if the data module's ``with_indices`` is False.
 
         Raises:
-            UsageError: There are no images, or fewer than processes.
+            UsageError: The split is empty, or has fewer images than there are processes.
         """
-        rank, processes = _processes()
+        rank, processes = _rank_and_world_size()
         if self.trainer:
-            # On an accelerator the images live there, and no batch is ever copied.
+            # The images stay on the accelerator, so that batches need not be copied to it.
             self.splits[split] = self.splits[split].to(self.trainer.strategy.root_device)
         dataset = self.splits[split]
         if not len(dataset):
@@ -179,25 +179,25 @@ class ImageDataModule(LightningDataModule, ABC):
             equal_shares=training,
         )
         if len(dataset) % processes and not training:
-            batch_size = _same_number_of_batches(batch_size, -(-len(dataset) // processes))
+            batch_size = _batch_size_for_equal_counts(batch_size, -(-len(dataset) // processes))
         return make_loader(dataset, sampler, batch_size)
 
 
-def _processes() -> tuple[int, int]:
-    """This process's rank and how many there are.
+def _rank_and_world_size() -> tuple[int, int]:
+    """Return this process's rank and the number of processes.
 
-    Torch knows it in every process, whether a Trainer is attached or not.
+    They come from torch.distributed, which knows them even if no Trainer is attached.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
 
 
-def _same_number_of_batches(batch_size: int, share: int) -> int:
-    """Return the next batch size that cuts ``share`` and ``share - 1`` images into equally many batches.
+def _batch_size_for_equal_counts(batch_size: int, share: int) -> int:
+    """Return the smallest size ≥ ``batch_size`` that cuts ``share`` and ``share - 1`` images into equally many batches.
 
-    Processes talk to each other in every batch when the network has batch norm: one that had a batch more than the
-    others would wait for ever.
+    With batch norm, processes synchronize in every batch. A process with more batches than the others would wait
+    forever.
     """
     while share > 1 and -(-share // batch_size) != -(-(share - 1) // batch_size):
         batch_size += 1

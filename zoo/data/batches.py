@@ -1,4 +1,4 @@
-"""Images in memory, a whole batch by one indexing call."""
+"""In-memory image data sets that return a whole batch by one indexing operation."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Batch = tuple[Tensor, ...]
 
 
 class ImageBatches(Dataset[Batch]):
-    """A data set that hands a `DataLoader` whole batches.
+    """A data set that returns whole batches to a `DataLoader`.
 
-    The images stay uint8 in memory, on whichever device they were given, and become float32 in [0, 1] batch by
-    batch: fetching 100 images this way costs what indexing the tensor costs, where converting them one by one
-    through PIL costs more than training a small network does.
+    The images stay uint8 in memory, on the device they are given on, and are converted to float32 in [0, 1] batch by
+    batch. Fetching 100 images this way takes no longer than indexing the tensor. Converting them one by one through
+    PIL takes longer than training a small network.
 
     Args:
         images: uint8 ``(N, 28, 28)``.
         labels: int64 ``(N,)``.
-        rows: int64 ``(N,)``, each example's row in its source archive.
-        with_indices: Whether batches carry their rows as a third tensor.
+        rows: int64 ``(N,)``, the row of each example in its source archive.
+        with_indices: Whether batches include the rows as a third tensor.
     """
 
     def __init__(self, images: Tensor, labels: Tensor, rows: Tensor, *, with_indices: bool = False) -> None:
@@ -43,15 +43,15 @@ class ImageBatches(Dataset[Batch]):
 
         ``images`` is float32 ``(B, 1, 28, 28)`` in [0, 1].
         """
-        chosen = torch.as_tensor(indices, dtype=torch.int64, device=self.images.device)
-        images = self.images.index_select(0, chosen).unsqueeze(1).to(torch.float32).div_(255)
-        labels = self.labels.index_select(0, chosen)
+        positions = torch.as_tensor(indices, dtype=torch.int64, device=self.images.device)
+        images = self.images.index_select(0, positions).unsqueeze(1).to(torch.float32).div_(255)
+        labels = self.labels.index_select(0, positions)
         if self.with_indices:
-            return images, labels, self.rows.index_select(0, chosen)
+            return images, labels, self.rows.index_select(0, positions)
         return images, labels
 
     def select(self, positions: Tensor) -> ImageBatches:
-        """Return the data set of these positions only."""
+        """Return a data set of the examples at these positions."""
         return ImageBatches(
             self.images[positions],
             self.labels[positions],
@@ -60,12 +60,12 @@ class ImageBatches(Dataset[Batch]):
         )
 
     def without_labels(self) -> ImageBatches:
-        """Return the same images, every label −1."""
-        unknown = torch.full_like(self.labels, -1)
-        return ImageBatches(self.images, unknown, self.rows, with_indices=self.with_indices)
+        """Return a data set of the same images in which every label is −1."""
+        no_labels = torch.full_like(self.labels, -1)
+        return ImageBatches(self.images, no_labels, self.rows, with_indices=self.with_indices)
 
     def to(self, device: torch.device) -> ImageBatches:
-        """Return the same data on ``device``."""
+        """Return the data set on ``device``."""
         return ImageBatches(
             self.images.to(device),
             self.labels.to(device),
@@ -75,12 +75,13 @@ class ImageBatches(Dataset[Batch]):
 
 
 def images_of(dataset: Any, limit: int | None = None, chunk: int = 1000) -> Iterator[Tensor]:
-    """Yield a data set's images in its own order, flattened, ``(B, 784)`` with at most ``chunk`` rows.
+    """Yield the images of a data set in order, flattened, as tensors ``(B, 784)`` with at most ``chunk`` rows.
 
     Args:
-        dataset: Examples ``(image, label, …)``, by ``__getitems__`` as `ImageBatches` has it, or one by one.
-        limit: Stop after so many images; None means all.
-        chunk: Images at a time.
+        dataset: A data set of examples ``(image, label, …)``. An `ImageBatches` is read in chunks, any other data set
+            example by example.
+        limit: Maximum number of images in total. None means all.
+        chunk: Maximum number of images per tensor.
     """
     for positions in torch.arange(len(dataset) if limit is None else min(len(dataset), limit)).split(chunk):
         if isinstance(dataset, ImageBatches):
@@ -91,7 +92,7 @@ def images_of(dataset: Any, limit: int | None = None, chunk: int = 1000) -> Iter
 
 
 def mean_of(chunks: Iterable[Tensor]) -> Tensor:
-    """Return the mean over the rows of all chunks ``(B, V)``, ``(V,)``, summed in double precision."""
+    """Return the mean over the rows of all chunks ``(B, V)``, as ``(V,)``. The sum is in double precision."""
     total, rows = torch.zeros((), dtype=torch.float64), 0
     for chunk in chunks:
         total = total + chunk.cpu().double().sum(dim=0)
@@ -100,15 +101,15 @@ def mean_of(chunks: Iterable[Tensor]) -> Tensor:
 
 
 def balanced_subset(labels: Tensor, size: int, seed: int) -> Tensor:
-    """Choose positions of ``size`` examples, every class as often as every other, or once more if it must be.
+    """Choose positions of ``size`` examples such that the numbers of examples per class differ by at most 1.
 
-    A class that has fewer examples than its share gives all of them, and the others share the rest.
+    A class that has fewer examples than its share contributes all of them, and the other classes share the rest.
 
     Args:
         labels: int64 ``(N,)``.
-        size: How many examples to choose, 1 to N.
-        seed: The same seed chooses the same examples, and a larger size contains each smaller one's
-            examples as far as the classes' shares allow.
+        size: Number of examples, 1 to N.
+        seed: Random seed. With the same seed, a larger subset contains each smaller one, as far as the shares of the
+            classes allow.
 
     Returns:
         int64 ``(size,)``, ascending.
@@ -121,12 +122,12 @@ def balanced_subset(labels: Tensor, size: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     shuffled = torch.randperm(len(labels), generator=generator)
     classes = labels.unique()
-    of_class = [shuffled[labels[shuffled] == label] for label in classes]
+    by_class = [shuffled[labels[shuffled] == label] for label in classes]
     order = torch.randperm(len(classes), generator=generator).tolist()
     shares = [0] * len(classes)
-    while (left := size - sum(shares)) > 0:
-        unfilled = [index for index in order if shares[index] < len(of_class[index])]
-        share, extra = divmod(left, len(unfilled))
+    while (remaining := size - sum(shares)) > 0:
+        unfilled = [index for index in order if shares[index] < len(by_class[index])]
+        share, extra = divmod(remaining, len(unfilled))
         for position, index in enumerate(unfilled):
-            shares[index] = min(shares[index] + share + (position < extra), len(of_class[index]))
-    return torch.cat([rows[:share] for rows, share in zip(of_class, shares, strict=True)]).sort().values
+            shares[index] = min(shares[index] + share + (position < extra), len(by_class[index]))
+    return torch.cat([rows[:share] for rows, share in zip(by_class, shares, strict=True)]).sort().values

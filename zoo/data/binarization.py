@@ -1,4 +1,4 @@
-"""Black or white: pixels sampled from their grey values, once and for ever."""
+"""Stochastic binarization of images, with noise that depends on the image and a seed only."""
 
 from __future__ import annotations
 
@@ -9,18 +9,22 @@ import torch
 from torch import Tensor
 
 
-def sampled_pixels(images: Tensor, seed: int = 0) -> Tensor:
-    """Return binary pixels, each on with the probability that its grey value is; the same image always the same ones.
+def sample_binary_pixels(images: Tensor, seed: int = 0) -> Tensor:
+    """Sample binary pixels, each 1 with a probability equal to its grey value. Equal images give equal samples.
 
-    An image's noise comes from a generator seeded with its own bytes' CRC-32, begun at the seed, so that neither
-    batches nor processes change it. Likelihoods of images binarized by a threshold, or not at all, cannot be compared
-    with these. Salakhutdinov and Murray, ICML 2008, sample the pixels too.
+    The noise of an image comes from a generator that is seeded with the CRC-32 of the image's bytes, started at
+    ``seed``. It therefore does not depend on the batches or the number of processes. Likelihoods of images binarized
+    by a threshold, or not binarized, are not comparable with likelihoods of these images. Salakhutdinov and Murray,
+    ICML 2008, also sample the pixels.
 
     Args:
         images: ``(B, V)`` in [0, 1].
-        seed: Chooses the noise, 0 to 2³² − 1.
+        seed: Seed of the noise, 0 to 2³² − 1.
+
+    Returns:
+        0 or 1 for each pixel, with the shape, dtype and device of ``images``.
     """
-    # As single precision, in which MNIST's pixels are made: the same image has the same bytes then.
+    # In single precision, as MNIST's pixels are computed, so that equal images have equal bytes.
     pixels = images.detach().float().cpu()
     noise = torch.empty_like(pixels)
     for row, generator in zip(noise, _generators(pixels, seed), strict=True):
@@ -28,13 +32,13 @@ def sampled_pixels(images: Tensor, seed: int = 0) -> Tensor:
     return (noise < pixels).to(images)
 
 
-def chosen_pixels(images: Tensor, count: int, seed: int = 0) -> Tensor:
-    """Choose pixels of each image, with replacement; the same image always the same ones.
+def sample_pixel_indices(images: Tensor, count: int, seed: int = 0) -> Tensor:
+    """Sample pixel indices for each image, with replacement. Equal images give equal indices.
 
     Args:
         images: ``(B, V)``.
-        count: How many of each.
-        seed: Chooses others, 0 to 2³² − 1.
+        count: Number of indices per image.
+        seed: Random seed, 0 to 2³² − 1.
 
     Returns:
         int64 ``(B, count)``, on the images' device.
@@ -45,7 +49,7 @@ def chosen_pixels(images: Tensor, count: int, seed: int = 0) -> Tensor:
 
 
 def _generators(pixels: Tensor, seed: int) -> Iterator[torch.Generator]:
-    """For each image a generator, in turn the same one, seeded with the image's own bytes."""
+    """Yield a generator for each image, seeded with the image's bytes. It is the same object every time."""
     generator = torch.Generator()
     for image in pixels:
         yield generator.manual_seed(zlib.crc32(image.contiguous().numpy().tobytes(), seed))

@@ -1,4 +1,4 @@
-"""Bootstraps: data sets of the same size, drawn with replacement, one for each member of an ensemble."""
+"""Bootstrap samples: for each ensemble member, a sample of the data set's size drawn with replacement."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from torch import Tensor
 
 
 def bootstrap_positions(size: int, member: int, seed: int) -> Tensor:
-    """Draw ``size`` positions out of as many, with replacement: a function of its arguments alone.
+    """Draw a bootstrap sample: ``size`` positions with replacement. The result is a function of the arguments only.
 
     About 63.2 % (1 − 1/e) of the positions are drawn at least once. Breiman, "Bagging predictors", Machine Learning
     1996.
 
     Args:
-        size: How many examples there are, at least 1.
-        member: The ensemble's member, 0 or more; each draws its own.
-        seed: 0 or more.
+        size: Number of examples, at least 1.
+        member: Index of the ensemble member, 0 or more. Each member has its own sample.
+        seed: Random seed, 0 or more.
 
     Returns:
         int64 ``(size,)``, each in 0 … size − 1.
@@ -26,5 +26,5 @@ def bootstrap_positions(size: int, member: int, seed: int) -> Tensor:
 
 
 def multiplicities(positions: Tensor, size: int) -> Tensor:
-    """Return how often each example was drawn, int64 ``(size,)``; those with 0 are out of the bag."""
+    """Return how often each example was drawn, int64 ``(size,)``. Examples with 0 are out-of-bag."""
     return torch.bincount(positions, minlength=size)

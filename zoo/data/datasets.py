@@ -1,6 +1,6 @@
-"""Data sets of MNIST's form, by name: 60,000 training and 10,000 test images of 28×28 grey pixels in ten classes.
+"""Data sets in MNIST's format, by name: 60,000 training and 10,000 test images of 28×28 grey pixels in ten classes.
 
-MNIST comes with the package; the others are torchvision's, downloaded when they are not there.
+MNIST ships with the package. The others are torchvision's and are downloaded if missing.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ DATASETS: dict[str, type[MNIST]] = {
     "kmnist": KMNIST,
     "qmnist": QMNIST,
 }
-"""Name to class. Fashion-MNIST: Xiao, Rasul and Vollgraf, 2017; KMNIST: Clanuwat et al., "Deep learning for classical
-Japanese literature", 2018; QMNIST: Yadav and Bottou, "Cold case: the lost MNIST digits", NeurIPS 2019, of whose 60,000
-test images the first 10,000 are used, which are MNIST's."""
+"""Data set classes by name. Fashion-MNIST: Xiao, Rasul and Vollgraf, 2017; KMNIST: Clanuwat et al., "Deep learning for
+classical Japanese literature", 2018; QMNIST: Yadav and Bottou, "Cold case: the lost MNIST digits", NeurIPS 2019. Of
+QMNIST's 60,000 test images only the first 10,000 are used, which are MNIST's."""
 
-ATTEMPTS = 3
-PAUSE = 2.0
-"""Seconds before the second attempt at a download; twice as many before the third."""
-DAMAGE = (OSError, RuntimeError, ValueError, AssertionError)
-"""What torchvision raises when a file is missing, cannot be downloaded, or is cut off."""
-PATIENCE = 20.0
-"""Seconds without a byte, after which an attempt is given up: a mirror that hangs must not hang the training."""
+MAX_ATTEMPTS = 3
+RETRY_DELAY = 2.0
+"""Seconds before the second download attempt. The delay before the third is twice as long."""
+READ_ERRORS = (OSError, RuntimeError, ValueError, AssertionError)
+"""What torchvision raises if a file is missing, truncated or cannot be downloaded."""
+SOCKET_TIMEOUT = 20.0
+"""Seconds without data after which a download attempt is aborted, so that a hanging mirror does not block training."""
 
 
 def check_dataset(name: str) -> None:
@@ -50,35 +50,35 @@ def check_dataset(name: str) -> None:
 
 
 def class_names(name: str) -> tuple[str, ...]:
-    """Return what a data set's classes are called, in the order of their labels."""
+    """Return the names of a data set's classes, in the order of the labels."""
     return DIGITS if name in ("mnist", "qmnist") else tuple(DATASETS[name].classes)
 
 
 def prepare(name: str, data_dir: Path) -> None:
-    """Put a data set's files into ``data_dir``, where torchvision looks for them.
+    """Write a data set's files to ``data_dir``, where torchvision expects them, downloading them if necessary.
 
     Raises:
-        UsageError: They are not there and cannot be downloaded, or the folder cannot be written.
+        UsageError: The files are missing and cannot be downloaded, or the folder cannot be written.
     """
     if name == "mnist":
         stage(data_dir)
         return
     folder = data_dir / DATASETS[name].__name__ / "raw"
     problem: Exception | None = None
-    for attempt in range(ATTEMPTS):
+    for attempt in range(MAX_ATTEMPTS):
         if attempt:
             print_rank_zero(
-                f"The download of {name} failed ({_reason(problem)}); once more in {PAUSE * attempt:.0f} s."
+                f"The download of {name} failed ({_reason(problem)}); once more in {RETRY_DELAY * attempt:.0f} s."
             )
-            time.sleep(PAUSE * attempt)
+            time.sleep(RETRY_DELAY * attempt)
         try:
             _unpack(folder, _file_names(name))
-            with _patience():
+            with _socket_timeout():
                 for train in (True, False):
-                    # It looks for the files first.
-                    DATASETS[name](str(data_dir), train=train, download=True, **_part(name, train))
+                    # Downloads only what is missing.
+                    DATASETS[name](str(data_dir), train=train, download=True, **_split_arguments(name, train))
             return
-        except DAMAGE as error:
+        except READ_ERRORS as error:
             problem = error
             _remove_unpacked(folder)
     raise UsageError(
@@ -88,29 +88,33 @@ def prepare(name: str, data_dir: Path) -> None:
 
 
 def read(name: str, data_dir: Path, *, train: bool) -> tuple[Tensor, Tensor]:
-    """Return a part's images, uint8 ``(N, 28, 28)``, and labels, int64 ``(N,)``.
+    """Read the training or the test images of a data set.
+
+    Returns:
+        The images, uint8 ``(N, 28, 28)``, and the labels, int64 ``(N,)``.
 
     Raises:
-        UsageError: The files are not there.
+        UsageError: The files are missing or damaged.
     """
     try:
-        archive = DATASETS[name](str(data_dir), train=train, download=False, **_part(name, train))
-    except DAMAGE as error:
+        archive = DATASETS[name](str(data_dir), train=train, download=False, **_split_arguments(name, train))
+    except READ_ERRORS as error:
         raise UsageError(f"No {name} in {data_dir}, or a damaged one: call prepare_data() first.") from error
     labels = archive.targets.to(torch.int64)
-    # QMNIST tells of each digit who wrote it, and more, behind its class.
+    # QMNIST's labels have further columns after the class, for example the writer.
     return archive.data, labels[:, 0] if labels.dim() == 2 else labels
 
 
 def _reason(problem: Exception | None) -> str:
-    """Return what torchvision says, in one line."""
+    """Return the message of an exception in one line."""
     return " ".join(str(problem).split())
 
 
 def _unpack(folder: Path, names: list[str]) -> None:
-    """Unpack what lies there packed.
+    """Decompress the archives in a folder that are not decompressed yet.
 
-    torchvision would, but not a copy that somebody has packed anew, as Debian's is: its digest is another one.
+    torchvision does this too, but rejects archives that were compressed again, as Debian's are, because their MD5
+    differs.
     """
     for packed in (folder / name for name in names):
         unpacked = packed.with_suffix("")
@@ -119,19 +123,19 @@ def _unpack(folder: Path, names: list[str]) -> None:
         try:
             content = gzip.decompress(packed.read_bytes())
         except (OSError, EOFError, zlib.error):
-            continue  # a damaged one, for which torchvision takes another
+            continue  # damaged: torchvision downloads it again
         write_bytes(unpacked, content)
 
 
 def _remove_unpacked(folder: Path) -> None:
-    """Remove what may have been unpacked half: torchvision looks only whether it is there."""
+    """Remove the decompressed files, which may be incomplete: torchvision only checks that they exist."""
     if folder.is_dir():
         for path in folder.iterdir():
             if path.suffix not in (".gz", ".xz"):
                 path.unlink(missing_ok=True)
 
 
-def _part(name: str, train: bool) -> dict[str, Any]:
+def _split_arguments(name: str, train: bool) -> dict[str, Any]:
     return {"what": "train" if train else "test10k"} if name == "qmnist" else {}
 
 
@@ -142,9 +146,9 @@ def _file_names(name: str) -> list[str]:
 
 
 @contextmanager
-def _patience() -> Iterator[None]:
+def _socket_timeout() -> Iterator[None]:
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(PATIENCE)
+    socket.setdefaulttimeout(SOCKET_TIMEOUT)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Pictures of any kind, read into colors: files, arrays and tensors, with and without transparency."""
+"""Reading of images from files, bytes, arrays and tensors, with and without transparency, as RGB colors."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from torch import Tensor
 from zoo.utils.errors import UsageError
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "ICO", "TGA", "MPO")
-"""Pictures and no programs: Pillow would start an interpreter for PostScript."""
+"""Raster formats only. For PostScript, Pillow would start an interpreter."""
 
-LARGEST_PICTURE = 50_000_000
-"""Pixels; a larger one would take long, and most of the memory of a small machine."""
-WORKING_SIDE = 256
-"""What a picture is made smaller to, before it is looked at."""
+MAX_PIXELS = 50_000_000
+"""Larger images would take long to decode, and most of the memory of a small machine."""
+WORKING_SIZE = 256
+"""Images are downscaled to at most this size in pixels before they are analyzed."""
 
 
 def open_picture(picture: Any, notes: list[str]) -> Image.Image:
-    """Return a picture as PIL has it, upright, and add to the notes what was odd.
+    """Return an image as a PIL image, with its EXIF orientation applied.
 
     Args:
-        picture: A file, its bytes, a PIL image, or pixels, as `zoo.preprocess` takes them.
-        notes: A sentence is added for each thing that a person should know.
+        picture: A path, the bytes of a file, a PIL image or an array of pixels, as for `zoo.preprocess`.
+        notes: List to which a sentence is appended for everything unusual that the user should know.
 
     Raises:
-        UsageError: It cannot be read, or is no picture.
+        UsageError: It cannot be read, or is not an image.
     """
     if isinstance(picture, str | Path):
         return _decode(Path(picture), str(picture), notes)
@@ -61,17 +61,17 @@ def open_picture(picture: Any, notes: list[str]) -> Image.Image:
 
 
 def _decode(source: Path | io.BytesIO, name: str, notes: list[str]) -> Image.Image:
-    """Return what a file or its bytes hold; complaints call it by ``name``."""
-    megapixels = LARGEST_PICTURE // 1_000_000
+    """Decode an image file or its bytes. Error messages refer to it as ``name``."""
+    megapixels = MAX_PIXELS // 1_000_000
     if isinstance(source, Path) and source.is_fifo():
-        raise UsageError(f"{name} is a pipe: name a file.")  # one would wait for somebody to write to it
+        raise UsageError(f"{name} is a pipe: name a file.")  # opening it would block until another process writes to it
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below is ours
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below replaces Pillow's
             with Image.open(source, formats=FORMATS) as image:
-                # A JPEG can be decoded at an eighth of its size, and then costs little.
-                image.draft("RGB", (4 * WORKING_SIDE, 4 * WORKING_SIDE))
-                if image.size[0] * image.size[1] > LARGEST_PICTURE:
+                # JPEGs can be decoded at down to an eighth of their size, which is much faster.
+                image.draft("RGB", (4 * WORKING_SIZE, 4 * WORKING_SIZE))
+                if image.size[0] * image.size[1] > MAX_PIXELS:
                     raise UsageError(
                         f"{name} has {image.size[0]:,} × {image.size[1]:,} pixels: make it smaller, at most "
                         f"{megapixels} megapixels."
@@ -96,25 +96,25 @@ def _decode(source: Path | io.BytesIO, name: str, notes: list[str]) -> Image.Ima
         raise UsageError(f"{name} cannot be read as a picture: {reason}.") from error
 
 
-def small_colors(image: Image.Image) -> NDArray[np.floating[Any]]:
-    """Return the picture's colors ``(H, W, 3)`` in [0, 1], its longer side at most `WORKING_SIDE`."""
+def downscaled_colors(image: Image.Image) -> NDArray[np.floating[Any]]:
+    """Return an image's colors ``(H, W, 3)`` in [0, 1], its longer side downscaled to at most `WORKING_SIZE` pixels."""
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
         values = np.nan_to_num(np.asarray(image, dtype=np.float64))
         top = 65535.0 if values.max() > 255 else 255.0 if values.max() > 1 else 1.0
         image = Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
     if "A" in image.getbands() or "transparency" in image.info:
-        image = _on_paper(image.convert("RGBA"))
+        image = _composite(image.convert("RGBA"))
     image = image.convert("RGB")
-    image.thumbnail((WORKING_SIDE, WORKING_SIDE), Image.Resampling.BOX)
+    image.thumbnail((WORKING_SIZE, WORKING_SIZE), Image.Resampling.BOX)
     return np.asarray(image, dtype=np.float32) / 255
 
 
-def _on_paper(image: Image.Image) -> Image.Image:
-    """Put a picture with transparent parts on white, or on black where what is opaque is light."""
+def _composite(image: Image.Image) -> Image.Image:
+    """Composite a transparent image on white, or on black if its opaque part is light."""
     alpha = np.asarray(image.getchannel("A"), dtype=np.float32)
     if alpha.min() == 255:
         return image
     light = np.asarray(image.convert("L"), dtype=np.float32)
     mean = float((light * alpha).sum() / max(float(alpha.sum()), 1.0))
-    paper = Image.new("RGBA", image.size, "white" if mean < 128 else "black")
-    return Image.alpha_composite(paper, image)
+    background = Image.new("RGBA", image.size, "white" if mean < 128 else "black")
+    return Image.alpha_composite(background, image)

@@ -1,4 +1,4 @@
-"""One's own pictures: a folder for each class."""
+"""Image classification data sets from a user's folders, one folder per class."""
 
 from __future__ import annotations
 
@@ -13,42 +13,45 @@ from tqdm import tqdm
 
 from zoo.data.base import PREPROCESS, ImageDataModule
 from zoo.data.batches import ImageBatches
-from zoo.utils.checks import check_data_dir, check_fractions, check_seeds, listed
-from zoo.utils.console import is_watched, print_rank_zero
+from zoo.utils.checks import check_data_dir, check_fractions, check_seeds, join_names
+from zoo.utils.console import is_interactive, print_rank_zero
 from zoo.utils.errors import UsageError
 
-Labelled = tuple[Path, int]
+LabelledFile = tuple[Path, int]
 
-MANY = 100
-"""Pictures; reading more shows a bar."""
+PROGRESS_BAR_MIN_IMAGES = 100
+"""Minimum number of images for which a progress bar is shown."""
 
 
 class ImageFolderDataModule(ImageDataModule):
-    """Pictures of any number of classes as batches of MNIST's form, ``(images, labels)``.
+    """Images in one folder per class, as batches ``(images, labels)`` in MNIST's format.
 
-    The pictures of a class lie in ``data_dir/CLASS/`` and are shared among the three sets; or they lie in
-    ``data_dir/train/CLASS/`` and ``data_dir/test/CLASS/``, and, where that exists, ``data_dir/val/CLASS/``. The labels
-    0, 1, … are the classes in the order of their names, or of their numbers where all names are numbers. A picture that
-    cannot be read is named and passed over.
+    The images of a class lie in ``data_dir/CLASS/`` and are split into the training, validation and test sets. Or the
+    training images lie in ``data_dir/train/CLASS/``, and those of the other sets in ``data_dir/val/CLASS/`` and
+    ``data_dir/test/CLASS/``. A set without a folder is then split off from the training images.
+
+    The labels 0, 1, … are the classes in alphabetical order, or in numerical order if all names are numbers. Files that
+    cannot be read are reported and skipped.
 
     Args:
         data_dir: The folder.
-        batch_size: Images in a training step, over all devices together; a multiple of the number of devices.
-        eval_batch_size: Images in a batch of validation, test and prediction; changes no result.
-        val_share: The share of each class's training pictures that are for validation, 0 ≤ s < 1; at least one of
-            three where it is not 0. Not used where there is a folder ``val``.
-        test_share: The same for the test. Not used where there is a folder ``test``.
-        split_seed: Chooses which pictures those are. Which set a picture is in hardly changes when others are added.
-        preprocess: Whether each picture is made what MNIST's are, as `zoo.preprocess` does: right for one thing that is
-            drawn or written. Without, it is made grey and 28×28 pixels, and is as bright as it is.
-        seed: Chooses the order of the training images in each epoch; None means the seed given to
+        batch_size: Images per training step, summed over all devices. Must be a multiple of the number of devices.
+        eval_batch_size: Images per batch in validation, test and prediction. Does not change the results.
+        val_share: Fraction of each class's training images that is used for validation, 0 ≤ s < 1. Unless it is 0, at
+            least one image of each class that has three or more. Ignored if there is a folder ``val``.
+        test_share: The same for the test set. Ignored if there is a folder ``test``.
+        split_seed: Seed of the split. When images are added, nearly all others stay in their sets.
+        preprocess: Whether to convert each image to MNIST's format with `zoo.preprocess`, which suits images of one
+            drawn or written symbol. If False, images are converted to grey and resized to 28×28 pixels, and their
+            brightness is kept.
+        seed: Seed of the order and the augmentation of the training images. None means the seed given to
             ``seed_everything``, or 0.
-        with_indices: Batches become ``(images, labels, indices)``, with each picture's place in `files`.
-        augment: How training images are distorted, a name in `zoo.data.augmentation`.
-        augment_strength: How much, 0 or more.
+        with_indices: Whether batches are ``(images, labels, indices)``. An index is the image's position in `files`.
+        augment: Augmentation of the training images, a name in `zoo.data.augmentation`.
+        augment_strength: Strength of the augmentation, 0 or more.
 
     Raises:
-        UsageError: A share or size is out of range, or a name unknown.
+        UsageError: A fraction or size is out of range, or a name is unknown.
     """
 
     def __init__(
@@ -78,42 +81,44 @@ class ImageFolderDataModule(ImageDataModule):
         self.split_seed = split_seed
         self.preprocess = preprocess
         self.files: list[Path] = []
-        """The pictures that were read; an image's row is its place here."""
+        """The files that were read. An image's row is its position in this list."""
         self._class_names: list[str] = []
         self._digest = ""
 
     @property
     def class_names(self) -> Sequence[str]:
-        """The names of the folders, in the order of the labels."""
+        """Names of the class folders, in the order of the labels."""
         if not self._class_names:
             train = self.data_dir / "train"
             self._class_names = class_folders(train if train.is_dir() else self.data_dir)
         return self._class_names
 
     def prepare_data(self) -> None:
-        """Look whether there are pictures, in one process of each machine, before any is read."""
-        self._shared()
+        """Check that there are images. Lightning calls this in one process per machine, before any image is read."""
+        self._split_files()
 
     def setup(self, stage: str | None = None) -> None:
-        """Read all pictures.
+        """Read all images.
 
         Raises:
-            UsageError: There are none, or none of some class that can be read.
+            UsageError: There are no images, or a class has no training image that can be read.
         """
         if self.splits:
             return
         from zoo.data.preprocessing import preprocess, resize
 
-        parts = self._shared()
+        parts = self._split_files()
         total = sum(map(len, parts.values()))
         read_one = preprocess if self.preprocess else resize
-        complaints: list[str] = []
-        with tqdm(total=total, desc="Reading", leave=False, disable=total < MANY or not is_watched()) as bar:
-            read = {name: list(_read(pictures, read_one, complaints, bar.update)) for name, pictures in parts.items()}
-        for complaint in complaints:
-            print_rank_zero(f"zoo: {complaint}")
-        if complaints:
-            print_rank_zero(f"zoo: {len(complaints):,} of {total:,} files were passed over.")
+        problems: list[str] = []
+        with tqdm(
+            total=total, desc="Reading", leave=False, disable=total < PROGRESS_BAR_MIN_IMAGES or not is_interactive()
+        ) as bar:
+            read = {name: list(_read(pictures, read_one, problems, bar.update)) for name, pictures in parts.items()}
+        for problem in problems:
+            print_rank_zero(f"zoo: {problem}")
+        if problems:
+            print_rank_zero(f"zoo: {len(problems):,} of {total:,} files were passed over.")
         readable = {label for _, label, _ in read["train"]}
         if missing := [name for label, name in enumerate(self.class_names) if label not in readable]:
             raise UsageError(f"No picture of the class {missing[0]} can be trained on: see {self.data_dir}.")
@@ -122,14 +127,14 @@ class ImageFolderDataModule(ImageDataModule):
         self._digest = self.digest()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the classes are called and which pictures are trained on, for checkpoints."""
+        """Return the class names, a digest of the training images and ``preprocess``, for checkpoints."""
         return {**super().state_dict(), "digest": self._digest, PREPROCESS: self.preprocess}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Compare with what a checkpoint was trained on.
+        """Check that the data is that of the checkpoint.
 
         Raises:
-            UsageError: The classes are others, or, where a training goes on, the pictures.
+            UsageError: The class names differ, or training is resumed with different images.
         """
         super().load_state_dict(state_dict)
         if self.trainer and self.trainer.training and state_dict.get("digest") != self._digest:
@@ -138,35 +143,35 @@ class ImageFolderDataModule(ImageDataModule):
                 "its weights if you like, with --model.init_from FILE.ckpt."
             )
 
-    def _shared(self) -> dict[str, list[Labelled]]:
-        """Return the pictures of each set by what lies in the folder."""
+    def _split_files(self) -> dict[str, list[LabelledFile]]:
+        """Return the files of each set, found in its folder or split off from the training images."""
         names = self.class_names
-        own = {name: self.data_dir / folder for name, folder in (("validation", "val"), ("test", "test"))}
-        divided = (self.data_dir / "train").is_dir()
-        training = _pictures(self.data_dir / "train" if divided else self.data_dir, names)
-        parts: dict[str, list[Labelled]] = {}
+        folders = {name: self.data_dir / folder for name, folder in (("validation", "val"), ("test", "test"))}
+        has_train_folder = (self.data_dir / "train").is_dir()
+        training = _list_files(self.data_dir / "train" if has_train_folder else self.data_dir, names)
+        parts: dict[str, list[LabelledFile]] = {}
         for name, share in (("test", self.test_share), ("validation", self.val_share)):
-            if divided and own[name].is_dir():
-                _check_same_classes(own[name], names)
-                parts[name] = _pictures(own[name], names)
+            if has_train_folder and folders[name].is_dir():
+                _check_same_classes(folders[name], names)
+                parts[name] = _list_files(folders[name], names)
             else:
-                parts[name] = self._taken(training, share)
-                taken = set(parts[name])
-                training = [picture for picture in training if picture not in taken]
+                parts[name] = self._choose_share(training, share)
+                chosen = set(parts[name])
+                training = [picture for picture in training if picture not in chosen]
         return {**parts, "train": training}
 
-    def _taken(self, pictures: list[Labelled], share: float) -> list[Labelled]:
-        """Return this share of the pictures of each class."""
-        taken: list[Labelled] = []
+    def _choose_share(self, pictures: list[LabelledFile], share: float) -> list[LabelledFile]:
+        """Choose this share of the images of each class."""
+        chosen: list[LabelledFile] = []
         for label in range(len(self.class_names)):
-            own = [picture for picture in pictures if picture[1] == label]
-            count = round(share * len(own))
-            if share and len(own) >= 3:
+            of_class = [picture for picture in pictures if picture[1] == label]
+            count = round(share * len(of_class))
+            if share and len(of_class) >= 3:
                 count = max(1, count)
-            taken += sorted(own, key=self._draw)[:count]
-        return sorted(taken)
+            chosen += sorted(of_class, key=self._split_hash)[:count]
+        return sorted(chosen)
 
-    def _draw(self, picture: Labelled) -> bytes:
+    def _split_hash(self, picture: LabelledFile) -> bytes:
         path, label = picture
         return hashlib.sha256(f"{self.split_seed}/{self.class_names[label]}/{path.name}".encode()).digest()
 
@@ -183,10 +188,10 @@ class ImageFolderDataModule(ImageDataModule):
 
 
 def class_folders(folder: Path) -> list[str]:
-    """Return the names of a folder's folders: by number where all are numbers, else by name.
+    """Return the names of the class folders, in numerical order if all are numbers, else in alphabetical order.
 
     Raises:
-        UsageError: There is no such folder, or fewer than two in it.
+        UsageError: There is no such folder, or it has fewer than two folders.
     """
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}: data.data_dir names one with a folder of pictures per class.")
@@ -200,39 +205,39 @@ def class_folders(folder: Path) -> list[str]:
 
 
 def _check_same_classes(folder: Path, names: Sequence[str]) -> None:
-    if strangers := sorted(set(class_folders(folder)) - set(names)):
+    if unknown := sorted(set(class_folders(folder)) - set(names)):
         raise UsageError(
-            f"{folder} has pictures of {listed(strangers)}, which nothing is trained on: the classes are "
-            f"{listed(names)}."
+            f"{folder} has pictures of {join_names(unknown)}, which nothing is trained on: the classes are "
+            f"{join_names(names)}."
         )
 
 
-def _pictures(folder: Path, names: Sequence[str]) -> list[Labelled]:
-    """Return the files in the folders of the classes, with their labels.
+def _list_files(folder: Path, names: Sequence[str]) -> list[LabelledFile]:
+    """Return the files in the class folders, with their labels.
 
     Raises:
-        UsageError: The folder of a class is empty.
+        UsageError: A class folder is empty.
     """
-    found: list[Labelled] = []
+    found: list[LabelledFile] = []
     for label, name in enumerate(names):
-        inside = folder / name
-        files = sorted(inside.iterdir()) if inside.is_dir() else []
+        class_folder = folder / name
+        files = sorted(class_folder.iterdir()) if class_folder.is_dir() else []
         files = [path for path in files if path.is_file() and not path.name.startswith(".")]
         if not files and folder.name not in ("val", "test"):
-            raise UsageError(f"{inside} holds no pictures: put some there, or remove it.")
+            raise UsageError(f"{class_folder} holds no pictures: put some there, or remove it.")
         found += [(path, label) for path in files]
     return found
 
 
 def _read(
-    pictures: list[Labelled],
+    pictures: list[LabelledFile],
     read_one: Callable[[Path], Tensor],
-    complaints: list[str],
-    done: Callable[[], object],
+    problems: list[str],
+    advance: Callable[[], object],
 ) -> Iterator[tuple[Path, int, Tensor]]:
     for path, label in pictures:
-        done()
+        advance()
         try:
             yield path, label, (read_one(path)[0] * 255).round().to(torch.uint8)
         except UsageError as error:
-            complaints.append(str(error) if str(path) in str(error) else f"{path}: {error}")
+            problems.append(str(error) if str(path) in str(error) else f"{path}: {error}")

@@ -1,4 +1,4 @@
-"""The DataModule that every member shares."""
+"""The MNIST data module, which the members share."""
 
 from __future__ import annotations
 
@@ -21,32 +21,35 @@ TRAINING_IMAGES = 60_000
 class MNISTDataModule(ImageDataModule):
     """MNIST as batches ``(images, labels)``: float32 ``(B, 1, 28, 28)`` in [0, 1] and int64 ``(B,)`` in 0..9.
 
-    The first ``val_size`` of the 60,000 training images are the validation set, the others the training set; the
-    10,000 test images are only ever the test set. MNIST's archives come with the package.
+    The first ``val_size`` of the 60,000 training images are the validation set, the others the training set. The 10,000
+    test images are used for testing only. MNIST's archives ship with the package.
     LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 1998.
 
     Args:
-        data_dir: Where the files lie or are put, as torchvision has them (``MNIST/raw/…``). None means the
-            folder named by the environment variable ``ZOO_DATA``, or else ``zoo`` in the user's cache folder.
-        batch_size: Images in a training step, over all devices together, so that a config trains the same network
-            on one device and on several; a multiple of the number of devices.
-        eval_batch_size: Images in a batch of validation, test and prediction; changes no result.
-        val_size: Images for validation, 0 to 59,999. With 0 all 60,000 are trained on and nothing is validated.
-        num_train: Train on this many images only, every class equally often; None means all.
-        unlabelled_epochs: For so many epochs at the beginning the training batches are of all training images, whatever
-            ``num_train`` says, and their labels are −1: for networks that pre-train without labels.
-        seed: Chooses the order of the training images in each epoch; None means the seed given to
+        data_dir: Folder of the files, in torchvision's layout (``MNIST/raw/…``). Missing files are written to it. None
+            means the folder in the environment variable ``ZOO_DATA``, or else ``zoo`` in the user's cache folder.
+        batch_size: Images per training step, summed over all devices, so that a config trains the same network on one
+            device and on several. Must be a multiple of the number of devices.
+        eval_batch_size: Images per batch in validation, test and prediction. Does not change the results.
+        val_size: Number of validation images, 0 to 59,999. With 0, all 60,000 images are trained on and there is no
+            validation.
+        num_train: Number of training images, balanced over the classes. None means all.
+        unlabelled_epochs: Number of epochs at the start whose training batches contain all training images, regardless
+            of ``num_train``, with labels −1. For networks with unsupervised pretraining.
+        seed: Seed of the order and the augmentation of the training images. None means the seed given to
             ``seed_everything``, or 0.
-        subset_seed: Chooses the ``num_train`` images.
-        with_indices: Batches become ``(images, labels, indices)``, with each example's row in its archive.
-        augment: How training images are distorted, anew in every epoch: ``none``, ``affine`` (turned, scaled, slanted
-            and moved), ``elastic`` (bent) or ``affine_elastic``; see `zoo.data.augmentation`.
-        augment_strength: How much, 0 or more; 1 turns by at most 15°, scales by 15 %, and bends by 1.4 pixels.
-        dataset: ``mnist``, or another of its form: ``fashion_mnist``, ``kmnist`` or ``qmnist``, downloaded when it is
-            not there; see `zoo.data.datasets`.
+        subset_seed: Seed of the choice of the ``num_train`` images.
+        with_indices: Whether batches are ``(images, labels, indices)``. An index is the example's row in its archive.
+        augment: Augmentation of the training images, different in every epoch: ``none``, ``affine`` (rotation, scaling,
+            shear and translation), ``elastic`` (elastic deformation) or ``affine_elastic``. See
+            `zoo.data.augmentation`.
+        augment_strength: Strength of the augmentation, 0 or more. With 1, images are rotated by at most 15° and scaled
+            by at most 15 %, and elastic displacements have a standard deviation of 1.4 pixels.
+        dataset: ``mnist``, or a data set in its format: ``fashion_mnist``, ``kmnist`` or ``qmnist``, which are
+            downloaded if missing. See `zoo.data.datasets`.
 
     Raises:
-        UsageError: A size is out of range.
+        UsageError: A size is out of range, or a name is unknown.
     """
 
     def __init__(
@@ -92,19 +95,19 @@ class MNISTDataModule(ImageDataModule):
 
     @property
     def class_names(self) -> Sequence[str]:
-        """The digits, or what the data set's ten classes are called."""
+        """Names of the data set's ten classes: the digits, except in Fashion-MNIST and KMNIST."""
         from zoo.data.datasets import class_names
 
         return class_names(self.dataset)
 
     def prepare_data(self) -> None:
-        """Put the files where they are read from; called by Lightning in one process of each machine."""
+        """Write or download the files. Lightning calls this in one process per machine."""
         from zoo.data.datasets import prepare
 
         prepare(self.dataset, self.data_dir)
 
     def setup(self, stage: str | None = None) -> None:
-        """Read what ``stage`` (fit, validate, test, predict or None for all) needs into memory."""
+        """Load the splits that ``stage`` (fit, validate, test, predict, or None for all) needs into memory."""
         if stage in ("fit", "validate", None) and "train" not in self.splits:
             archive = self._read(train=True)
             self.splits["validation"] = archive.select(torch.arange(self.val_size))
@@ -115,17 +118,17 @@ class MNISTDataModule(ImageDataModule):
                 training = training[balanced_subset(archive.labels[training], self.num_train, self.subset_seed)]
             self.splits["train"] = archive.select(training)
         if self.unlabelled_epochs and self.trainer:
-            # Asked once, the Trainer would keep the batches that it has.
+            # Otherwise the Trainer would keep the loader of the first epoch.
             self.trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
         if stage in ("test", "predict", None) and "test" not in self.splits:
             self.splits["test"] = self._read(train=False)
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the official test set, in the archive's order."""
+        """Return the batches of the official test set, in the archive's order."""
         return self.loader("test", self.eval_batch_size)
 
     def training_split(self) -> str:
-        """Return ``unlabelled`` for the epochs that withhold the labels, and ``train`` after."""
+        """Return ``unlabelled`` during the first ``unlabelled_epochs`` epochs, then ``train``."""
         return "unlabelled" if self.trainer and self.trainer.current_epoch < self.unlabelled_epochs else "train"
 
     def _read(self, *, train: bool) -> ImageBatches:
@@ -136,7 +139,7 @@ class MNISTDataModule(ImageDataModule):
 
 
 def load_test_data() -> MNISTDataModule:
-    """Return the shared data with the official test images and the validation images in memory."""
+    """Return an `MNISTDataModule` whose splits, among them the test and validation images, are in memory."""
     data = MNISTDataModule()
     data.prepare_data()
     data.setup()

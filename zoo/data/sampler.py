@@ -1,4 +1,4 @@
-"""Which examples a process sees, in which order: the same on one device and on many."""
+"""A distributed sampler whose order does not depend on the number of processes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from torch.utils.data.distributed import DistributedSampler
 
 
 class ExactSampler(DistributedSampler[int]):
-    """Each process's share of an order that is a function of (seed, epoch) alone.
+    """Each process's share of an order that is a function of the seed and the epoch only.
 
-    It derives from `DistributedSampler` because Lightning leaves such samplers as they are; unlike its parent it
-    never repeats an example to make the shares equal. In evaluation every example is seen exactly once, whatever
-    the number of processes. In training, where each process must take the same number of steps, up to
-    ``num_replicas - 1`` examples of an epoch are left out, other ones in every epoch.
+    The class derives from `DistributedSampler` because Lightning does not replace such samplers. Unlike its parent, it
+    never repeats an example to make the shares equal. In evaluation, every example is seen exactly once, whatever the
+    number of processes. In training, all processes must take the same number of steps. Up to ``num_replicas - 1``
+    examples are therefore left out, different ones in every epoch.
 
-    Process ``r`` of ``R`` takes positions ``r, r + R, r + 2R, …``: with a batch of ``B / R`` on each process, step
-    ``t`` of all processes together sees the examples that a single process with batch ``B`` sees at step ``t``.
+    Process ``r`` of ``R`` takes positions ``r, r + R, r + 2R, …``. With batch size ``B / R`` per process, all processes
+    together see at step ``t`` the examples that a single process with batch size ``B`` sees at step ``t``.
 
     Args:
         num_examples: Size of the data set.
-        shuffle: Whether the order changes with the epoch; without, it is the data set's own.
-        seed: Chooses the orders, 0 or more.
+        shuffle: Whether the order changes with the epoch. If False, it is the order of the data set.
+        seed: Random seed, 0 or more.
         num_replicas: Number of processes.
-        rank: This process, 0 to ``num_replicas - 1``.
-        equal_shares: Leave out the remainder, so that all processes have the same number of examples.
+        rank: Rank of this process, 0 to ``num_replicas - 1``.
+        equal_shares: Whether to leave out the remainder, so that all processes have the same number of examples.
     """
 
     def __init__(
@@ -48,15 +48,15 @@ class ExactSampler(DistributedSampler[int]):
         self._resumed = (0, 0)
 
     def order(self) -> Tensor:
-        """The whole epoch's order over all processes, int64 ``(num_examples,)``."""
+        """Return the epoch's order over all processes, int64 ``(num_examples,)``."""
         if not self.shuffle:
             return torch.arange(self.num_examples)
-        # SeedSequence mixes both numbers, so that (seed 1, epoch 0) has nothing to do with (seed 0, epoch 1).
+        # SeedSequence mixes both numbers, so that (seed 1, epoch 0) and (seed 0, epoch 1) give unrelated orders.
         mixed = int(np.random.SeedSequence([self.seed, self.epoch]).generate_state(1, np.uint64)[0])
         return torch.randperm(self.num_examples, generator=torch.Generator().manual_seed(mixed & (2**63 - 1)))
 
     def positions(self) -> Tensor:
-        """This process's share of the epoch's order, less what has been seen of it, int64 ``(n,)``."""
+        """Return this process's share of the epoch's order, without the skipped examples, int64 ``(n,)``."""
         epoch, seen = self._resumed
         own = self.order()[: self.total_size][self.rank :: self.num_replicas]
         return own[seen:] if epoch == self.epoch else own
@@ -68,8 +68,8 @@ class ExactSampler(DistributedSampler[int]):
         return self.num_samples
 
     def resume(self, epoch: int, seen: int) -> None:
-        """Leave out, in this one epoch, the first ``seen`` of this process's examples.
+        """Skip the first ``seen`` of this process's examples in the given epoch.
 
-        The length stays the whole epoch's: who resumes has counted the others already.
+        The length remains that of the whole epoch, because Lightning has already counted the skipped batches.
         """
         self._resumed = (epoch, seen)

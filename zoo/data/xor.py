@@ -1,4 +1,4 @@
-"""Exclusive or: the smallest problem that no network without a hidden layer can learn."""
+"""The XOR problem: the smallest one that a network without a hidden layer cannot learn."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ LABELS = (0, 1, 1, 0)
 
 
 class XORDataModule(LightningDataModule):
-    """The four examples of exclusive or, which are trained on, validated and tested alike: there are no others.
+    """The four examples of XOR, used for training, validation and test alike.
 
     Batches are ``(inputs, labels)``: float32 ``(4, 2)`` of 0 and 1, and int64 ``(4,)``, 1 where the inputs differ.
 
     Args:
-        steps_per_epoch: How often an epoch goes over the four, each time in one step, at least 1.
+        steps_per_epoch: Steps per epoch, each on all four examples, at least 1.
 
     Raises:
-        UsageError: The number is out of range.
+        UsageError: ``steps_per_epoch`` is out of range.
     """
 
     def __init__(self, steps_per_epoch: int = 100) -> None:
@@ -33,26 +33,26 @@ class XORDataModule(LightningDataModule):
         self.steps_per_epoch = steps_per_epoch
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        """The four, again and again."""
+        """Return ``steps_per_epoch`` batches, each of the four examples."""
         return self._loader(self.steps_per_epoch)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        """The four."""
+        """Return one batch of the four examples."""
         return self._loader(1)
 
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader
 
     def setup(self, stage: str | None = None) -> None:
-        """Refuse to share four examples.
+        """Check that there is only one process.
 
         Raises:
             UsageError: There are several processes.
         """
-        together = torch.distributed.is_available() and torch.distributed.is_initialized()
-        if together and torch.distributed.get_world_size() > 1:
+        is_distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if is_distributed and torch.distributed.get_world_size() > 1:
             raise UsageError("Four examples are too few to be shared: set trainer.devices 1.")
 
-    def _loader(self, times: int) -> DataLoader[tuple[Tensor, ...]]:
-        examples = TensorDataset(torch.tensor(INPUTS).repeat(times, 1), torch.tensor(LABELS).repeat(times))
+    def _loader(self, repeats: int) -> DataLoader[tuple[Tensor, ...]]:
+        examples = TensorDataset(torch.tensor(INPUTS).repeat(repeats, 1), torch.tensor(LABELS).repeat(repeats))
         return DataLoader(examples, batch_size=len(INPUTS))

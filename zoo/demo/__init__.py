@@ -1,1 +1,1 @@
-"""A page to draw on, where every network answers at once."""
+"""Web page that classifies a drawing with every network."""

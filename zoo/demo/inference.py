@@ -1,4 +1,4 @@
-"""What the page asks: every network's answer to a picture, and how long each took."""
+"""Predictions of every network for one picture, with inference times."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from torch import Tensor
 
 from zoo.data import MNISTDataModule
 from zoo.data.preprocessing import preprocess, read_digit
-from zoo.inference.ensemble import Answers
+from zoo.inference.ensemble import Predictions
 from zoo.models import Classifier
 from zoo.pretrained.loading import load_classifier
 from zoo.pretrained.registry import list_models, model_info
 
 
 class Predictor:
-    """Trained networks that are asked about one picture at a time.
+    """Classifies one picture at a time with several trained networks.
 
     Args:
-        names: Members; none means all that ship trained.
+        names: Names of members. By default, all pretrained members.
 
     Raises:
-        UsageError: One is unknown or ships no trained network.
+        UsageError: A member is unknown or is not pretrained.
     """
 
     def __init__(self, names: Sequence[str] = ()) -> None:
@@ -35,47 +35,58 @@ class Predictor:
         data.prepare_data()
         data.setup("test")
         self._test = data.splits["test"]
-        # The first answer of all takes longest: it is given to nobody.
-        self.ask(preprocess(np.eye(28)), self.names)
+        # Warm up: the first forward pass is the slowest.
+        self.predict(preprocess(np.eye(28)), self.names)
 
-    def members(self) -> list[dict[str, Any]]:
-        """Return what is told of each network: its name, what it is, and its errors on the test images."""
-        found = []
+    def describe_members(self) -> list[dict[str, Any]]:
+        """Return the name, description and number of test errors of each network."""
+        descriptions = []
         for name in self.names:
             info = model_info(name)
-            errors = info.figures["test_errors"] if info.figures else None
-            found.append({"name": name, "description": info.description, "test_errors": errors})
-        return found
+            errors = info.metrics["test_errors"] if info.metrics else None
+            descriptions.append({"name": name, "description": info.description, "test_errors": errors})
+        return descriptions
 
-    def look(self, content: bytes) -> tuple[Tensor, list[str]]:
-        """Return a picture as the networks see it, ``(1, 28, 28)``, and what was odd about it.
+    def read_picture(self, content: bytes) -> tuple[Tensor, list[str]]:
+        """Preprocess an encoded picture.
+
+        Args:
+            content: Content of an image file.
+
+        Returns:
+            The network input, ``(1, 28, 28)`` in [0, 1], and notes on anything unusual in the picture.
 
         Raises:
-            UsageError: It is no picture, or too large, or nothing stands out in it.
+            UsageError: The content is no picture, is too large, or shows nothing that stands out.
         """
         digit = read_digit(content)
         return digit.pixels, list(digit.notes)
 
     @torch.inference_mode()
-    def ask(self, pixels: Tensor, names: Sequence[str]) -> dict[str, Any]:
-        """Return the networks' answers to an image ``(1, 28, 28)`` in [0, 1].
+    def predict(self, pixels: Tensor, names: Sequence[str]) -> dict[str, Any]:
+        """Return the networks' predictions for an image.
+
+        Args:
+            pixels: The image, ``(1, 28, 28)`` in [0, 1].
+            names: Names of the networks.
 
         Returns:
-            ``answer`` and ``probabilities`` of the committee, by mean probability; ``votes`` for each digit; and, by
-            name, each network's ``answer``, ``probabilities`` and ``milliseconds``.
+            ``answer`` and ``probabilities`` of the committee, by mean probability; ``votes``, the number of networks
+            that predict each digit; and ``members``, each network's ``answer``, ``probabilities`` and ``milliseconds``
+            by name.
         """
         probabilities, milliseconds = [], []
         for name in names:
             started = time.perf_counter()
             probabilities.append(self.networks[name](pixels.unsqueeze(0)).softmax(dim=1))
             milliseconds.append(1000 * (time.perf_counter() - started))
-        answers = Answers(torch.stack(probabilities))
+        predictions = Predictions(torch.stack(probabilities))
         return {
-            **_told(answers.mean[0]),
-            "votes": answers.votes[0].tolist(),
+            **_as_json(predictions.mean[0]),
+            "votes": predictions.votes[0].tolist(),
             "members": {
-                name: {**_told(each[0]), "milliseconds": round(took, 2)}
-                for name, each, took in zip(names, probabilities, milliseconds, strict=True)
+                name: {**_as_json(output[0]), "milliseconds": round(elapsed, 2)}
+                for name, output, elapsed in zip(names, probabilities, milliseconds, strict=True)
             },
         }
 
@@ -85,12 +96,12 @@ class Predictor:
         return images[0], int(labels[0])
 
     @property
-    def test_images(self) -> int:
-        """How many there are."""
+    def num_test_images(self) -> int:
+        """Number of official test images."""
         return len(self._test)
 
 
-def _told(probabilities: Tensor) -> dict[str, Any]:
+def _as_json(probabilities: Tensor) -> dict[str, Any]:
     return {
         "answer": int(probabilities.argmax()),
         "probabilities": [round(value, 4) for value in probabilities.tolist()],

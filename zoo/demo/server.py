@@ -1,7 +1,7 @@
-"""The page and its interface for programs, as a Starlette application.
+"""The demo page and its HTTP API as a Starlette application.
 
-Starlette and not a kit for machine-learning pages: such kits fetch fonts and scripts from elsewhere, and a canvas that
-is read while one draws is not among their parts. Here everything that a browser gets lies in ``static``.
+Frameworks for machine-learning demos load fonts and scripts from other servers, and have no canvas that is read while
+the user draws. This application serves everything from ``static``.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from starlette.staticfiles import StaticFiles
 from zoo.demo.inference import Predictor
 from zoo.utils.errors import UsageError
 
-LARGEST_BODY = 10 * 2**20
-"""Bytes of a picture that is sent."""
-MOST_WAITING = 16
-"""Requests that wait for their turn; others are told to come again."""
-LONGEST_BODY = 20.0
-"""Seconds in which a picture must have arrived."""
+MAX_BODY_BYTES = 10 * 2**20
+"""Maximum size of an uploaded picture in bytes."""
+MAX_PENDING_REQUESTS = 16
+"""Maximum number of pending requests. Further requests get status 429."""
+UPLOAD_TIMEOUT = 20.0
+"""Maximum duration of an upload in seconds."""
 
-HEADERS = {
-    # Nothing is loaded from elsewhere, whatever a picture's name or a browser's extension says.
+SECURITY_HEADERS = {
+    # The page must not load anything from other servers.
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -41,97 +41,97 @@ HEADERS = {
 }
 
 
-class Demo:
-    """What the page can be asked.
+class DemoEndpoints:
+    """Request handlers of the demo's HTTP API.
 
     Args:
-        respondent: The networks.
+        predictor: The networks.
     """
 
-    def __init__(self, respondent: Predictor) -> None:
-        self.respondent = respondent
-        self._turn = anyio.Lock()  # the networks use all cores already
-        self._waiting = 0
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+        self._lock = anyio.Lock()  # one request at a time: a forward pass uses all cores
+        self._num_pending = 0
 
     async def members(self, request: Request) -> Response:
-        """``GET /api/members``: the networks' names, descriptions and errors on the test images."""
-        return JSONResponse(self.respondent.members())
+        """``GET /api/members``: the networks' names, descriptions and numbers of test errors."""
+        return JSONResponse(self.predictor.describe_members())
 
     async def classify(self, request: Request) -> Response:
-        """``POST /api/classify?members=a,b``: a picture as the body; answers, and the 784 pixels that were seen."""
-        names = self._named(request)
-        self._enter()
+        """``POST /api/classify?members=a,b``: predictions for the picture in the body, and the 784 input pixels."""
+        names = self._requested_names(request)
+        self._add_pending()
         try:
-            with anyio.move_on_after(LONGEST_BODY) as scope:
-                content = await _body(request)
+            with anyio.move_on_after(UPLOAD_TIMEOUT) as scope:
+                content = await _read_body(request)
             if scope.cancelled_caught:
-                raise HTTPException(408, f"The picture did not arrive within {LONGEST_BODY:.0f} seconds.")
-            async with self._turn:
-                answer = await anyio.to_thread.run_sync(partial(self._classified, content, names))
+                raise HTTPException(408, f"The picture did not arrive within {UPLOAD_TIMEOUT:.0f} seconds.")
+            async with self._lock:
+                response = await anyio.to_thread.run_sync(partial(self._classify_picture, content, names))
         finally:
-            self._waiting -= 1
-        return JSONResponse(answer)
+            self._num_pending -= 1
+        return JSONResponse(response)
 
     async def random(self, request: Request) -> Response:
-        """``GET /api/random?members=a,b``: one of the official test images, its label, and the answers to it."""
-        names = self._named(request)
-        row = secrets.randbelow(self.respondent.test_images)
-        self._enter()
+        """``GET /api/random?members=a,b``: a random official test image, its label, and the predictions for it."""
+        names = self._requested_names(request)
+        row = secrets.randbelow(self.predictor.num_test_images)
+        self._add_pending()
         try:
-            async with self._turn:
-                answer = await anyio.to_thread.run_sync(partial(self._tested, row, names))
+            async with self._lock:
+                response = await anyio.to_thread.run_sync(partial(self._classify_test_image, row, names))
         finally:
-            self._waiting -= 1
-        return JSONResponse(answer)
+            self._num_pending -= 1
+        return JSONResponse(response)
 
-    def _classified(self, content: bytes, names: Sequence[str]) -> dict[str, Any]:
-        pixels, notes = self.respondent.look(content)
-        return {**self.respondent.ask(pixels, names), "notes": notes, "seen": _levels(pixels)}
+    def _classify_picture(self, content: bytes, names: Sequence[str]) -> dict[str, Any]:
+        pixels, notes = self.predictor.read_picture(content)
+        return {**self.predictor.predict(pixels, names), "notes": notes, "seen": _grey_levels(pixels)}
 
-    def _tested(self, row: int, names: Sequence[str]) -> dict[str, Any]:
-        pixels, label = self.respondent.test_image(row)
-        told = {"row": row, "label": label, "notes": [], "seen": _levels(pixels)}
-        return {**self.respondent.ask(pixels, names), **told}
+    def _classify_test_image(self, row: int, names: Sequence[str]) -> dict[str, Any]:
+        pixels, label = self.predictor.test_image(row)
+        image = {"row": row, "label": label, "notes": [], "seen": _grey_levels(pixels)}
+        return {**self.predictor.predict(pixels, names), **image}
 
-    def _named(self, request: Request) -> list[str]:
-        named = request.query_params.get("members")
-        names = self.respondent.names if named is None else [name for name in named.split(",") if name]
-        unknown = [name for name in names if name not in self.respondent.names]
+    def _requested_names(self, request: Request) -> list[str]:
+        value = request.query_params.get("members")
+        names = self.predictor.names if value is None else [name for name in value.split(",") if name]
+        unknown = [name for name in names if name not in self.predictor.names]
         if unknown or not names:
             raise HTTPException(
-                400, f"members names {unknown or 'none'}, but these answer here: {', '.join(self.respondent.names)}."
+                400, f"members names {unknown or 'none'}, but the members here are: {', '.join(self.predictor.names)}."
             )
         return list(dict.fromkeys(names))
 
-    def _enter(self) -> None:
-        if self._waiting >= MOST_WAITING:
+    def _add_pending(self) -> None:
+        if self._num_pending >= MAX_PENDING_REQUESTS:
             raise HTTPException(429, "Too many pictures at once: ask again in a second.", {"Retry-After": "1"})
-        self._waiting += 1
+        self._num_pending += 1
 
 
-def make_application(respondent: Predictor, hosts: Sequence[str]) -> Starlette:
-    """Return the application.
+def make_application(predictor: Predictor, hosts: Sequence[str]) -> Starlette:
+    """Create the application.
 
     Args:
-        respondent: The networks.
-        hosts: Names by which browsers may ask for it: a page from elsewhere must not reach it under a name of its own.
+        predictor: The networks.
+        hosts: Accepted values of the Host header. The check protects against DNS rebinding.
     """
-    demo = Demo(respondent)
+    endpoints = DemoEndpoints(predictor)
     static = StaticFiles(directory=Path(__file__).parent / "static", html=True)
     return Starlette(
         routes=[
-            Route("/api/members", demo.members),
-            Route("/api/classify", demo.classify, methods=["POST"]),
-            Route("/api/random", demo.random),
+            Route("/api/members", endpoints.members),
+            Route("/api/classify", endpoints.classify, methods=["POST"]),
+            Route("/api/random", endpoints.random),
             Mount("/", static),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)), Middleware(_Headers)],
-        exception_handlers={HTTPException: _complain, UsageError: _complain},
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)), Middleware(_SecurityHeaders)],
+        exception_handlers={HTTPException: _error_response, UsageError: _error_response},
     )
 
 
-class _Headers:
-    """Adds `HEADERS` to every answer."""
+class _SecurityHeaders:
+    """Middleware that adds `SECURITY_HEADERS` to every response."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -139,35 +139,39 @@ class _Headers:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async def with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
-                own = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-                message = {**message, "headers": [*message["headers"], *own]}
+                added = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+                message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
         await self.app(scope, receive, with_headers)
 
 
-async def _body(request: Request) -> bytes:
-    """Return the body, and never hold more of it than is allowed."""
-    too_large = HTTPException(413, f"A picture may have {LARGEST_BODY // 2**20} MiB at most: make it smaller.")
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > LARGEST_BODY:
+async def _read_body(request: Request) -> bytes:
+    """Read the body, without holding more than the maximum size in memory.
+
+    Raises:
+        HTTPException: The body is too large (413) or empty (400).
+    """
+    too_large = HTTPException(413, f"A picture may have {MAX_BODY_BYTES // 2**20} MiB at most: make it smaller.")
+    content_length = request.headers.get("content-length", "")
+    if content_length.isdecimal() and int(content_length) > MAX_BODY_BYTES:
         raise too_large
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
-        if len(content) > LARGEST_BODY:
+        if len(content) > MAX_BODY_BYTES:
             raise too_large
     if not content:
         raise HTTPException(400, "The body is empty: send a picture, a PNG or JPEG, as the body.")
     return bytes(content)
 
 
-async def _complain(request: Request, error: Exception) -> Response:
+async def _error_response(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
     return JSONResponse({"error": str(error)}, 422)
 
 
-def _levels(pixels: Any) -> list[int]:
+def _grey_levels(pixels: Any) -> list[int]:
     levels: list[int] = (pixels * 255).round().int().flatten().tolist()
     return levels

@@ -1,1 +1,1 @@
-"""The lecture's pictures, made from real runs."""
+"""The figures of the lecture, each drawn from real training runs."""

@@ -1,4 +1,4 @@
-"""Each activation function and its derivative: what a gradient is multiplied by on its way down."""
+"""Activation functions and their derivatives."""
 
 from __future__ import annotations
 
@@ -6,34 +6,42 @@ import torch
 from torch import Tensor
 
 from zoo.figures.drawing import panels
-from zoo.figures.writing import COLOURS, Sheet
+from zoo.figures.writing import COLORS, FigureWriter
 from zoo.layers.activations import ACTIVATIONS, make_activation
 
 
-def draw(sheet: Sheet) -> None:
-    """Draw every activation that a net can name, from −4 to 4."""
+def draw(writer: FigureWriter) -> None:
+    """Draw every activation function of the zoo and its derivative, from −4 to 4."""
     figure, axes = panels(2, 4, size=(2.9, 2.4), sharex=True)
     rows = []
     x = torch.linspace(-4, 4, 401)
-    for place, name in zip(axes.flat, ACTIVATIONS, strict=False):
-        value, slope = value_and_slope(name, x)
-        place.plot(x.numpy(), value.numpy(), color=COLOURS[0], label="f(x)")
-        place.plot(x.numpy(), slope.numpy(), color=COLOURS[1], linestyle="--", label="f′(x)")
-        place.set_title("maxout of x and −x/2" if name == "maxout" else name, fontsize=10)
-        place.set_ylim(-2.2, 2.2)
-        rows += [[name, *triple] for triple in zip(x.tolist(), value.tolist(), slope.tolist(), strict=True)]
-    for place in axes[1]:
-        place.set_xlabel("x")
-    legend = axes.flat[-1]
-    legend.axis("off")
-    legend.legend(*axes.flat[0].get_legend_handles_labels(), loc="center", frameon=False)
+    for ax, name in zip(axes.flat, ACTIVATIONS, strict=False):
+        value, derivative = value_and_derivative(name, x)
+        ax.plot(x.numpy(), value.numpy(), color=COLORS[0], label="f(x)")
+        ax.plot(x.numpy(), derivative.numpy(), color=COLORS[1], linestyle="--", label="f′(x)")
+        ax.set_title("maxout of x and −x/2" if name == "maxout" else name, fontsize=10)
+        ax.set_ylim(-2.2, 2.2)
+        rows += [[name, *triple] for triple in zip(x.tolist(), value.tolist(), derivative.tolist(), strict=True)]
+    for ax in axes[1]:
+        ax.set_xlabel("x")
+    legend_ax = axes.flat[-1]
+    legend_ax.axis("off")
+    legend_ax.legend(*axes.flat[0].get_legend_handles_labels(), loc="center", frameon=False)
     axes.flat[3].tick_params(labelbottom=True)
-    sheet.write(figure, ["activation", "x", "value", "derivative"], rows, "activations")
+    writer.write(figure, ["activation", "x", "value", "derivative"], rows, "activations")
 
 
-def value_and_slope(name: str, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return an activation and its derivative at ``x`` ``(N,)``, both ``(N,)``; maxout is that of x and −x/2."""
+def value_and_derivative(name: str, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Evaluate an activation function and its derivative.
+
+    Args:
+        name: A key of `zoo.layers.activations.ACTIVATIONS`. Maxout is evaluated for the pair x and −x/2.
+        x: Inputs ``(N,)``.
+
+    Returns:
+        The values and the derivatives at ``x``, ``(N,)`` each.
+    """
     inputs = x.unsqueeze(1).requires_grad_()
     outputs = make_activation(name)(torch.cat([inputs, -inputs / 2], dim=1) if name == "maxout" else inputs)
-    (slope,) = torch.autograd.grad(outputs.sum(), inputs)
-    return outputs.detach().squeeze(1), slope.squeeze(1)
+    (derivative,) = torch.autograd.grad(outputs.sum(), inputs)
+    return outputs.detach().squeeze(1), derivative.squeeze(1)

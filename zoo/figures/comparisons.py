@@ -1,13 +1,13 @@
-"""Activations beside each other, each with the initial values that suit it, and optimizers."""
+"""Comparison of activation functions, each with a suitable weight initialization, and of optimizers."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
-from zoo.figures.drawing import curve, of_seeds, panels
+from zoo.figures.drawing import describe_seeds, panels, plot_runs
 from zoo.figures.training import progress, train
-from zoo.figures.writing import COLOURS, Sheet
+from zoo.figures.writing import COLORS, FigureWriter
 from zoo.models import MLP
 
 IMAGES = 10_000
@@ -21,7 +21,7 @@ ACTIVATIONS: dict[str, dict[str, Any]] = {
     "SELU, LeCun": {"activation": "selu", "weight_init": "lecun_normal"},
     "maxout, Xavier": {"activation": "maxout", "weight_init": "xavier_uniform"},
 }
-"""Each with the initial values that its inventors, or the theory, ask for."""
+"""Each activation with the weight initialization that its authors or theory recommend."""
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "SGD, lr 0.1": {"optimizer": "sgd", "momentum": 0.0, "lr": 0.1},
     "SGD, momentum 0.9, lr 0.1": {"optimizer": "sgd", "momentum": 0.9, "lr": 0.1},
@@ -30,35 +30,35 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "Adam, lr 0.001": {"optimizer": "adam", "lr": 0.001},
     "AdamW, lr 0.001": {"optimizer": "adamw", "lr": 0.001, "weight_decay": 0.01},
 }
-"""Each at a usual learning rate; none was tuned."""
+"""Each optimizer with a common learning rate. None was tuned."""
 
 
-def draw_activations(sheet: Sheet) -> None:
-    """Draw cost and validation accuracy of a net of four hidden layers with each activation."""
-    _draw(sheet, ACTIVATIONS, [100] * 4, "784-100×4-10, Adam 0.001", "activations_compared")
+def draw_activations(writer: FigureWriter) -> None:
+    """Draw training loss and validation accuracy of a net with four hidden layers for each activation."""
+    _draw(writer, ACTIVATIONS, [100] * 4, "784-100×4-10, Adam 0.001", "activations_compared")
 
 
-def draw_optimizers(sheet: Sheet) -> None:
-    """Draw cost and validation accuracy of one net with each optimizer."""
-    _draw(sheet, OPTIMIZERS, [256, 256], "784-256-256-10, ReLU, Xavier", "optimizers_compared")
+def draw_optimizers(writer: FigureWriter) -> None:
+    """Draw training loss and validation accuracy of the same net for each optimizer."""
+    _draw(writer, OPTIMIZERS, [256, 256], "784-256-256-10, ReLU, Xavier", "optimizers_compared")
 
 
-def _draw(sheet: Sheet, settings: dict[str, dict[str, Any]], sizes: list[int], title: str, name: str) -> None:
-    found: dict[tuple[str, str], list[list[float]]] = {}
+def _draw(writer: FigureWriter, settings: dict[str, dict[str, Any]], sizes: list[int], title: str, name: str) -> None:
+    curves: dict[tuple[str, str], list[list[float]]] = {}
     rows = []
-    for setting, seed in progress([(one, seed) for one in settings for seed in sheet.seeds], name):
+    for setting, seed in progress([(setting, seed) for setting in settings for seed in writer.seeds], name):
         run = train(partial(MLP, sizes, **settings[setting]), seed, EPOCHS, num_train=IMAGES)
-        for figure_name in ("train_loss", "val_acc"):
-            found.setdefault((setting, figure_name), []).append([each[figure_name] for each in run.curves])
-        for epoch, each in enumerate(run.curves, start=1):
-            rows.append([setting, seed, epoch, each["train_loss"], each["val_acc"]])
+        for metric in ("train_loss", "val_acc"):
+            curves.setdefault((setting, metric), []).append([metrics[metric] for metrics in run.epoch_metrics])
+        for epoch, metrics in enumerate(run.epoch_metrics, start=1):
+            rows.append([setting, seed, epoch, metrics["train_loss"], metrics["val_acc"]])
     figure, axes = panels(1, 2)
-    for place, figure_name in zip(axes.flat, ("train_loss", "val_acc"), strict=True):
-        for color, setting in zip(COLOURS, settings, strict=False):
-            curve(place, range(1, EPOCHS + 1), found[setting, figure_name], setting, color)
-        place.set(xlabel="epoch")
-    axes[0, 0].set(yscale="log", ylabel="training cost in nats")
+    for ax, metric in zip(axes.flat, ("train_loss", "val_acc"), strict=True):
+        for color, setting in zip(COLORS, settings, strict=False):
+            plot_runs(ax, range(1, EPOCHS + 1), curves[setting, metric], setting, color)
+        ax.set(xlabel="epoch")
+    axes[0, 0].set(yscale="log", ylabel="training loss in nats")
     axes[0, 1].set(ylabel="validation accuracy")
     axes[0, 1].legend(frameon=False, loc="lower right", fontsize=8)
-    figure.suptitle(f"{title}, {IMAGES:,} images, {of_seeds(len(sheet.seeds))}", fontsize=10)
-    sheet.write(figure, ["setting", "seed", "epoch", "train_cost", "val_accuracy"], rows, name)
+    figure.suptitle(f"{title}, {IMAGES:,} images, {describe_seeds(len(writer.seeds))}", fontsize=10)
+    writer.write(figure, ["setting", "seed", "epoch", "train_loss", "val_accuracy"], rows, name)

@@ -1,4 +1,4 @@
-"""What the pictures share: panels, and curves with their spread over seeds."""
+"""Drawing functions that the figures share: panels, and mean curves with their range over seeds."""
 
 from __future__ import annotations
 
@@ -9,41 +9,46 @@ import numpy as np
 
 
 def panels(rows: int, columns: int, size: tuple[float, float] = (4.2, 3.2), **shared: Any) -> tuple[Any, Any]:
-    """Return a figure and its axes, an array ``(rows, columns)``.
+    """Create a figure with a grid of panels.
 
     Args:
-        rows: How many.
-        columns: How many.
-        size: Of each panel in inches, width and height.
-        **shared: As `matplotlib.figure.Figure.subplots` has it.
+        rows: Number of rows.
+        columns: Number of columns.
+        size: Width and height of each panel in inches.
+        **shared: Passed to `matplotlib.figure.Figure.subplots`, for example ``sharey``.
+
+    Returns:
+        The figure and an array ``(rows, columns)`` of its axes.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **shared)
-    for each in axes.flat:
-        each.grid(color="0.9")
-        each.set_axisbelow(True)
+    for ax in axes.flat:
+        ax.grid(color="0.9")
+        ax.set_axisbelow(True)
     return figure, axes
 
 
-def curve(axes: Any, x: Sequence[float], runs: Sequence[Sequence[float]], label: str, color: str, **style: Any) -> None:
-    """Draw the mean of some runs, and from the least to the largest of them as a band.
+def plot_runs(
+    ax: Any, x: Sequence[float], runs: Sequence[Sequence[float]], label: str, color: str, **style: Any
+) -> None:
+    """Plot the mean over runs as a line and their range, minimum to maximum, as a band.
 
     Args:
-        axes: Where.
-        x: Places.
-        runs: A row for each seed, as long as ``x``.
-        label: For the legend.
-        color: Of both.
-        **style: The line's.
+        ax: The axes to draw on.
+        x: Coordinates of the points.
+        runs: One row of values per seed, each as long as ``x``.
+        label: Label of the line in the legend.
+        color: Color of line and band.
+        **style: Further arguments of `matplotlib.axes.Axes.plot`.
     """
     values = np.asarray(runs, dtype=float)
-    axes.plot(x, values.mean(axis=0), label=label, color=color, **style)
+    ax.plot(x, values.mean(axis=0), label=label, color=color, **style)
     if len(values) > 1:
-        axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, linewidth=0)
+        ax.fill_between(x, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, linewidth=0)
 
 
-def of_seeds(count: int) -> str:
-    """Say what the curves are: of one seed, or the mean of several."""
+def describe_seeds(count: int) -> str:
+    """Describe what the curves show: one seed, or mean and range of several."""
     return "one seed" if count == 1 else f"mean of {count} seeds, band from least to largest"

@@ -1,4 +1,4 @@
-"""What initial values do: how the cost falls from each, and what every layer makes of the images at the start."""
+"""Comparison of weight initializations: training loss, and the output of each hidden layer before training."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from zoo.figures.drawing import curve, of_seeds, panels
+from zoo.figures.drawing import describe_seeds, panels, plot_runs
 from zoo.figures.training import fit, progress, train
-from zoo.figures.writing import COLOURS, Row, Sheet
+from zoo.figures.writing import COLORS, FigureWriter, Row
 from zoo.models import DBN, MLP
 
 HIDDEN_LAYERS = 5
@@ -17,44 +17,51 @@ UNITS = 100
 IMAGES = 10_000
 EPOCHS = 10
 PRETRAIN_EPOCHS = 5
-INITIAL_VALUES = {"zeros": "zeros", "N(0, 1)": "normal", "Xavier": "xavier_uniform", "He": "he_normal"}
+INITIALIZATIONS = {"zeros": "zeros", "N(0, 1)": "normal", "Xavier": "xavier_uniform", "He": "he_normal"}
 ACTIVATIONS = {"ReLU": "relu", "sigmoid": "sigmoid"}
 PRETRAINED = "RBM"
-SHOWN_ACTIVE = (*(("ReLU", values) for values in INITIAL_VALUES), ("sigmoid", "Xavier"), ("sigmoid", PRETRAINED))
-"""What the histograms show: activation and initial values."""
+HISTOGRAM_SETTINGS = (*(("ReLU", init) for init in INITIALIZATIONS), ("sigmoid", "Xavier"), ("sigmoid", PRETRAINED))
+"""Activation and weight initialization of each row of histograms."""
 
 
-def draw(sheet: Sheet) -> None:
-    """Draw the curves of the cost, and the histograms of the activity."""
-    settings = [(activation, values) for activation in ACTIVATIONS for values in INITIAL_VALUES]
+def draw(writer: FigureWriter) -> None:
+    """Draw the training loss of each setting, and the histograms of the hidden layers' outputs."""
+    settings = [(activation, init) for activation in ACTIVATIONS for init in INITIALIZATIONS]
     settings.append(("sigmoid", PRETRAINED))
-    costs: dict[tuple[str, str], list[list[float]]] = {}
+    losses: dict[tuple[str, str], list[list[float]]] = {}
     rows: list[Row] = []
-    trainings = [(*setting, seed) for setting in settings for seed in sheet.seeds]
-    for activation, values, seed in progress(trainings, "Initial values"):
-        run = train(partial(make_net, activation, values, seed), seed, EPOCHS, False, num_train=IMAGES)
-        found = [figures["train_loss"] for figures in run.curves]
-        costs.setdefault((activation, values), []).append(found)
-        rows += [[activation, values, seed, epoch, cost] for epoch, cost in enumerate(found, start=1)]
+    runs = [(*setting, seed) for setting in settings for seed in writer.seeds]
+    for activation, init, seed in progress(runs, "Weight initialization"):
+        run = train(partial(make_net, activation, init, seed), seed, EPOCHS, False, num_train=IMAGES)
+        losses_of_run = [metrics["train_loss"] for metrics in run.epoch_metrics]
+        losses.setdefault((activation, init), []).append(losses_of_run)
+        rows += [[activation, init, seed, epoch, loss] for epoch, loss in enumerate(losses_of_run, start=1)]
     figure, axes = panels(1, 2)
-    for place, activation in zip(axes.flat, ACTIVATIONS, strict=True):
-        for color, values in zip(COLOURS, [*INITIAL_VALUES, PRETRAINED], strict=False):
-            if (activation, values) in costs:
-                before = f", {HIDDEN_LAYERS} × {PRETRAIN_EPOCHS} epochs before" if values == PRETRAINED else ""
-                curve(place, range(1, EPOCHS + 1), costs[activation, values], values + before, color)
-        place.set(yscale="log", xlabel="epoch", ylabel="training cost in nats")
-        place.set_title(f"{activation}, 784-{UNITS}×{HIDDEN_LAYERS}-10", fontsize=10)
-    lines, names = axes[0, -1].get_legend_handles_labels()  # the panel that has all of them
+    for ax, activation in zip(axes.flat, ACTIVATIONS, strict=True):
+        for color, init in zip(COLORS, [*INITIALIZATIONS, PRETRAINED], strict=False):
+            if (activation, init) in losses:
+                note = f", {HIDDEN_LAYERS} × {PRETRAIN_EPOCHS} pretraining epochs" if init == PRETRAINED else ""
+                plot_runs(ax, range(1, EPOCHS + 1), losses[activation, init], init + note, color)
+        ax.set(yscale="log", xlabel="epoch", ylabel="training loss in nats")
+        ax.set_title(f"{activation}, 784-{UNITS}×{HIDDEN_LAYERS}-10", fontsize=10)
+    lines, names = axes[0, -1].get_legend_handles_labels()  # the sigmoid panel has all lines
     figure.legend(lines, names, loc="outside lower center", ncols=len(names), frameon=False, fontsize=8)
-    figure.suptitle(f"{IMAGES:,} images, Adam 0.001, {of_seeds(len(sheet.seeds))}", fontsize=10)
-    sheet.write(figure, ["activation", "initial_values", "seed", "epoch", "train_cost"], rows, "initial_values")
-    draw_activity(sheet)
+    figure.suptitle(f"{IMAGES:,} images, Adam 0.001, {describe_seeds(len(writer.seeds))}", fontsize=10)
+    writer.write(figure, ["activation", "weight_init", "seed", "epoch", "train_loss"], rows, "initial_values")
+    draw_histograms(writer)
 
 
-def make_net(activation: str, values: str, seed: int) -> MLP:
-    """Return the net from these initial values; for `PRETRAINED`, the layers of a DBN that has seen the same images."""
-    model = MLP([UNITS] * HIDDEN_LAYERS, ACTIVATIONS[activation], INITIAL_VALUES.get(values, "xavier_uniform"))
-    if values != PRETRAINED:
+def make_net(activation: str, init: str, seed: int) -> MLP:
+    """Return an untrained net with the given weight initialization.
+
+    Args:
+        activation: A key of `ACTIVATIONS`.
+        init: A key of `INITIALIZATIONS`, or `PRETRAINED`: the hidden layers then start from the weights of a DBN that
+            is pretrained on the same images.
+        seed: Seed of the DBN's training.
+    """
+    model = MLP([UNITS] * HIDDEN_LAYERS, ACTIVATIONS[activation], INITIALIZATIONS.get(init, "xavier_uniform"))
+    if init != PRETRAINED:
         return model
     run = train(lambda: DBN([UNITS] * HIDDEN_LAYERS, pretrain_epochs=PRETRAIN_EPOCHS), seed, 0, num_train=IMAGES)
     dbn = run.model
@@ -68,44 +75,45 @@ def make_net(activation: str, values: str, seed: int) -> MLP:
     return model
 
 
-def draw_activity(sheet: Sheet) -> None:
+def draw_histograms(writer: FigureWriter) -> None:
     """Draw a histogram of each hidden layer's outputs before training."""
-    seed = sheet.seeds[0]
-    figure, axes = panels(len(SHOWN_ACTIVE), HIDDEN_LAYERS, size=(1.9, 1.5))
+    seed = writer.seeds[0]
+    figure, axes = panels(len(HISTOGRAM_SETTINGS), HIDDEN_LAYERS, size=(1.9, 1.5))
     rows: list[Row] = []
-    for line, (activation, values) in zip(axes, SHOWN_ACTIVE, strict=True):
-        run = train(partial(make_net, activation, values, seed), seed, 0, num_train=IMAGES)
+    for row_axes, (activation, init) in zip(axes, HISTOGRAM_SETTINGS, strict=True):
+        run = train(partial(make_net, activation, init, seed), seed, 0, num_train=IMAGES)
         images, _ = run.data.training_set().__getitems__(range(1000))
-        for number, (place, activity) in enumerate(zip(line, activities(run.model, images), strict=True), start=1):
-            top = max(float(activity.max()), 1e-3)
-            counts, edges = torch.histogram(activity.flatten(), bins=40, range=(0.0, top))
+        layer_outputs = hidden_activations(run.model, images)
+        for layer, (ax, outputs) in enumerate(zip(row_axes, layer_outputs, strict=True), start=1):
+            top = max(float(outputs.max()), 1e-3)
+            counts, edges = torch.histogram(outputs.flatten(), bins=40, range=(0.0, top))
             shares = counts / counts.sum()
-            place.stairs(shares.numpy(), edges.numpy(), fill=True, color=COLOURS[0])
-            place.set(yscale="log", ylim=(1e-4, 2), xlim=(0, top), xticks=[0, top], yticks=[])
-            place.set_xticklabels(["0", f"{top:.3g}"], fontsize=7)
-            place.set_title(f"layer {number}: sd {float(activity.std()):.2g}", fontsize=8)
+            ax.stairs(shares.numpy(), edges.numpy(), fill=True, color=COLORS[0])
+            ax.set(yscale="log", ylim=(1e-4, 2), xlim=(0, top), xticks=[0, top], yticks=[])
+            ax.set_xticklabels(["0", f"{top:.3g}"], fontsize=7)
+            ax.set_title(f"layer {layer}: sd {float(outputs.std()):.2g}", fontsize=8)
             bins = zip(edges[:-1].tolist(), shares.tolist(), strict=True)
-            rows += [[activation, values, number, edge, share] for edge, share in bins]
-        line[0].set_ylabel(f"{activation}\n{values}")
+            rows += [[activation, init, layer, edge, share] for edge, share in bins]
+        row_axes[0].set_ylabel(f"{activation}\n{init}")
     figure.suptitle(
         f"Outputs of each hidden layer before training, 784-{UNITS}×{HIDDEN_LAYERS}-10, 1,000 images, seed {seed}: "
         "share of the outputs, log scale",
         fontsize=9,
     )
-    columns = ["activation", "initial_values", "layer", "from", "share"]
-    Sheet(sheet.folder, sheet.command, [seed]).write(figure, columns, rows, "initial_values_activity")
+    columns = ["activation", "weight_init", "layer", "from", "share"]
+    FigureWriter(writer.folder, writer.command, [seed]).write(figure, columns, rows, "initial_values_activity")
 
 
 @torch.no_grad()
-def activities(model: nn.Module, images: Tensor) -> list[Tensor]:
-    """Return what each activation function of a net gives, from the first."""
-    found: list[Tensor] = []
+def hidden_activations(model: nn.Module, images: Tensor) -> list[Tensor]:
+    """Return the output of each activation function of a net, first layer first."""
+    outputs: list[Tensor] = []
     hooks = [
-        module.register_forward_hook(lambda _, __, output: found.append(output))
+        module.register_forward_hook(lambda _, __, output: outputs.append(output))
         for module in model.modules()
         if isinstance(module, nn.ReLU | nn.Sigmoid)
     ]
     model.eval()(images)
     for hook in hooks:
         hook.remove()
-    return found
+    return outputs

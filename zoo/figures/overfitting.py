@@ -1,13 +1,13 @@
-"""What overfitting is, and what helps: weights kept small, dropout, distorted images, more images."""
+"""Overfitting and its remedies: L2 regularization, dropout, augmentation and more images."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
-from zoo.figures.drawing import curve, of_seeds, panels
+from zoo.figures.drawing import describe_seeds, panels, plot_runs
 from zoo.figures.training import progress, train
-from zoo.figures.writing import COLOURS, Sheet
+from zoo.figures.writing import COLORS, FigureWriter
 from zoo.models import MLP
 
 IMAGES = 500
@@ -17,17 +17,17 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     f"{IMAGES} images": ({}, {}),
     "L2, λ = 0.001": ({"l2": 0.001}, {}),
     "dropout of one half": ({"dropout": 0.5}, {}),
-    "images distorted anew each epoch": ({}, {"augment": "affine_elastic"}),
+    "augmented images": ({}, {"augment": "affine_elastic"}),
     f"{MORE_IMAGES:,} images": ({}, {"num_train": MORE_IMAGES}),
 }
-"""Title to the net's arguments and the data's."""
+"""Title: arguments of the net, arguments of the data module."""
 
 
-def draw(sheet: Sheet) -> None:
-    """Draw the accuracy on the images that are trained on and on those that are not, epoch by epoch."""
-    found: dict[tuple[str, str], list[list[float]]] = {}
+def draw(writer: FigureWriter) -> None:
+    """Draw the accuracy on the training and the validation images after each epoch."""
+    accuracies: dict[tuple[str, str], list[list[float]]] = {}
     rows = []
-    for title, seed in progress([(title, seed) for title in SETTINGS for seed in sheet.seeds], "Overfitting"):
+    for title, seed in progress([(title, seed) for title in SETTINGS for seed in writer.seeds], "Overfitting"):
         model, data = SETTINGS[title]
         run = train(
             partial(MLP, [512, 512], **model),
@@ -36,21 +36,21 @@ def draw(sheet: Sheet) -> None:
             **{"num_train": IMAGES, **data},
         )
         for split in ("training", "val"):
-            found.setdefault((title, split), []).append([figures[f"{split}_acc"] for figures in run.curves])
+            accuracies.setdefault((title, split), []).append([metrics[f"{split}_acc"] for metrics in run.epoch_metrics])
         rows += [
-            [title, seed, epoch, figures["training_acc"], figures["val_acc"]]
-            for epoch, figures in enumerate(run.curves, start=1)
+            [title, seed, epoch, metrics["training_acc"], metrics["val_acc"]]
+            for epoch, metrics in enumerate(run.epoch_metrics, start=1)
         ]
     figure, axes = panels(1, len(SETTINGS), size=(2.6, 3.0), sharey=True)
     epochs = range(1, EPOCHS + 1)
-    for place, title in zip(axes.flat, SETTINGS, strict=True):
-        curve(place, epochs, found[title, "training"], "training images", COLOURS[0])
-        curve(place, epochs, found[title, "val"], "validation images", COLOURS[1])
-        last = sum(run[-1] for run in found[title, "val"]) / len(sheet.seeds)
-        place.annotate(f"{last:.3f}", (EPOCHS, last), ha="right", va="top", xytext=(0, -6), textcoords="offset points")
-        place.set(xlabel="epoch", ylim=(0.8, 1.005))
-        place.set_title(title, fontsize=9)
-    axes[0, 0].set_ylabel("accuracy, without dropout or distortion")
+    for ax, title in zip(axes.flat, SETTINGS, strict=True):
+        plot_runs(ax, epochs, accuracies[title, "training"], "training images", COLORS[0])
+        plot_runs(ax, epochs, accuracies[title, "val"], "validation images", COLORS[1])
+        last = sum(run[-1] for run in accuracies[title, "val"]) / len(writer.seeds)
+        ax.annotate(f"{last:.3f}", (EPOCHS, last), ha="right", va="top", xytext=(0, -6), textcoords="offset points")
+        ax.set(xlabel="epoch", ylim=(0.8, 1.005))
+        ax.set_title(title, fontsize=9)
+    axes[0, 0].set_ylabel("accuracy,\nwithout dropout or augmentation")
     axes[0, 0].legend(frameon=False, loc="lower right", fontsize=8)
-    figure.suptitle(f"784-512-512-10; {of_seeds(len(sheet.seeds))}", fontsize=10)
-    sheet.write(figure, ["setting", "seed", "epoch", "train_accuracy", "val_accuracy"], rows, "overfitting")
+    figure.suptitle(f"784-512-512-10; {describe_seeds(len(writer.seeds))}", fontsize=10)
+    writer.write(figure, ["setting", "seed", "epoch", "train_accuracy", "val_accuracy"], rows, "overfitting")

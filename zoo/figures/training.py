@@ -1,4 +1,4 @@
-"""Trainings for pictures: short, many, and each from a seed of its own."""
+"""Short training runs for the figures, one for each setting and seed."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from pytorch_lightning import Callback, LightningModule, Trainer, seed_everythin
 from pytorch_lightning.loggers import Logger
 from tqdm import tqdm
 
-from zoo.callbacks.progress import EpochLines
+from zoo.callbacks.progress import EpochProgressBar
 from zoo.data import MNISTDataModule
 from zoo.models import ZooModule
-from zoo.utils.console import is_watched
+from zoo.utils.console import is_interactive
 from zoo.utils.lightning_logging import quieten_lightning
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training that is over."""
+    """A finished training run."""
 
     model: ZooModule
     data: MNISTDataModule
-    curves: list[dict[str, float]]
-    """What was logged, epoch by epoch, by name."""
+    epoch_metrics: list[dict[str, float]]
+    """The logged metrics of each epoch, by name."""
 
 
-class _Log(Logger):
-    """Keeps what is logged in memory, by epoch."""
+class _InMemoryLogger(Logger):
+    """A logger that keeps the metrics of each epoch in memory."""
 
     name = "pictures"
     version = 0
@@ -39,22 +39,27 @@ class _Log(Logger):
         self.epochs: dict[int, dict[str, float]] = {}
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing to keep."""
+        """Ignore the hyperparameters."""
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Add to what the epoch has."""
-        figures = dict(metrics)
-        self.epochs.setdefault(int(figures.pop("epoch")), {}).update(figures)
+        """Add metrics to those of their epoch."""
+        epoch_metrics = dict(metrics)
+        self.epochs.setdefault(int(epoch_metrics.pop("epoch")), {}).update(epoch_metrics)
 
 
 class _TrainingAccuracy(Callback):
+    """Logs ``training_acc`` after each epoch."""
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         pl_module.log("training_acc", _training_accuracy(trainer, pl_module))
 
 
 @torch.no_grad()
 def _training_accuracy(trainer: Trainer, model: LightningModule) -> float:
-    """Of the training images as they are, without dropout: what is logged while they are trained on has both."""
+    """Return the accuracy on the unaugmented training images, without dropout.
+
+    The logged ``train_acc`` is measured during training, with augmentation and dropout.
+    """
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     images, labels, *_ = data.training_set().__getitems__(range(len(data.training_set())))
     model.eval()
@@ -71,37 +76,48 @@ def train(
     measure_training: bool = False,
     **data: Any,
 ) -> Run:
-    """Train a network as the pictures need it: on the CPU, without files, without a line.
+    """Train a network on the CPU, without writing files or printing.
 
     Args:
-        make_model: Makes it, after the seed is set.
-        seed: Of its initial values, its noise and the order of the images.
-        epochs: How many.
-        validate: Whether to measure the validation images after each.
-        measure_training: Whether to measure the training images too, unaugmented and without dropout, as
+        make_model: Creates the network. It is called after the seed is set.
+        seed: Seed of the initial weights, the noise and the order of the images.
+        epochs: Number of epochs.
+        validate: Whether to evaluate on the validation images after each epoch.
+        measure_training: Whether to log the accuracy on the unaugmented training images, without dropout, as
             ``training_acc``.
-        **data: The DataModule's arguments.
+        **data: Arguments of `MNISTDataModule`.
+
+    Returns:
+        The trained network, its data and the metrics of each epoch.
     """
     seed_everything(seed, verbose=False)
     module = MNISTDataModule(seed=seed, **data)
     module.prepare_data()
     module.setup("fit")
     model = make_model()
-    log = _Log()
+    logger = _InMemoryLogger()
     callbacks = [_TrainingAccuracy()] if measure_training else []
-    fit(model, module, epochs, *callbacks, logger=log, limit_val_batches=None if validate else 0)
-    return Run(model, module, [log.epochs[epoch] for epoch in sorted(log.epochs)])
+    fit(model, module, epochs, *callbacks, logger=logger, limit_val_batches=None if validate else 0)
+    return Run(model, module, [logger.epochs[epoch] for epoch in sorted(logger.epochs)])
 
 
 def fit(model: ZooModule, data: MNISTDataModule, epochs: int, *callbacks: Callback, **trainer: Any) -> None:
-    """Train a network without files; its bar and lines are shown if `EpochLines` is among the callbacks."""
+    """Train a network on the CPU without writing files.
+
+    Args:
+        model: The network.
+        data: Its data.
+        epochs: Number of epochs.
+        *callbacks: Callbacks of the trainer. The progress bar is enabled only if `EpochProgressBar` is among them.
+        **trainer: Further arguments of `pytorch_lightning.Trainer`.
+    """
     quieten_lightning()
     Trainer(
         max_epochs=epochs,
         accelerator="cpu",
         callbacks=list(callbacks),
         enable_checkpointing=False,
-        enable_progress_bar=any(isinstance(callback, EpochLines) for callback in callbacks),
+        enable_progress_bar=any(isinstance(callback, EpochProgressBar) for callback in callbacks),
         enable_model_summary=False,
         num_sanity_val_steps=0,
         **{"logger": False, **trainer},
@@ -109,5 +125,5 @@ def fit(model: ZooModule, data: MNISTDataModule, epochs: int, *callbacks: Callba
 
 
 def progress(steps: Iterable[Any], description: str) -> Any:
-    """Return ``steps`` with a bar where there is a terminal."""
-    return tqdm(list(steps), desc=description, leave=False, disable=not is_watched())
+    """Iterate over ``steps`` with a progress bar, which is shown only in a terminal or a notebook."""
+    return tqdm(list(steps), desc=description, leave=False, disable=not is_interactive())

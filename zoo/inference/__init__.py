@@ -1,1 +1,1 @@
-"""Trained networks at work: the committee, comparison, export."""
+"""Inference with trained networks: the committee, the comparison of members, and export."""

@@ -1,4 +1,4 @@
-"""Members beside each other on the same 10,000 images."""
+"""Comparison of members on the 10,000 official test images."""
 
 from __future__ import annotations
 
@@ -13,64 +13,80 @@ from zoo.inference.ensemble import Committee
 
 
 @dataclass(frozen=True)
-class Paired:
-    """Two sets of answers to the same images, image by image."""
+class ContingencyTable:
+    """Numbers of correct and incorrect predictions of two classifiers on the same images.
 
-    both_right: int
-    only_first_right: int
-    only_second_right: int
-    both_wrong: int
+    Args:
+        both_correct: Images that both classify correctly.
+        only_first_correct: Images that only the first classifies correctly.
+        only_second_correct: Images that only the second classifies correctly.
+        both_incorrect: Images that both misclassify.
+    """
+
+    both_correct: int
+    only_first_correct: int
+    only_second_correct: int
+    both_incorrect: int
 
     @property
     def p_value(self) -> float:
-        """How likely a difference as large as this, or larger, is between two networks that are equally good.
+        """p-value of McNemar's exact test that the two classifiers are equally accurate.
 
-        McNemar's test in its exact form: the images that only one of them gets right fall to either like the tosses of
-        a coin. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
+        It is the probability of a difference at least this large between two equally accurate classifiers. Under this
+        hypothesis, each image that only one of them classifies correctly is equally likely to be the first's or the
+        second's. McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
         Psychometrika 1947.
         """
-        different = self.only_first_right + self.only_second_right
-        return float(binomtest(self.only_first_right, different, 0.5).pvalue) if different else 1.0
+        different = self.only_first_correct + self.only_second_correct
+        return float(binomtest(self.only_first_correct, different, 0.5).pvalue) if different else 1.0
 
 
-def pair(first_right: Tensor, second_right: Tensor) -> Paired:
-    """Count from which images are answered rightly, both bool ``(N,)``."""
-    return Paired(
-        int((first_right & second_right).sum()),
-        int((first_right & ~second_right).sum()),
-        int((~first_right & second_right).sum()),
-        int((~first_right & ~second_right).sum()),
+def contingency_table(first_correct: Tensor, second_correct: Tensor) -> ContingencyTable:
+    """Count the images that both, one or neither of two classifiers predict correctly.
+
+    Args:
+        first_correct: Which predictions of the first classifier are correct, bool ``(N,)``.
+        second_correct: Which predictions of the second classifier are correct, bool ``(N,)``.
+    """
+    return ContingencyTable(
+        int((first_correct & second_correct).sum()),
+        int((first_correct & ~second_correct).sum()),
+        int((~first_correct & second_correct).sum()),
+        int((~first_correct & ~second_correct).sum()),
     )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What some members say of the official test images."""
+    """Predictions of members for the official test images."""
 
     images: Tensor
     """``(N, 1, 28, 28)``."""
     labels: Tensor
-    answers: dict[str, Tensor]
-    """Each member's classes, ``(N,)``, by name."""
+    predictions: dict[str, Tensor]
+    """Predicted classes of each member, ``(N,)``, by name."""
     mean: Tensor
-    """The classes of the highest mean probability, ``(N,)``."""
+    """Classes with the highest mean probability, ``(N,)``."""
     vote: Tensor
-    """The classes with most votes, ``(N,)``."""
+    """Classes with the most votes, ``(N,)``."""
 
-    def right(self, name: str) -> Tensor:
-        """Which images a member gets right, bool ``(N,)``."""
-        return self.answers[name] == self.labels
+    def correct(self, name: str) -> Tensor:
+        """Return which images a member classifies correctly, bool ``(N,)``."""
+        return self.predictions[name] == self.labels
 
 
 def compare(names: list[str]) -> Comparison:
-    """Ask members about the 10,000 test images.
+    """Predict the 10,000 test images with each member.
+
+    Args:
+        names: Members that ship trained.
 
     Raises:
-        UsageError: One is unknown, ships no trained network, or is no classifier.
+        UsageError: A name is unknown, or a member ships no trained network or is not a classifier.
     """
     committee = Committee(names)
     batches = list(load_test_data().test_dataloader())
-    images, labels = (torch.cat([batch[place] for batch in batches]) for place in (0, 1))
-    found = committee.ask(images)
-    answers = dict(zip(names, found.probabilities.argmax(dim=2), strict=True))
-    return Comparison(images, labels, answers, found.mean.argmax(dim=1), found.elected)
+    images, labels = (torch.cat([batch[part] for batch in batches]) for part in (0, 1))
+    found = committee.predict(images)
+    predictions = dict(zip(names, found.probabilities.argmax(dim=2), strict=True))
+    return Comparison(images, labels, predictions, found.mean.argmax(dim=1), found.majority_vote)

@@ -1,4 +1,4 @@
-"""Several trained networks that answer together."""
+"""The committee: an ensemble of trained networks."""
 
 from __future__ import annotations
 
@@ -8,52 +8,52 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from zoo.metrics.ensemble import elected, votes_of
+from zoo.metrics.ensemble import count_votes, majority_vote
 from zoo.models import Classifier
 from zoo.pretrained.loading import load_classifier
 from zoo.pretrained.registry import list_models
-from zoo.utils.checks import listed
+from zoo.utils.checks import join_names
 from zoo.utils.errors import UsageError
 
-CHUNK = 1000
-"""Images at a time."""
+CHUNK_SIZE = 1000
+"""Images per forward pass."""
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What a committee says of some images.
+class Predictions:
+    """Predictions of a committee.
 
     Args:
-        probabilities: Of each member, ``(K, B, C)``.
+        probabilities: Class probabilities of each member, ``(K, B, C)``: K members, B images, C classes.
     """
 
     probabilities: Tensor
 
     @property
     def mean(self) -> Tensor:
-        """The mean probability of each class, ``(B, C)``."""
+        """Mean probability of each class over the members, ``(B, C)``."""
         return self.probabilities.mean(dim=0)
 
     @property
     def votes(self) -> Tensor:
-        """How many members are for each class, int64 ``(B, C)``."""
-        return votes_of(self.probabilities.argmax(dim=2), self.probabilities.shape[2])
+        """Number of members that predict each class, int64 ``(B, C)``."""
+        return count_votes(self.probabilities.argmax(dim=2), self.probabilities.shape[2])
 
     @property
-    def elected(self) -> Tensor:
-        """The class with most votes, ``(B,)``; among equals, the one with the higher mean probability."""
-        return elected(self.votes, self.probabilities)
+    def majority_vote(self) -> Tensor:
+        """Class with the most votes, ``(B,)``. Ties go to the class with the higher mean probability."""
+        return majority_vote(self.votes, self.probabilities)
 
 
 class Committee:
-    """Trained networks by name.
+    """An ensemble of trained networks.
 
     Args:
-        names: Members that ship trained, or paths of checkpoints; none means all that ship.
+        names: Members that ship trained, or paths of checkpoints. If empty, all members that ship trained.
 
     Raises:
-        UsageError: One is unknown, ships no trained network, or is no classifier; or they want other
-            classes or pictures than each other.
+        UsageError: A name is unknown, or a member ships no trained network or is not a classifier, or the networks
+            differ in their classes or in their preprocessing.
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
@@ -73,13 +73,15 @@ class Committee:
                 )
             if trained.class_names != self.class_names:
                 raise UsageError(
-                    f"{name} tells {listed(trained.class_names)} apart and {next(iter(self.members))} "
-                    f"{listed(self.class_names)}: only networks of the same classes can answer together."
+                    f"{name} has the classes {join_names(trained.class_names)} and {next(iter(self.members))} "
+                    f"{join_names(self.class_names)}: only networks with the same classes can form a committee."
                 )
 
     @torch.inference_mode()
-    def ask(self, images: Tensor) -> Answers:
-        """Return every member's answer to images ``(B, 1, 28, 28)`` in [0, 1]."""
-        chunks = images.split(CHUNK)
-        answers = [torch.cat([model(chunk).softmax(dim=1) for chunk in chunks]) for model in self.members.values()]
-        return Answers(torch.stack(answers))
+    def predict(self, images: Tensor) -> Predictions:
+        """Return the class probabilities of every member for images ``(B, 1, 28, 28)`` in [0, 1]."""
+        chunks = images.split(CHUNK_SIZE)
+        probabilities = [
+            torch.cat([model(chunk).softmax(dim=1) for chunk in chunks]) for model in self.members.values()
+        ]
+        return Predictions(torch.stack(probabilities))

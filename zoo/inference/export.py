@@ -1,4 +1,4 @@
-"""Trained members in the formats of other programs, each read back and compared before it is called done."""
+"""Export of trained members to other programs' formats. Each file is read back and compared with the network."""
 
 from __future__ import annotations
 
@@ -21,72 +21,75 @@ from zoo.utils.class_paths import class_path_of
 from zoo.utils.errors import UsageError, unknown_name
 from zoo.utils.files import atomic_path
 
-LARGEST_DEVIATION = 1e-4
-"""Of a logit, in parts of the largest one: another program sums in another order."""
-EXAMPLES = 3
-"""Images that the network is traced with; what is written takes any number."""
+MAX_DEVIATION = 1e-4
+"""Maximum deviation of a logit, relative to the largest logit. Other programs sum in another order."""
+TRACING_BATCH_SIZE = 3
+"""Batch size for tracing. The exported network accepts any batch size."""
 
 
-class Form(NamedTuple):
-    """A format."""
+class Format(NamedTuple):
+    """A file format for export."""
 
     suffix: str
-    needs: tuple[str, ...]
-    """Packages that are not among the zoo's own."""
+    packages: tuple[str, ...]
+    """Packages that the format requires and the zoo does not depend on."""
     write: Callable[[Classifier, Path], None]
     read: Callable[[Classifier, Path], Callable[[Tensor], Tensor]]
-    """Returns what was written as a function from images to logits."""
+    """Returns the exported network as a function from images to logits."""
 
 
-def export(model: Classifier, form: str, path: Path) -> float:
-    """Write a trained network, read it back and compare its logits of real images with the network's own.
+def export(model: Classifier, format_name: str, path: Path) -> float:
+    """Export a trained network, read the file back and compare its logits with the network's on real images.
 
     Args:
-        model: In eval mode.
-        form: A name in `FORMS`.
-        path: The file; one that is there is replaced when the comparison has gone well.
+        model: A network in eval mode.
+        format_name: A name in `FORMATS`.
+        path: The file. An existing file is replaced only after the comparison has succeeded.
 
     Returns:
-        The largest deviation of a logit, in parts of the largest logit.
+        The maximum deviation of a logit, relative to the largest logit.
 
     Raises:
-        UsageError: The format is unknown or needs a package that is missing, the file cannot be written, or what
-            was read back differs.
+        UsageError: The format is unknown or needs a package that is missing, the file cannot be written, or the
+            exported network deviates.
     """
-    if form not in FORMS:
-        raise unknown_name("format", form, FORMS)
-    chosen = FORMS[form]
-    _check_packages(form, chosen.needs)
+    if format_name not in FORMATS:
+        raise unknown_name("format", format_name, FORMATS)
+    chosen = FORMATS[format_name]
+    _check_packages(format_name, chosen.packages)
     images = golden_images(load_test_data())
     with atomic_path(path) as temporary, torch.inference_mode():
         with _quiet():
             chosen.write(model, temporary)
-            again = chosen.read(model, temporary)
+            exported = chosen.read(model, temporary)
         deviations: list[float] = []
         for batch in (images, images[:1]):
-            expected, found = model(batch), again(batch)
-            if found.shape != expected.shape:
-                raise UsageError(f"What was written as {form} gives {tuple(found.shape)} for {len(batch)} images.")
-            deviations.append(float((found - expected).abs().max() / expected.abs().max()))
-        if not all(deviation <= LARGEST_DEVIATION for deviation in deviations):  # one that is no number included
+            expected, actual = model(batch), exported(batch)
+            if actual.shape != expected.shape:
+                raise UsageError(
+                    f"What was written as {format_name} gives {tuple(actual.shape)} for {len(batch)} images."
+                )
+            deviations.append(float((actual - expected).abs().max() / expected.abs().max()))
+        if not all(deviation <= MAX_DEVIATION for deviation in deviations):  # also if it is NaN
             raise UsageError(
-                f"What was written as {form} answers otherwise than the network, by {max(deviations):.1e}."
+                f"What was written as {format_name} gives logits that deviate from the network's by "
+                f"{max(deviations):.1e}."
             )
     return max(deviations)
 
 
-def _check_packages(form: str, needs: tuple[str, ...]) -> None:
+def _check_packages(format_name: str, packages: tuple[str, ...]) -> None:
     from importlib.util import find_spec
 
-    if missing := [package for package in needs if find_spec(package) is None]:
+    if missing := [package for package in packages if find_spec(package) is None]:
         raise UsageError(
-            f"The format {form} needs {', '.join(missing)}: install the zoo with its extra `export`, in a clone by "
-            '`pip install -e ".[export]"`.'
+            f"The format {format_name} needs {', '.join(missing)}: install the zoo with its extra `export`, in a clone "
+            'by `pip install -e ".[export]"`.'
         )
 
 
 class _quiet:
-    """Keep the exporters' accounts of themselves off the screen."""
+    """Suppress the exporters' warnings and log messages."""
 
     def __enter__(self) -> None:
         self._caught = warnings.catch_warnings()
@@ -101,8 +104,8 @@ class _quiet:
 
 
 def _traced(model: Classifier) -> Any:
-    images = torch.rand(EXAMPLES, *model.input_shape)
-    # Autograd must be on to trace a network that is trained with it.
+    images = torch.rand(TRACING_BATCH_SIZE, *model.input_shape)
+    # Inference mode must be off: a network that is trained by autograd cannot be traced in it.
     with torch.inference_mode(mode=False), torch.no_grad():
         return torch.export.export(model, (images.clone(),), dynamic_shapes={"images": {0: Dim("batch", min=1)}})
 
@@ -123,21 +126,21 @@ def _read_onnx(model: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
 def _write_torch_export(model: Classifier, path: Path) -> None:
     buffer = io.BytesIO()
     torch.export.save(_traced(model), buffer)
-    path.write_bytes(buffer.getvalue())  # of a full disk torch says no more than that writing failed
+    path.write_bytes(buffer.getvalue())  # torch.export.save(path) reports a full disk only as a failed write
 
 
 def _read_torch_export(model: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
     with path.open("rb") as file:
-        found: Callable[[Tensor], Tensor] = torch.export.load(file).module()
-    return found
+        exported: Callable[[Tensor], Tensor] = torch.export.load(file).module()
+    return exported
 
 
 def _write_safetensors(model: Classifier, path: Path) -> None:
     from safetensors.torch import save
 
     tensors = {name: value.detach().contiguous().clone() for name, value in model.state_dict().items()}
-    about = {"class_path": class_path_of(type(model)), "arguments": json.dumps(dict(model.hparams))}
-    path.write_bytes(save(tensors, metadata=about))
+    metadata = {"class_path": class_path_of(type(model)), "arguments": json.dumps(dict(model.hparams))}
+    path.write_bytes(save(tensors, metadata=metadata))
 
 
 def _read_safetensors(model: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
@@ -145,16 +148,16 @@ def _read_safetensors(model: Classifier, path: Path) -> Callable[[Tensor], Tenso
 
     with safe_open(str(path), framework="pt") as file:
         arguments = json.loads(file.metadata()["arguments"])
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
     with torch.inference_mode(mode=False):
-        again = type(model)(**arguments)
-        again.load_state_dict(weights)
-    return again.eval()
+        exported = type(model)(**arguments)
+        exported.load_state_dict(weights)
+    return exported.eval()
 
 
-FORMS = {
-    "onnx": Form(".onnx", ("onnx", "onnxscript", "onnxruntime"), _write_onnx, _read_onnx),
-    "safetensors": Form(".safetensors", ("safetensors",), _write_safetensors, _read_safetensors),
-    "torch_export": Form(".pt2", (), _write_torch_export, _read_torch_export),
+FORMATS = {
+    "onnx": Format(".onnx", ("onnx", "onnxscript", "onnxruntime"), _write_onnx, _read_onnx),
+    "safetensors": Format(".safetensors", ("safetensors",), _write_safetensors, _read_safetensors),
+    "torch_export": Format(".pt2", (), _write_torch_export, _read_torch_export),
 }
 """Name to format: a graph for other programs, weights and arguments alone, and a graph for torch."""

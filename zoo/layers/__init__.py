@@ -1,1 +1,1 @@
-"""Building blocks that are no networks by themselves."""
+"""Building blocks of the networks: layers, activations and initializers."""

@@ -8,10 +8,10 @@ from zoo.utils.errors import unknown_name
 
 
 class Maxout(nn.Module):
-    """The larger of two linear units: a convex function that is learned, not chosen.
+    """The maximum of two linear units, a learned convex activation function.
 
-    Goodfellow, Warde-Farley, Mirza, Courville and Bengio, "Maxout networks", ICML 2013. The layer before it has two
-    outputs for each of its own: `inputs_for` says how many.
+    Goodfellow, Warde-Farley, Mirza, Courville and Bengio, "Maxout networks", ICML 2013. The preceding layer has two
+    outputs for each output of this one; see `preactivation_size`.
     """
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -29,20 +29,20 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "selu": nn.SELU,
     "maxout": Maxout,
 }
-"""Name to module class; each is made without arguments and maps (B, C, …) to the same shape, but for `Maxout`."""
+"""Name to module class, which takes no arguments. All except `Maxout` preserve the shape (B, C, …)."""
 
 
 def make_activation(name: str) -> nn.Module:
     """Return a new activation module.
 
     Raises:
-        UsageError: The name is unknown; close matches are named.
+        UsageError: The name is unknown; the message suggests close matches.
     """
     if name not in ACTIVATIONS:
         raise unknown_name("activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]()
 
 
-def inputs_for(name: str, units: int) -> int:
-    """Return how many outputs a layer needs so that after the activation there are ``units``."""
+def preactivation_size(name: str, units: int) -> int:
+    """Return the number of inputs from which the activation ``name`` computes ``units`` outputs."""
     return 2 * units if name == "maxout" else units

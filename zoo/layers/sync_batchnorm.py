@@ -1,4 +1,4 @@
-"""Batch norm over the batch of all processes, on CPUs too."""
+"""Synchronized batch norm for distributed training, also on CPUs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class _Sum(torch.autograd.Function):
-    """The sum of a tensor over all processes, through which gradients flow back to each of them."""
+class _AllReduceSum(torch.autograd.Function):
+    """The sum of a tensor over all processes, differentiable in the tensor of each process."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:
@@ -22,36 +22,36 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        # Each process's loss depends on the sum, and so on every summand.
-        return _Sum.forward(ctx, gradients[0])
+        # The loss of every process depends on this process's tensor, so the gradients are summed too.
+        return _AllReduceSum.forward(ctx, gradients[0])
 
 
 class CPUSyncBatchNorm(_BatchNorm):
-    """`torch.nn.SyncBatchNorm` for tensors on a CPU, which torch's own refuses, as `DistributedDataParallel` does.
+    """`torch.nn.SyncBatchNorm` for CPU tensors, which torch's class and `DistributedDataParallel` do not support.
 
-    Mean and variance are those of all processes' batches together, and gradients flow through them: with equal
-    batches, averaged gradients are those of a single process with the whole batch, up to rounding.
+    Mean and variance are those of the batches of all processes together, and gradients flow through them. With equal
+    batch sizes, the averaged gradients equal those of a single process with the whole batch, up to rounding.
     """
 
-    plain_class: type[_BatchNorm]
-    """What the layer was before it was made to synchronize."""
+    original_class: type[_BatchNorm]
+    """The layer's class before the conversion."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize ``(B, C, …)`` over all dimensions but the second."""
         if not self.training:
             return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        # Sums in bfloat16 would keep two or three digits.
+        # Sums in bfloat16 have only two or three significant digits.
         values = input.to(torch.promote_types(input.dtype, torch.float32))
         dims = [0, *range(2, input.dim())]
         shape = [1, -1, *[1] * (input.dim() - 2)]
         count = torch.full((1,), input.numel() / input.shape[1])
-        sums = _Sum.apply(torch.cat([values.sum(dims), count]))  # (C + 1,)
+        sums = _AllReduceSum.apply(torch.cat([values.sum(dims), count]))  # (C + 1,)
         count = sums[-1].detach()
         mean = (sums[:-1] / count).view(shape)
-        centred = values - mean
-        variance = _Sum.apply(centred.square().sum(dims)) / count  # (C,)
+        centered = values - mean
+        variance = _AllReduceSum.apply(centered.square().sum(dims)) / count  # (C,)
         self._update_running_statistics(mean.flatten().detach(), variance.detach(), float(count))
-        output: Tensor = centred * (variance.view(shape) + self.eps).rsqrt()
+        output: Tensor = centered * (variance.view(shape) + self.eps).rsqrt()
         if self.affine:
             output = output * self.weight.view(shape) + self.bias.view(shape)
         return output.to(input.dtype)
@@ -63,30 +63,30 @@ class CPUSyncBatchNorm(_BatchNorm):
         self.num_batches_tracked += 1
         weight = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
         self.running_mean.lerp_(mean, weight)
-        # As torch has it: normalized by the biased variance, remembered as the unbiased one.
+        # As in torch: the batch is normalized by the biased variance, the running variance is unbiased.
         self.running_var.lerp_(variance * count / max(count - 1, 1), weight)
 
 
 class SyncBatchNormAnywhere(TorchSyncBatchNorm):
-    """What ``--trainer.sync_batchnorm true`` does: Lightning's conversion, with `CPUSyncBatchNorm` on a CPU."""
+    """Lightning's conversion for ``--trainer.sync_batchnorm true``, with `CPUSyncBatchNorm` for models on a CPU."""
 
     def apply(self, model: nn.Module) -> nn.Module:
-        """Make every batch norm in ``model`` synchronize, and return it."""
+        """Convert every batch norm layer in ``model`` to a synchronized one, and return the model."""
         if not _on_cpu(model):
             return super().apply(model)
         for layer in model.modules():
             if isinstance(layer, _BatchNorm):
-                plain = type(layer)
-                _become(layer, CPUSyncBatchNorm).plain_class = plain
+                original_class = type(layer)
+                _set_class(layer, CPUSyncBatchNorm).original_class = original_class
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
-        """Make every batch norm in ``model`` what it was, and return it."""
+        """Convert every batch norm layer in ``model`` back to its original class, and return the model."""
         if not _on_cpu(model):
             return super().revert(model)
         for layer in model.modules():
             if isinstance(layer, CPUSyncBatchNorm):
-                _become(layer, layer.plain_class)
+                _set_class(layer, layer.original_class)
         return model
 
 
@@ -94,7 +94,7 @@ def _on_cpu(model: nn.Module) -> bool:
     return all(parameter.device.type == "cpu" for parameter in model.parameters())
 
 
-def _become(layer: Any, cls: type[_BatchNorm]) -> Any:
-    """Give a layer another forward, leave it its state, and return it."""
+def _set_class(layer: Any, cls: type[_BatchNorm]) -> Any:
+    """Change the class of a layer, keeping its state, and return the layer."""
     layer.__class__ = cls
     return layer

@@ -1,1 +1,1 @@
-"""What is measured: counts, calibration, intervals."""
+"""Metrics: error counts, accuracy, ensemble disagreement, confidence intervals."""

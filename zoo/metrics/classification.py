@@ -1,4 +1,4 @@
-"""Counts that are exact on any number of devices."""
+"""Classification metrics that are exact on any number of devices."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from torch import Tensor
 from torchmetrics import Metric
 
 CALIBRATION_BINS = 15
-"""Of the expected calibration error (`zoo.evaluation.Evaluation`)."""
+"""The number of bins of the expected calibration error (`zoo.pretrained.evaluation.Evaluation`)."""
 
 
 class ClassificationTotals(Metric):
-    """Sum of losses, errors and examples over batches and devices, in one pass that costs little.
+    """The loss, accuracy and number of errors, summed over batches and devices.
 
-    One metric for three figures: an error count as a float mean would round, and torchmetrics' ready-made accuracy
-    and mean together cost more per step than a small network's forward pass. The loss is summed in float32, because
-    Apple's GPUs have no float64; over an epoch of MNIST that keeps five digits.
+    Errors are counted as integers, because a mean in floating point would be rounded. One metric computes all three,
+    because the accuracy and mean metrics of torchmetrics together take longer per step than the forward pass of a small
+    network. The loss is summed in float32, because Apple's GPUs do not support float64. Over an epoch of MNIST the sum
+    is accurate to five digits.
     """
 
     full_state_update = False
@@ -30,11 +31,14 @@ class ClassificationTotals(Metric):
         self.add_state("examples", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, mean_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch: its mean loss ``()``, logits ``(B, C)`` and labels ``(B,)``.
+        """Add a batch of B examples, or N concatenated batches of B examples each.
 
-        Or N batches of B each, one after the other: mean losses ``(N,)``, logits ``(N·B, C)`` and labels ``(N·B,)``.
+        Args:
+            mean_loss: ``()``; or ``(N,)``, one for each batch.
+            logits: ``(B, C)`` or ``(N·B, C)``.
+            labels: ``(B,)`` or ``(N·B,)``.
         """
-        # Not in place: a spawned process shares the memory of the tensors that it was handed.
+        # Not in place, because a spawned process shares the memory of the tensors that are passed to it.
         loss_sum = self.loss_sum
         for each in (mean_loss.detach() * (len(labels) // mean_loss.numel())).reshape(-1).unbind():
             loss_sum = loss_sum + each
@@ -43,7 +47,7 @@ class ClassificationTotals(Metric):
         self.examples = self.examples + len(labels)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the mean ``loss`` in nats, ``acc`` in [0, 1] and ``errors``, a whole number."""
+        """Return the mean ``loss`` in nats, the accuracy ``acc`` in [0, 1] and ``errors``, an int64 count."""
         return {
             "loss": self.loss_sum / self.examples,
             "acc": (self.examples - self.errors) / self.examples,

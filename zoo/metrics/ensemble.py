@@ -1,4 +1,4 @@
-"""What is measured of several experts together, exact on any number of devices."""
+"""Ensemble metrics that are exact on any number of devices."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from torchmetrics import Metric
 
 
 class EnsembleTotals(Metric):
-    """Errors of each member, of their vote and their disagreement, summed over batches and devices.
+    """The accuracy of each ensemble member and of the majority vote, and the disagreement between members.
+
+    The counts are summed over batches and devices.
 
     Args:
-        num_members: K, at least 1.
+        num_members: The number of ensemble members K, at least 1.
     """
 
     full_state_update = False
@@ -28,19 +30,24 @@ class EnsembleTotals(Metric):
             self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, probabilities: Tensor, labels: Tensor) -> None:
-        """Add a batch: every member's probabilities ``(K, B, C)`` and the labels ``(B,)``."""
+        """Add a batch.
+
+        Args:
+            probabilities: The predicted probabilities of every member, ``(K, B, C)``.
+            labels: ``(B,)``.
+        """
         predictions = probabilities.argmax(dim=2)  # (K, B)
-        votes = votes_of(predictions, probabilities.shape[2])  # (B, C)
+        votes = count_votes(predictions, probabilities.shape[2])  # (B, C)
         self.member_errors = self.member_errors + (predictions != labels).sum(dim=1)
-        self.vote_errors = self.vote_errors + (elected(votes, probabilities) != labels).sum()
-        # Of all ordered pairs of members, how many give an image different classes.
+        self.vote_errors = self.vote_errors + (majority_vote(votes, probabilities) != labels).sum()
+        # The number of ordered pairs of members that predict different classes.
         self.disagreements = self.disagreements + (self.num_members**2 - votes.square().sum(dim=1)).sum()
         self.examples = self.examples + len(labels)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return accuracies in [0, 1]: ``member_acc`` ``(K,)`` and ``vote_acc``; and ``disagreement``.
+        """Return the accuracies ``member_acc``, ``(K,)``, and ``vote_acc``, and ``disagreement``, all in [0, 1].
 
-        The last is the share of images to which two members, drawn at random, give different classes.
+        The disagreement is the fraction of images for which two randomly chosen members predict different classes.
         """
         pairs = max(1, self.num_members * (self.num_members - 1))
         return {
@@ -50,18 +57,18 @@ class EnsembleTotals(Metric):
         }
 
 
-def votes_of(predictions: Tensor, num_classes: int) -> Tensor:
-    """Return how many members voted for each class, int64 ``(B, C)``, from their predictions ``(K, B)``."""
+def count_votes(predictions: Tensor, num_classes: int) -> Tensor:
+    """Count the votes for each class: int64 ``(B, C)`` from the members' predictions ``(K, B)``."""
     return torch.nn.functional.one_hot(predictions, num_classes).sum(dim=0)
 
 
-def elected(votes: Tensor, probabilities: Tensor) -> Tensor:
-    """Return the class with most votes ``(B,)``; among equals, the one with the higher mean probability.
+def majority_vote(votes: Tensor, probabilities: Tensor) -> Tensor:
+    """Return the class with the most votes, ``(B,)``; a tie is broken by the higher mean probability.
 
     Args:
-        votes: ``(B, C)``.
-        probabilities: ``(K, B, C)``.
+        votes: The votes for each class, ``(B, C)``.
+        probabilities: The predicted probabilities of every member, ``(K, B, C)``.
     """
-    # In double precision, where a probability still counts beside a thousand votes; Apple's GPUs have none.
+    # Float64 resolves small probabilities in the sum with many votes. On the CPU, as Apple's GPUs do not support it.
     mean = probabilities.cpu().double().mean(dim=0)
     return (votes.cpu() + mean.clamp(max=1 - 1e-6)).argmax(dim=1).to(votes.device)

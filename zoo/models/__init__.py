@@ -1,4 +1,4 @@
-"""The LightningModules, one file per family."""
+"""LightningModules, one file for each family of networks."""
 
 from zoo.models.bagging import BaggedEnsemble
 from zoo.models.base import ZooModule

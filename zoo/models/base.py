@@ -1,4 +1,4 @@
-"""What every LightningModule of the zoo has: checkpoints that are safe, and a say in how its figures are told."""
+"""What every LightningModule of the zoo has: checkpoints that are safe, and a say in how its metrics are told."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from torch.optim import Optimizer
 
 from zoo.data.batches import images_of
 from zoo.data.loader import BatchChunk, BatchLoader
-from zoo.metrics.classification import ClassificationTotals
-from zoo.runs.checkpoint import CLASS_PATH, load_into, read_checkpoint
+from zoo.runs.checkpoint import CLASS_PATH, check_class, load_into, read_checkpoint
 from zoo.training.multi_step import DEFAULT_STEPS, AutogradSteps, Stepper, Steps, reason_against
 from zoo.training.schedules import check_not_prolonged
 from zoo.utils.class_paths import class_path_of
@@ -49,7 +48,7 @@ class ZooModule(LightningModule, ABC):
         return ""
 
     def running_loss(self) -> float | None:
-        """The cost so far in this epoch on this device, for the progress bar; None when there is none to tell."""
+        """The loss so far in this epoch on this device, for the progress bar; None when there is none."""
         return None
 
     def unlabelled_epochs(self) -> int:
@@ -63,17 +62,17 @@ class ZooModule(LightningModule, ABC):
     def steps(self) -> Steps | None:
         """How steps are made several in one call, or None where they are made one by one.
 
-        For modules that have an argument ``steps_per_call``. A subclass with a step or a cost of its own is trained
+        For modules that have an argument ``steps_per_call``. A subclass with a step or a loss of its own is trained
         one step at a time, unless it defines this anew.
         """
         return None
 
     def step(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """Return the cost of a batch, whose gradient the step follows."""
+        """Return the loss of a batch, whose gradient the step follows."""
         raise NotImplementedError
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Return the cost of a batch, or make the steps of a block."""
+        """Return the loss of a batch, or make the steps of a block."""
         if isinstance(batch, BatchChunk):
             assert self._stepper is not None
             return self._stepper.run(batch)
@@ -136,11 +135,11 @@ class ZooModule(LightningModule, ABC):
         """Take up what all processes had, of which there may have been another number than now."""
 
     @abstractmethod
-    def test_summary(self, figures: Mapping[str, Tensor]) -> str | None:
+    def test_summary(self, metrics: Mapping[str, Tensor]) -> str | None:
         """Say in a line what was measured on the test images; None when nothing was."""
 
     @abstractmethod
-    def validation_summary(self, figures: Mapping[str, Tensor]) -> str | None:
+    def validation_summary(self, metrics: Mapping[str, Tensor]) -> str | None:
         """Say in a line what was measured on the validation images; None when nothing was."""
 
     def enter_epoch(self) -> None:
@@ -218,7 +217,7 @@ class ZooModule(LightningModule, ABC):
         """Choose how many steps are made in a call."""
         loader: Any = self.trainer.train_dataloader
         if isinstance(loader, BatchLoader):
-            loader.block_length = None  # where another module's training with this loader broke off
+            loader.chunk_length = None  # where another module's training with this loader broke off
         wanted = self.hparams.get("steps_per_call", 1)
         if wanted == 1:
             return
@@ -271,49 +270,8 @@ class ZooModule(LightningModule, ABC):
         if not (strict and weights_only and hparams_file is None and isinstance(checkpoint_path, str | Path)):
             raise UsageError("A checkpoint is loaded from a file, whole and without code: strict, weights_only.")
         checkpoint = read_checkpoint(checkpoint_path)
-        if checkpoint.class_path not in (None, class_path_of(cls)):
-            raise UsageError(f"{checkpoint.path} holds a {checkpoint.class_path}, not a {class_path_of(cls)}.")
+        class_path = class_path_of(cls)
+        check_class(checkpoint, (None, class_path), class_path)
         model = checkpoint.make(cls, **arguments)
         load_into(model, checkpoint)
         return model.to(map_location)
-
-
-class CountingModule(ZooModule, ABC):
-    """Logs ``train_loss``, ``train_acc``, ``val_loss``, ``val_acc``, ``test_loss``, ``test_acc`` and ``test_errors``.
-
-    Its subclass adds every batch to `train_totals`, `val_totals` or `test_totals`.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.train_totals = ClassificationTotals()
-        self.val_totals = ClassificationTotals()
-        self.test_totals = ClassificationTotals()
-
-    def on_train_epoch_end(self) -> None:
-        """Log the epoch's means once: logging each step would cost as much as Lightning's whole loop."""
-        self._log_totals("train", self.train_totals)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the validation set's figures."""
-        self._log_totals("val", self.val_totals)
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test set's figures."""
-        self._log_totals("test", self.test_totals)
-
-    def validation_summary(self, figures: Mapping[str, Tensor]) -> str | None:
-        """Say the accuracy and the loss."""
-        return f"accuracy {figures['val_acc']:.4f}, loss {figures['val_loss']:.4f}" if "val_acc" in figures else None
-
-    def _log_totals(self, split: str, totals: ClassificationTotals) -> None:
-        figures = totals.compute()
-        totals.reset()
-        if split != "test":
-            del figures["errors"]
-        # The totals are summed over the devices already; "max" over equal values lets every device have them exactly.
-        self.log_dict(
-            {f"{split}_{name}": value.float() for name, value in figures.items()},
-            reduce_fx="max",
-            sync_dist=True,
-        )

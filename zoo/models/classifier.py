@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from zoo.data.loader import BatchLoader
 from zoo.metrics.classification import ClassificationTotals
-from zoo.models.base import CountingModule
+from zoo.models.counting import CountingModule
 from zoo.training.manual_backward import Chain, is_hooked
 from zoo.training.multi_step import ChainSteps, Steps
 from zoo.training.optimizers import check_optimizer, make_optimizer
@@ -37,7 +37,7 @@ class Classifier(CountingModule, ABC):
         lr: Learning rate, more than 0.
         momentum: For ``sgd`` and ``rmsprop``, 0 ≤ m < 1; the others ignore it.
         weight_decay: The optimizer's own, 0 or more.
-        l2: λ of the lecture's regularization: the cost that is minimized is the cross-entropy + λ·Σw² over all
+        l2: λ of the lecture's regularization: the loss that is minimized is the cross-entropy + λ·Σw² over all
             weights and no biases, 0 or more.
         lr_schedule: ``constant``, or ``cosine`` down to 0 over the whole training.
         num_classes: C, the classes that are told apart, at least 1.
@@ -164,7 +164,7 @@ class Classifier(CountingModule, ABC):
             )
 
     def step(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """Return the cost of a batch ``(images, labels, …)``, a scalar in nats."""
+        """Return the loss of a batch ``(images, labels, …)``, a scalar in nats."""
         return self.training_loss(*batch)
 
     def steps(self) -> Steps:
@@ -218,17 +218,17 @@ class Classifier(CountingModule, ABC):
 
     def epoch_metrics(self, epoch: int) -> Mapping[str, str]:
         """What the line of an epoch says."""
-        return {"train_loss": "cost", "val_loss": "val_loss", "val_acc": "val_acc"}
+        return {"train_loss": "train_loss", "val_loss": "val_loss", "val_acc": "val_acc"}
 
     def running_loss(self) -> float | None:
         """The mean cross-entropy so far in this epoch on this device, for the progress bar."""
         return float(self.train_totals.loss_sum / self.train_totals.examples.clamp(min=1))
 
-    def test_summary(self, figures: Mapping[str, Tensor]) -> str | None:
+    def test_summary(self, metrics: Mapping[str, Tensor]) -> str | None:
         """Say the accuracy and the number of errors."""
-        if "test_acc" not in figures:
+        if "test_acc" not in metrics:
             return None
-        return f"accuracy {figures['test_acc']:.4f}, {int(figures['test_errors']):,} errors"
+        return f"accuracy {metrics['test_acc']:.4f}, {int(metrics['test_errors']):,} errors"
 
     def l2_penalty(self) -> Tensor:
         """Return λ·Σw² over every trainable tensor of two dimensions or more: the weights, not the biases."""
@@ -241,7 +241,7 @@ class Classifier(CountingModule, ABC):
         return with_schedule(self.make_optimizer(), self.hparams["lr_schedule"], self.schedule_length)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Return the parameters that the cost trains, in groups that may have a learning rate ``lr`` of their own."""
+        """Return the parameters that the loss trains, in groups that may have a learning rate ``lr`` of their own."""
         return [{"params": [parameter for parameter in self.parameters() if parameter.requires_grad]}]
 
     def make_optimizer(self) -> Optimizer:

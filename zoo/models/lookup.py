@@ -1,38 +1,80 @@
-"""Classifiers by name, for modules whose arguments name the class of another."""
+"""Look up classifiers by name, for ensembles whose arguments name the class of their members."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from zoo.models.classifier import Classifier
-from zoo.utils.class_paths import class_path_of
-from zoo.utils.errors import unknown_name
+from zoo.utils.class_paths import class_path_of, import_class
+from zoo.utils.errors import UsageError, unknown_name
 
 
-def find_classifier(name: str, without: type[Classifier]) -> type[Classifier]:
+def find_classifier(name: str, exclude: type[Classifier]) -> type[Classifier]:
     """Return a classifier by its name or path, without importing anything.
 
-    A checkpoint's arguments come here too, and a file must not choose what is imported.
+    The name may come from a checkpoint, and a checkpoint must not cause imports.
 
     Args:
-        name: ``MLP``, ``zoo.models.MLP``, or the path of a class of one's own that has been imported.
-        without: A class that is not meant.
+        name: ``MLP``, ``zoo.models.MLP``, or the path of a user's class that is already imported.
+        exclude: A class that is not allowed.
 
     Raises:
-        UsageError: There is none of that name among the classes that are there.
+        UsageError: No imported classifier has this name.
     """
-    own: dict[str, type[Classifier]] = {}
-    others: dict[str, type[Classifier]] = {}
-    waiting = Classifier.__subclasses__()
-    while waiting:
-        cls = waiting.pop()
-        waiting += cls.__subclasses__()
+    zoo_classes: dict[str, type[Classifier]] = {}
+    user_classes: dict[str, type[Classifier]] = {}
+    pending = Classifier.__subclasses__()
+    while pending:
+        cls = pending.pop()
+        pending += cls.__subclasses__()
         path = class_path_of(cls)
-        if cls is without:
+        if cls is exclude:
             continue
         if path.startswith("zoo.models."):
-            own |= {cls.__name__: cls, path: cls, f"zoo.models.{cls.__name__}": cls}
+            zoo_classes |= {cls.__name__: cls, path: cls, f"zoo.models.{cls.__name__}": cls}
         else:
-            others |= {cls.__name__: cls, path: cls}
-    known = {**others, **own}  # no other class takes the name of one of the zoo's
+            user_classes |= {cls.__name__: cls, path: cls}
+    known = {**user_classes, **zoo_classes}  # a user's class cannot shadow a zoo class
     if name not in known:
-        raise unknown_name("member class", name, [each for each in known if "." not in each])
+        raise unknown_name("member class", name, [known_name for known_name in known if "." not in known_name])
     return known[name]
+
+
+def make_member(cls: type[Classifier], member_args: Mapping[str, Any], num_classes: int) -> Classifier:
+    """Return a new, untrained ensemble member.
+
+    Args:
+        cls: The member's class.
+        member_args: Its arguments.
+        num_classes: The ensemble's number of classes.
+
+    Raises:
+        UsageError: The arguments do not fit the class, or contain another number of classes.
+    """
+    arguments = dict(member_args)
+    if arguments.get("num_classes", num_classes) != num_classes:
+        raise UsageError(
+            f"member_args have num_classes {arguments['num_classes']}, but the ensemble has {num_classes}: "
+            "set num_classes beside them and not among them."
+        )
+    if num_classes != 10:
+        arguments["num_classes"] = num_classes
+    try:
+        return cls(**arguments)
+    except TypeError as error:
+        raise UsageError(f"member_args do not suit a {cls.__name__}: {error}.") from error
+
+
+def import_member_class(class_path: str) -> None:
+    """Import the class of an ensemble's members, which the config names.
+
+    The ensemble itself never imports it, because an ensemble may also be created from a checkpoint.
+
+    Raises:
+        UsageError: The class does not exist.
+    """
+    try:
+        import_class(class_path)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"There is no class {class_path} ({error}): check model.member.") from error

@@ -1,4 +1,4 @@
-"""The fully connected feed-forward net: most of the lecture's systems are one of these."""
+"""Multilayer perceptron, the architecture of most of the lecture's networks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.layers.activations import inputs_for, make_activation
+from zoo.layers.activations import make_activation, preactivation_size
 from zoo.layers.initializers import initialize
 from zoo.models.classifier import Classifier
 from zoo.utils.checks import check_fractions, check_layer_sizes
@@ -17,24 +17,25 @@ from zoo.utils.checks import check_fractions, check_layer_sizes
 class MLP(Classifier):
     """A multilayer perceptron, 784-hidden-…-10, with optional batch normalization and dropout.
 
-    Each hidden layer is linear, then batch norm if asked for, then the activation, then dropout if asked for.
+    Each hidden layer is a linear layer, optional batch norm, the activation and optional dropout, in this order.
 
     Args:
         hidden_sizes: Units in each hidden layer, each at least 1; an empty list is softmax regression.
         activation: A name in `zoo.layers.activations`.
-        weight_init: Initial values of the weights, a name in `zoo.layers.initializers`.
-        bias_init: Initial values of the biases: zeros, uniform or normal; unused with batch norm.
-        dropout: Probability of dropping a hidden unit's output while training, 0 ≤ p < 1 (the lecture's
+        weight_init: Weight initialization, a name in `zoo.layers.initializers`.
+        bias_init: Bias initialization: zeros, uniform or normal; unused with batch norm.
+        dropout: Probability of dropping a hidden unit's output in training, 0 ≤ p < 1 (the lecture's
             ``keep_prob`` is 1 − p). Srivastava et al., "Dropout", JMLR 2014.
-        batch_norm: Normalize every layer before its activation, the output layer too, with a learned shift, no
-            scale and no biases: running averages keep 0.9 of their old value at each step, ε is 0.001. Ioffe and
-            Szegedy, "Batch normalization", ICML 2015.
-        alpha_dropout: Drop units to the least value of a SELU and keep their mean and variance, so that a
-            self-normalizing net stays one. Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
-        **training: How it is trained, as in `Classifier`.
+        batch_norm: Apply batch norm to every linear layer before its activation, the output layer included, with a
+            learned shift but no scale; the linear layers then have no biases. At each step running averages keep 0.9 of
+            their old value; ε is 0.001. Ioffe and Szegedy, "Batch normalization", ICML 2015.
+        alpha_dropout: Use alpha dropout, which sets dropped units to the smallest value of SELU and preserves mean and
+            variance, so that self-normalization is kept. Klambauer et al., "Self-normalizing neural networks",
+            NeurIPS 2017.
+        **training: Training arguments, as in `Classifier`.
 
     Raises:
-        UsageError: A size, rate or name is wrong.
+        UsageError: A size or rate is out of range or a name is unknown.
     """
 
     def __init__(
@@ -51,27 +52,27 @@ class MLP(Classifier):
         super().__init__(**training)
         check_layer_sizes(hidden_sizes)
         check_fractions(dropout=dropout)
-        drop = nn.AlphaDropout if alpha_dropout else nn.Dropout
+        dropout_class = nn.AlphaDropout if alpha_dropout else nn.Dropout
         sizes = [784, *hidden_sizes, self.hparams["num_classes"]]
         layers: list[nn.Module] = [nn.Flatten()]
         for depth, (fan_in, units) in enumerate(itertools.pairwise(sizes), start=1):
-            hidden = depth <= len(hidden_sizes)
-            fan_out = inputs_for(activation, units) if hidden else units
+            is_hidden = depth <= len(hidden_sizes)
+            fan_out = preactivation_size(activation, units) if is_hidden else units
             linear = nn.Linear(fan_in, fan_out, bias=not batch_norm)
             initialize(linear, weight_init, bias_init)
             layers.append(linear)
             if batch_norm:
-                layers.append(_shifting_batch_norm(fan_out))
-            if hidden:
+                layers.append(_batch_norm_without_scale(fan_out))
+            if is_hidden:
                 layers.append(make_activation(activation))
                 if dropout:
-                    layers.append(drop(dropout))
+                    layers.append(dropout_class(dropout))
         self.net = nn.Sequential(*layers)
 
     def feature_names(self) -> list[str]:
-        """Return the names of the weights and buffers below the output layer; its batch norm is a part of it."""
-        last = int(self._named_output_layer()[0].rpartition(".")[2])
-        return [name for name in self.state_dict() if int(name.split(".")[1]) < last]
+        """Return the names of the weights and buffers below the output layer, which includes its batch norm."""
+        output_index = int(self._named_output_layer()[0].rpartition(".")[2])
+        return [name for name in self.state_dict() if int(name.split(".")[1]) < output_index]
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""
@@ -79,12 +80,12 @@ class MLP(Classifier):
         return logits
 
     def layers_in_order(self) -> Iterable[nn.Module] | None:
-        """Return the layers, from the bottom up, unless a subclass does something else with them."""
+        """Return the layers, from input to output; None if a subclass overrides `forward`."""
         return self.net if type(self).forward is MLP.forward else None
 
 
-def _shifting_batch_norm(units: int) -> nn.BatchNorm1d:
+def _batch_norm_without_scale(units: int) -> nn.BatchNorm1d:
     norm = nn.BatchNorm1d(units, eps=0.001, momentum=0.1)
-    # TensorFlow's layer, which the lecture uses, learns no scale: before a ReLU the next layer's weights can do it.
+    # As TensorFlow's layer in the lecture: before a ReLU the next layer's weights can learn the scale.
     norm.weight.requires_grad_(False)
     return norm

@@ -1,4 +1,4 @@
-"""The restricted Boltzmann machine as a LightningModule: a model of the images, not of their labels."""
+"""The restricted Boltzmann machine as a LightningModule, an unsupervised model of the images."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from torch.optim import SGD, Optimizer
 from torchmetrics import CatMetric
 
 from zoo.data.batches import images_of, mean_of
-from zoo.data.binarization import chosen_pixels, sampled_pixels
+from zoo.data.binarization import sample_binary_pixels, sample_pixel_indices
 from zoo.models.base import ZooModule
 from zoo.rbm.bernoulli_rbm import BernoulliRBM
 from zoo.rbm.contrastive_divergence import ContrastiveDivergence, make_rbm_optimizer, set_momentum
 from zoo.rbm.likelihood import Likelihood, measure_likelihood
-from zoo.rbm.monitoring import SCORED_PIXELS, WATCHED, RBMTotals, summarize
+from zoo.rbm.monitoring import MONITORED_METRICS, SCORED_PIXELS, RBMTotals, summarize
 from zoo.training.layerwise_adam import Update
 from zoo.training.manual_backward import is_hooked
 from zoo.training.multi_step import Steps
@@ -29,36 +29,37 @@ from zoo.utils.checks import check_counts, check_fractions, check_not_negative, 
 class RBM(ZooModule):
     """A restricted Boltzmann machine of 784 pixels and binary hidden units, trained by contrastive divergence.
 
-    The loss is mean F(data) − mean F(chains), whose gradient is contrastive divergence's; its value means nothing, so
-    it is not logged. Logged once per epoch instead: ``val_reconstruction_error`` (mean squared error of a pixel after
-    a noiseless step up and down), ``val_free_energy``, ``free_energy_gap`` (mean free energy of the validation images
-    less that of as many training images, in nats: it grows when the model overfits) and
-    ``val_pseudo_log_likelihood`` (in nats per image). In ``test``: the mean log-likelihood of the test images in nats,
-    by annealed importance sampling. Where pixels must be binary they are sampled from their grey values
-    (`zoo.data.binarization.sampled_pixels`, seed 0).
+    The loss is mean F(data) − mean F(chains). Its gradient is that of contrastive divergence; its value is not
+    meaningful and not logged. Logged once per epoch: ``val_reconstruction_error`` (mean squared error per pixel after
+    one deterministic step up and down), ``val_free_energy``, ``free_energy_gap`` (mean free energy of the validation
+    images minus that of equally many training images, in nats; it increases with overfitting) and
+    ``val_pseudo_log_likelihood`` (in nats per image). Logged in ``test``: the mean log-likelihood of the test images in
+    nats, estimated by annealed importance sampling. Where binary pixels are needed, they are sampled from the grey
+    values (`zoo.data.binarization.sample_binary_pixels`, seed 0).
 
-    The recipe is that of Hinton, "A practical guide to training restricted Boltzmann machines", 2010; persistent chains
-    are Tieleman's, "Training restricted Boltzmann machines using approximations to the likelihood gradient", ICML 2008.
+    The recipe is that of Hinton, "A practical guide to training restricted Boltzmann machines", 2010. Persistent chains
+    are from Tieleman, "Training restricted Boltzmann machines using approximations to the likelihood gradient", ICML
+    2008.
 
     Args:
         num_hidden: Hidden units, at least 1.
-        gibbs_steps: k, the steps of Gibbs sampling in each update, at least 1.
-        persistent: Whether the chains go on from update to update (PCD-k), as many as images in a step, or begin at the
-            data each time (CD-k).
-        sample_pixels: Whether each update sees pixels sampled anew from their grey values, or the grey values.
+        gibbs_steps: k, the number of Gibbs steps in each update, at least 1.
+        persistent: Whether the chains persist between updates (PCD-k), one for each image of a batch, or start at the
+            data in each update (CD-k).
+        sample_pixels: Whether each update sees newly sampled binary pixels or the grey values.
         lr: Learning rate, more than 0.
-        lr_schedule: ``constant``, or ``cosine`` down to 0 over the whole training.
-        initial_momentum: In the first epochs, 0 ≤ m < 1.
-        momentum: Afterwards, 0 ≤ m < 1.
-        initial_epochs: How many epochs have the initial momentum, 0 or more.
-        weight_cost: L2 on the weights and not on the biases, 0 or more.
-        sparsity_target: The wanted mean activity of a hidden unit, 0 < t < 1; None means any.
-        sparsity_cost: How much that counts, 0 or more.
-        centred: Use the centred gradient (`zoo.rbm.contrastive_divergence.centre_gradients`).
+        lr_schedule: ``constant``, or ``cosine``, which decays to 0 over the whole training.
+        initial_momentum: Momentum in the initial epochs, 0 ≤ m < 1.
+        momentum: Momentum in the other epochs, 0 ≤ m < 1.
+        initial_epochs: Number of initial epochs, 0 or more.
+        weight_cost: L2 penalty on the weights, not the biases, 0 or more.
+        sparsity_target: Target mean activation of a hidden unit, 0 < t < 1; None disables the sparsity penalty.
+        sparsity_cost: Weight of the sparsity penalty, 0 or more.
+        centred: Use centered gradients (`zoo.rbm.contrastive_divergence.center_gradients`).
         steps_per_call: As in `Classifier`.
 
     Raises:
-        UsageError: A number is out of range or a name unknown.
+        UsageError: A number is out of range or a name is unknown.
     """
 
     training_arguments = (
@@ -103,16 +104,16 @@ class RBM(ZooModule):
         return self.rbm.hidden_probabilities(images.flatten(start_dim=1))
 
     def epoch_metrics(self, epoch: int) -> Mapping[str, str]:
-        """What the line of an epoch says."""
-        return {**WATCHED, "val_pseudo_log_likelihood": "pseudo-log-likelihood"}
+        """Return the metrics in an epoch's line of output: logged name to label."""
+        return {**MONITORED_METRICS, "val_pseudo_log_likelihood": "pseudo-log-likelihood"}
 
     def on_train_start(self) -> None:
-        """Begin at the pixels' base rates."""
+        """Initialize the visible biases from the pixels' means."""
         super().on_train_start()
         if not self.divergence.begun:
-            # From one process to all: another processor may round another way.
+            # Broadcast, because means that are rounded differently would make the processes' models differ.
             means = self.trainer.strategy.broadcast(mean_of(self.training_images()))
-            self.divergence.begin(self.rbm, means)
+            self.divergence.initialize(self.rbm, means)
 
     def enter_epoch(self) -> None:
         """Set the epoch's momentum."""
@@ -122,87 +123,88 @@ class RBM(ZooModule):
         set_momentum(optimizer.optimizer, h["initial_momentum"] if initial else h["momentum"])
 
     def step(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """Return the contrastive loss of a batch ``(images, …)``."""
+        """Return the contrastive divergence loss of a batch ``(images, …)``."""
         images, *_ = batch
         return self.divergence.loss(self.rbm, images.flatten(start_dim=1), self.mean_over_processes)
 
     def steps(self) -> Steps:
-        """Without the loss, whose value means nothing, unless something is frozen or waits for a gradient."""
-        plain = all(each.requires_grad for each in self.rbm.parameters()) and not is_hooked(self)
-        return _ContrastiveSteps(self) if plain else self.autograd_steps()
+        """Return steps that compute the gradient without the loss, if no parameter is frozen and no hook is set."""
+        is_plain = all(parameter.requires_grad for parameter in self.rbm.parameters()) and not is_hooked(self)
+        return _ContrastiveDivergenceSteps(self) if is_plain else self.autograd_steps()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Centre the gradients, if that is asked for; they are those of all processes by now."""
+        """Center the gradients, if ``centred`` is set, after they are averaged over all processes."""
         self.divergence.finish_gradients(self.rbm)
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
-        """Add a batch of the validation set."""
+        """Update the validation metrics with a batch."""
         images, *_ = batch
         visible = images.flatten(start_dim=1)
-        binary = sampled_pixels(visible)
-        self.val_totals.update(self.rbm, visible, binary, chosen_pixels(binary, SCORED_PIXELS))
+        binary = sample_binary_pixels(visible)
+        self.val_totals.update(self.rbm, visible, binary, sample_pixel_indices(binary, SCORED_PIXELS))
 
     def on_validation_epoch_end(self) -> None:
-        """Log the validation set's figures, and how its free energy lies above that of as many training images."""
-        figures = summarize(self.val_totals, self.rbm, self.training_images)
-        named = {name if name == "free_energy_gap" else f"val_{name}": value for name, value in figures.items()}
+        """Log the validation metrics and the free-energy gap."""
+        metrics = summarize(self.val_totals, self.rbm, self.training_images)
+        named = {name if name == "free_energy_gap" else f"val_{name}": value for name, value in metrics.items()}
         self.log_dict(named, reduce_fx="max", sync_dist=True)
 
     def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
-        """Add the free energies of a batch of the test set, its pixels sampled."""
+        """Collect the free energies of a batch of the test set, with sampled pixels."""
         images, *_ = batch
         with full_precision(images):
-            self.test_free_energies.update(self.rbm.free_energy(sampled_pixels(images.flatten(start_dim=1))))
+            self.test_free_energies.update(self.rbm.free_energy(sample_binary_pixels(images.flatten(start_dim=1))))
 
     def on_test_epoch_end(self) -> None:
-        """Log the test set's likelihood."""
+        """Log the log-likelihood of the test set."""
         energies = self.test_free_energies.compute()
         self.test_free_energies.reset()
         loaders: Any = self.trainer.test_dataloaders
         images = next(images_of(loaders.dataset)).to(self.device, self.parameter_dtype)
-        # By one process: several would measure the same.
-        alone = self.trainer.is_global_zero
-        found = self.trainer.strategy.broadcast(
-            measure_likelihood(self.rbm, self.divergence.visible_mean, energies, images) if alone else None
+        # Only process rank 0 estimates the likelihood: all processes would compute the same.
+        is_rank_zero = self.trainer.is_global_zero
+        likelihood = self.trainer.strategy.broadcast(
+            measure_likelihood(self.rbm, self.divergence.visible_mean, energies, images) if is_rank_zero else None
         )
-        assert found is not None
-        self.log_dict({f"test_{name}": value for name, value in found.figures().items()})
+        assert likelihood is not None
+        self.log_dict({f"test_{name}": value for name, value in likelihood.metrics().items()})
 
-    def test_summary(self, figures: Mapping[str, Tensor]) -> str | None:
-        """Say the log-likelihood with its interval, or why it cannot be trusted."""
-        found = Likelihood.from_figures({name.removeprefix("test_"): float(value) for name, value in figures.items()})
-        return None if found is None else str(found)
+    def test_summary(self, metrics: Mapping[str, Tensor]) -> str | None:
+        """Return a line with the log-likelihood, its interval and, if it is unreliable, the reason."""
+        values = {name.removeprefix("test_"): float(value) for name, value in metrics.items()}
+        likelihood = Likelihood.from_metrics(values)
+        return None if likelihood is None else str(likelihood)
 
-    def validation_summary(self, figures: Mapping[str, Tensor]) -> str | None:
-        """Say the pseudo-log-likelihood and the reconstruction error."""
-        if "val_pseudo_log_likelihood" not in figures:
+    def validation_summary(self, metrics: Mapping[str, Tensor]) -> str | None:
+        """Return a line with the pseudo-log-likelihood and the reconstruction error."""
+        if "val_pseudo_log_likelihood" not in metrics:
             return None
         return (
-            f"pseudo-log-likelihood {figures['val_pseudo_log_likelihood']:.2f} nats (pixels sampled with seed 0), "
-            f"reconstruction error {figures['val_reconstruction_error']:.4f}"
+            f"pseudo-log-likelihood {metrics['val_pseudo_log_likelihood']:.2f} nats (pixels sampled with seed 0), "
+            f"reconstruction error {metrics['val_reconstruction_error']:.4f}"
         )
 
     def process_state(self) -> dict[str, Tensor]:
-        """Return this process's chains."""
+        """Return this process's persistent chains."""
         chains = self.divergence.chains
         return {} if chains is None else {"chains": chains}
 
     def load_process_states(self, states: list[dict[str, Tensor]]) -> None:
-        """Share all chains among the processes that there are now."""
+        """Distribute the chains of all processes of the interrupted training over the current processes."""
         chains = [state["chains"] for state in states if isinstance(state.get("chains"), Tensor)]
-        self.divergence.share_chains(chains, self.trainer.global_rank, self.trainer.world_size)
+        self.divergence.distribute_chains(chains, self.trainer.global_rank, self.trainer.world_size)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Make the optimizer and, for ``cosine``, its schedule over all steps of the training."""
+        """Return the optimizer and, for ``cosine``, the learning rate schedule over all training steps."""
         h = self.hparams
         optimizer: SGD = make_rbm_optimizer([self.rbm], h["lr"], h["weight_cost"], self.may_fuse_steps)
         return with_schedule(optimizer, h["lr_schedule"], self.schedule_length)
 
 
-class _ContrastiveSteps(Steps):
+class _ContrastiveDivergenceSteps(Steps):
     def __init__(self, module: RBM) -> None:
         self.module = module
-        self.sizes: list[Tensor] = []
+        self.gradient_norms: list[Tensor] = []
 
     def step(self, batch: tuple[Tensor, ...], update: Update) -> None:
         images, *_ = batch
@@ -212,8 +214,8 @@ class _ContrastiveSteps(Steps):
         update.step()
         gradient = module.rbm.hidden_bias.grad
         assert gradient is not None
-        self.sizes.append(gradient.norm())
+        self.gradient_norms.append(gradient.norm())
 
     def finish(self) -> Tensor:
-        sizes, self.sizes = torch.stack(self.sizes), []
-        return sizes
+        gradient_norms, self.gradient_norms = torch.stack(self.gradient_norms), []
+        return gradient_norms

@@ -1,4 +1,4 @@
-"""A recurrent net: the image read row by row, from top to bottom."""
+"""Recurrent classifier that reads an image row by row."""
 
 from __future__ import annotations
 
@@ -14,29 +14,28 @@ from zoo.utils.checks import check_counts, check_fractions
 from zoo.utils.errors import UsageError, unknown_name
 
 CELLS: dict[str, tuple[Callable[..., nn.RNNBase], int]] = {"lstm": (nn.LSTM, 4), "gru": (nn.GRU, 3), "rnn": (nn.RNN, 1)}
-"""Name to (module class, how many gates' weights lie in each of its tensors)."""
+"""Name to (module class, number of gates whose weights are stacked in each of its tensors)."""
 
-DEEPEST = 100
-"""Layers in a net."""
+MAX_LAYERS = 100
 
 
 class RecurrentNet(Classifier):
-    """A recurrent net over the 28 rows of an image, 28 pixels at a time, whose last state decides.
+    """A recurrent classifier of the 28 rows of an image, 28 pixels each, by the last hidden state.
 
     Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 1997; Cho et al., "Learning phrase
-    representations using RNN encoder–decoder", EMNLP 2014, for the GRU. Recurrent weights begin orthogonal, gate by
-    gate, and the LSTM's forget gates begin open, with a bias of 1 (Jozefowicz, Zaremba and Sutskever, ICML 2015).
+    representations using RNN encoder–decoder", EMNLP 2014, for the GRU. The recurrent weights of each gate are
+    initialized orthogonally, and the forget gate bias of the LSTM to 1 (Jozefowicz, Zaremba and Sutskever, ICML 2015).
 
     Args:
-        cell: ``lstm``, ``gru`` or ``rnn``, which is tanh without gates.
-        hidden_size: Units of the state, at least 1.
-        num_layers: Layers of cells, 1 to 100, each reading the states of the one below.
-        weight_init: Initial values of the weights that are not recurrent, a name in `zoo.layers.initializers`.
-        dropout: Probability of dropping a unit between layers and before the output while training, 0 ≤ p < 1.
-        **training: How it is trained, as in `Classifier`.
+        cell: ``lstm``, ``gru``, or ``rnn``, a tanh cell without gates.
+        hidden_size: Units in the hidden state, at least 1.
+        num_layers: Stacked recurrent layers, 1 to 100.
+        weight_init: Initialization of the non-recurrent weights, a name in `zoo.layers.initializers`.
+        dropout: Probability of dropping a unit between layers and before the output layer in training, 0 ≤ p < 1.
+        **training: Training arguments, as in `Classifier`.
 
     Raises:
-        UsageError: A size, rate or name is wrong.
+        UsageError: A size or rate is out of range or a name is unknown.
     """
 
     def __init__(
@@ -53,17 +52,17 @@ class RecurrentNet(Classifier):
             raise unknown_name("cell", cell, CELLS)
         check_counts(least=1, hidden_size=hidden_size)
         check_fractions(dropout=dropout)
-        if not 1 <= num_layers <= DEEPEST:
-            raise UsageError(f"num_layers is {num_layers}, but it must be 1 to {DEEPEST}.")
-        kind, gates = CELLS[cell]
-        between = dropout if num_layers > 1 else 0.0
-        self.recurrent = kind(28, hidden_size, num_layers, batch_first=True, dropout=between)
+        if not 1 <= num_layers <= MAX_LAYERS:
+            raise UsageError(f"num_layers is {num_layers}, but it must be 1 to {MAX_LAYERS}.")
+        module_class, num_gates = CELLS[cell]
+        dropout_between_layers = dropout if num_layers > 1 else 0.0
+        self.recurrent = module_class(28, hidden_size, num_layers, batch_first=True, dropout=dropout_between_layers)
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden_size, self.hparams["num_classes"])
         initialize(self.output, weight_init, "zeros")
         for name, parameter in self.recurrent.named_parameters():
             with torch.no_grad():
-                for gate in parameter.chunk(gates):
+                for gate in parameter.chunk(num_gates):
                     if name.startswith("weight_hh"):
                         nn.init.orthogonal_(gate)
                     elif name.startswith("weight_ih"):
@@ -71,10 +70,10 @@ class RecurrentNet(Classifier):
                     else:
                         gate.zero_()
                 if cell == "lstm" and name.startswith("bias_ih"):
-                    parameter.chunk(gates)[1].fill_(1)  # the gates' order is input, forget, cell, output
+                    parameter.chunk(num_gates)[1].fill_(1)  # the order of the gates is input, forget, cell, output
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""
-        states, _ = self.recurrent(images.squeeze(1))  # (B, 28 rows, 28 pixels) to (B, 28, hidden_size)
+        states, _ = self.recurrent(images.squeeze(1))  # (B, 28 rows, 28 pixels) -> (B, 28, hidden_size)
         logits: Tensor = self.output(self.dropout(states[:, -1]))
         return logits

@@ -1,4 +1,4 @@
-"""Softmax regression: the network without a hidden layer."""
+"""Softmax regression: a network without hidden layers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class SoftmaxRegression(Classifier):
     """Multinomial logistic regression, 784-10: logits = xW + b.
 
     Args:
-        weight_init: Initial values of W, a name in `zoo.layers.initializers`.
-        bias_init: Initial values of b: zeros, uniform or normal.
-        **training: How it is trained, as in `Classifier`.
+        weight_init: Initialization of W, a name in `zoo.layers.initializers`.
+        bias_init: Initialization of b: zeros, uniform or normal.
+        **training: Training arguments, as in `Classifier`.
     """
 
     def __init__(self, weight_init: str = "normal", bias_init: str = "normal", **training: Any) -> None:
@@ -31,5 +31,5 @@ class SoftmaxRegression(Classifier):
         return logits
 
     def layers_in_order(self) -> Iterable[nn.Module] | None:
-        """Return the layers, from the bottom up, unless a subclass does something else with them."""
+        """Return the layers, from input to output; None if a subclass overrides `forward`."""
         return self.net if type(self).forward is SoftmaxRegression.forward else None

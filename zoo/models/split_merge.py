@@ -1,4 +1,4 @@
-"""Split and merge: branches look at the same thing in different ways, and what they find is put side by side."""
+"""Networks with parallel branches whose outputs are concatenated, the lecture's "split and merge"."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.layers.blocks import Parallel, channels_last, check_channels, convolution, dense, mean_and_output
+from zoo.layers.blocks import ParallelBranches, check_channels, convolution, dense, pooling_head, use_channels_last
 from zoo.layers.initializers import initialize
 from zoo.models.classifier import Classifier
 from zoo.utils.checks import check_counts, check_fractions
@@ -15,22 +15,22 @@ from zoo.utils.errors import UsageError
 
 
 class SplitMerge(Classifier):
-    """A fully connected net that splits into branches of different depth and merges them again.
+    """A fully connected network with parallel branches of different depth.
 
-    784-width, then a branch for each entry of ``depths``, as many layers deep as it says, then all branches side by
-    side, a layer of ``width`` units, and 10.
+    A layer of ``width`` units, one branch of ``branch_width`` units per layer for each entry of ``depths``, the
+    concatenation of the branches, another layer of ``width`` units, and the output layer.
 
     Args:
-        width: Units before the split and after the merge, at least 1.
-        branch_width: Units in every layer of every branch, at least 1.
-        depths: The layers of each branch, each 1 to 100.
+        width: Units in the layers before and after the branches, at least 1.
+        branch_width: Units in each layer of each branch, at least 1.
+        depths: The number of layers of each branch, each 1 to 100.
         activation: A name in `zoo.layers.activations`.
-        weight_init: Initial values of the weights, a name in `zoo.layers.initializers`.
-        dropout: Probability of dropping a hidden unit's output while training, 0 ≤ p < 1.
-        **training: How it is trained, as in `Classifier`.
+        weight_init: Weight initialization, a name in `zoo.layers.initializers`.
+        dropout: Probability of dropping a hidden unit's output in training, 0 ≤ p < 1.
+        **training: Training arguments, as in `Classifier`.
 
     Raises:
-        UsageError: A size, rate or name is wrong.
+        UsageError: A size or rate is out of range or a name is unknown.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class SplitMerge(Classifier):
         self.net = nn.Sequential(
             nn.Flatten(),
             dense(784, width, activation, weight_init, dropout),
-            Parallel(branch(depth) for depth in depths),
+            ParallelBranches(branch(depth) for depth in depths),
             dense(len(depths) * branch_width, width, activation, weight_init, dropout),
             output,
         )
@@ -72,22 +72,22 @@ class SplitMerge(Classifier):
 
 
 class SplitMergeCNN(Classifier):
-    """A small convolutional net of inception modules: filters of 1×1, 3×3 and 5×5 and a maximum, side by side.
+    """A small convolutional network of inception modules: parallel 1×1, 3×3 and 5×5 convolutions and max pooling.
 
-    A first layer of filters at 14×14 pixels, a module, one more after each halving, and the mean over the picture.
-    Every convolution is followed by batch norm. Szegedy et al., "Going deeper with convolutions", CVPR 2015.
+    A convolution at 14×14 pixels, the modules with max pooling between them, which halves the resolution, and global
+    average pooling. Every convolution is followed by batch norm. Szegedy et al., "Going deeper with convolutions",
+    CVPR 2015.
 
     Args:
-        stem: Filters of the first layer, at least 1.
-        channels: Filters of each of a module's four branches; the picture is halved between modules, so there are 1
-            to 4.
+        stem: Filters of the first convolution, at least 1.
+        channels: Filters in each of the four branches, for each module; 1 to 4 entries.
         activation: A name in `zoo.layers.activations`.
-        weight_init: Initial values of the weights, a name in `zoo.layers.initializers`.
-        dropout: Probability of dropping a feature before the output layer while training, 0 ≤ p < 1.
-        **training: How it is trained, as in `Classifier`.
+        weight_init: Weight initialization, a name in `zoo.layers.initializers`.
+        dropout: Probability of dropping a feature before the output layer in training, 0 ≤ p < 1.
+        **training: Training arguments, as in `Classifier`.
 
     Raises:
-        UsageError: A size, rate or name is wrong.
+        UsageError: A size or rate is out of range or a name is unknown.
     """
 
     def __init__(
@@ -107,11 +107,11 @@ class SplitMergeCNN(Classifier):
         def filters(channels_in: int, channels_out: int, kernel_size: int, stride: int = 1) -> nn.Sequential:
             return convolution(channels_in, channels_out, kernel_size, activation, weight_init, stride)
 
-        def inception(channels_in: int, width: int) -> Parallel:
-            return Parallel(
+        def inception(channels_in: int, width: int) -> ParallelBranches:
+            return ParallelBranches(
                 [
                     filters(channels_in, width, 1),
-                    # Fewer channels first: a wide filter over all of them would cost most of the module.
+                    # A 1×1 convolution first reduces the channels, because larger kernels are expensive.
                     nn.Sequential(filters(channels_in, width, 1), filters(width, width, 3)),
                     nn.Sequential(filters(channels_in, width, 1), filters(width, width, 5)),
                     nn.Sequential(nn.MaxPool2d(3, stride=1, padding=1), filters(channels_in, width, 1)),
@@ -120,15 +120,13 @@ class SplitMergeCNN(Classifier):
 
         layers: list[nn.Module] = [filters(1, stem, 5, stride=2)]
         channels_in = stem
-        for number, width in enumerate(channels):
-            if number:
+        for index, width in enumerate(channels):
+            if index:
                 layers.append(nn.MaxPool2d(2, ceil_mode=True))
             layers.append(inception(channels_in, width))
             channels_in = 4 * width
-        self.net = nn.Sequential(
-            *layers, *mean_and_output(channels_in, self.hparams["num_classes"], dropout, weight_init)
-        )
-        channels_last(self.net)
+        self.net = nn.Sequential(*layers, *pooling_head(channels_in, self.hparams["num_classes"], dropout, weight_init))
+        use_channels_last(self.net)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""

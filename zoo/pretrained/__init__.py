@@ -1,1 +1,1 @@
-"""The networks that ship: the registry, loading, evaluation, verification, publishing."""
+"""The trained networks that ship: registry, loading, evaluation, verification, publishing."""

@@ -1,4 +1,4 @@
-"""Measuring a trained network, the same way when it is published and when anyone verifies it."""
+"""Evaluation of a trained network, used for both publishing and verification."""
 
 from __future__ import annotations
 
@@ -18,35 +18,37 @@ from zoo.metrics.classification import CALIBRATION_BINS
 from zoo.models import Classifier
 
 GOLDEN_ROWS = (3, 2, 1, 18, 4, 8, 11, 0, 61, 7)
-"""The first test image of each digit 0 to 9, by its row in the archive."""
+"""The row in the archive of the first test image of each digit, 0 to 9."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a network does on a set of images."""
+    """The metrics of a network on a set of images."""
 
     images: int
     errors: int
     nll: float
-    """Mean negative log-likelihood of the right class, in nats."""
+    """The mean negative log-likelihood of the true class, in nats."""
     calibration_error: float
-    """Expected calibration error: the images are put into 15 equal bins by the probability of the predicted class,
-    and the distances between each bin's mean probability and its accuracy are averaged, weighted by the bin's share of
-    the images. Naeini, Cooper and Hauskrecht, AAAI 2015; Guo et al., "On calibration of modern neural networks",
-    ICML 2017, equation 3."""
+    """The expected calibration error with 15 bins of equal width.
+
+    The images are binned by the probability of the predicted class. The error is the mean over the bins of the absolute
+    difference between accuracy and mean probability, weighted by the number of images in the bin. Naeini, Cooper and
+    Hauskrecht, AAAI 2015; Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3.
+    """
 
     @property
     def accuracy(self) -> float:
-        """The fraction that is right."""
+        """The fraction of the images that are classified correctly."""
         return 1 - self.errors / self.images
 
 
 def evaluate(model: Classifier, batches: DataLoader[Batch]) -> Evaluation:
-    """Measure ``model``, in eval mode, on all batches ``(images, labels, …)``."""
+    """Evaluate ``model`` in eval mode on all batches ``(images, labels, …)``."""
     model.eval()
     with torch.inference_mode():
-        parts = [(model(images), labels) for images, labels, *_ in batches]
-    logits, labels = (torch.cat(column) for column in zip(*parts, strict=True))
+        outputs = [(model(images), labels) for images, labels, *_ in batches]
+    logits, labels = (torch.cat(column) for column in zip(*outputs, strict=True))
     return Evaluation(
         images=len(labels),
         errors=int((logits.argmax(dim=1) != labels).sum()),
@@ -74,7 +76,13 @@ def golden_images(data: MNISTDataModule) -> Tensor:
 
 
 def images_per_second(model: Classifier, data: MNISTDataModule, passes: int = 5) -> float:
-    """Return how many test images a second the network classifies: the median of some passes after a first one."""
+    """Measure how many test images the network classifies per second.
+
+    Args:
+        model: The network.
+        data: The data with the test images.
+        passes: The number of timed passes over the test images, after one warm-up pass. Their median is used.
+    """
     seconds = []
     for _ in range(passes + 1):
         started = time.perf_counter()

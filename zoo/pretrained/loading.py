@@ -1,4 +1,4 @@
-"""Networks by name: a new one from a member's config, or the trained one that ships."""
+"""Creating networks by name: untrained ones from a member's config, or the trained ones that ship."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import yaml
 from zoo.data.base import CLASS_NAMES, DIGITS, PREPROCESS
 from zoo.models import Classifier, ZooModule
 from zoo.pretrained.registry import ModelInfo, Published, list_models, model_info, read_demonstrations, read_index
-from zoo.runs.checkpoint import Checkpoint, load_into, read_checkpoint
+from zoo.runs.checkpoint import Checkpoint, check_class, load_into, read_checkpoint
 from zoo.utils.class_paths import class_path_of, import_class
 from zoo.utils.errors import UsageError, unknown_name
 
 
 def create_model(name: str, **overrides: Any) -> Classifier:
-    """Return a new, untrained network as the member's config describes it.
+    """Create an untrained network from a member's config.
 
     Args:
         name: A member, one of ``zoo.list_models()``.
         **overrides: Arguments of the member's class that replace the config's, for example ``dropout=0.5``.
 
     Raises:
-        UsageError: A `ValueError`: the member is unknown, or an argument's value is wrong.
+        UsageError: The member is unknown, or the value of an argument is invalid. It is a `ValueError`.
         TypeError: The class takes no such argument.
     """
     info = model_info(name)
@@ -39,14 +39,14 @@ def create_model(name: str, **overrides: Any) -> Classifier:
 
 
 def initialize_from(model: Classifier, source: str) -> None:
-    """Give a network a trained one's weights, as the beginning of a training of its own.
+    """Initialize a network with the weights of a trained one, for fine-tuning.
 
     Args:
-        model: The network. An output layer with another number of classes than the trained one's stays as it is.
+        model: The network. Its output layer is not changed if the trained network has another number of classes.
         source: A member that ships trained, or the path of a checkpoint.
 
     Raises:
-        UsageError: There is none, or it is of another class or architecture.
+        UsageError: The source does not exist, or it is of another class or architecture.
     """
     if not Path(source).exists() and source in list_models():
         info = model_info(source)
@@ -55,34 +55,36 @@ def initialize_from(model: Classifier, source: str) -> None:
     elif not Path(source).exists():
         raise unknown_name("init_from", source, list_models(pretrained=True))
     checkpoint = read_checkpoint(source)
-    if checkpoint.class_path not in (None, class_path_of(type(model))):
-        raise UsageError(f"{source} holds a {checkpoint.class_path}, but this is a {class_path_of(type(model))}.")
+    class_path = class_path_of(type(model))
+    check_class(checkpoint, (None, class_path), class_path)
     trained = checkpoint.make(type(model), **({} if checkpoint.arguments else model.hparams))
     load_into(trained, checkpoint)
     state, weights = model.state_dict(), trained.state_dict()
     same_classes = trained.hparams["num_classes"] == model.hparams["num_classes"]
-    ours, theirs = (list(each.state_dict()) if same_classes else each.feature_names() for each in (model, trained))
-    if ours != theirs or any(state[name].shape != weights[name].shape for name in ours):
+    names, trained_names = (
+        list(each.state_dict()) if same_classes else each.feature_names() for each in (model, trained)
+    )
+    if names != trained_names or any(state[name].shape != weights[name].shape for name in names):
         raise UsageError(f"{source} is of another architecture than this {type(model).__name__}.")
-    inherited = {name: weights[name] for name in ours if name not in model.not_inherited}
+    inherited = {name: weights[name] for name in names if name not in model.not_inherited}
     model.load_state_dict({**state, **inherited})
 
 
 def load_pretrained(name: str) -> ZooModule:
-    """Return a trained network, on the CPU and in eval mode.
+    """Load a trained network, on the CPU and in eval mode.
 
-    The file comes with the package; its SHA-256 is compared with the index before anything in it is read.
+    The checkpoint is a part of the package. Its SHA-256 is compared with the index before it is read.
 
     Args:
         name: A member, one of ``zoo.list_models(pretrained=True)``, or the demonstration ``rbm``.
 
     Returns:
-        A `LightningModule`: a member's ``model(images)`` maps float32 ``(B, 1, 28, 28)`` in [0, 1] to logits
-        ``(B, 10)``, the RBM's to its hidden units' probabilities.
+        A `LightningModule`. A member's ``model(images)`` maps float32 images ``(B, 1, 28, 28)`` in [0, 1] to logits
+        ``(B, 10)``. The RBM maps them to the probabilities of its hidden units.
 
     Raises:
-        UsageError: A `ValueError`: the member is unknown or ships no trained network, or its file is not the one
-            that was published.
+        UsageError: The member is unknown or ships no trained network, or its file is not the published one. It is a
+            `ValueError`.
     """
     info = model_info(name)
     check_file(info.checkpoint, published_entry(info))
@@ -90,64 +92,63 @@ def load_pretrained(name: str) -> ZooModule:
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A classifier, in eval mode, and what is known of the pictures that it was trained on."""
+class TrainedClassifier:
+    """A trained classifier in eval mode, with its class names and the format of its input images."""
 
     model: Classifier
     class_names: tuple[str, ...]
     mnist_like: bool = True
-    """Whether they were of MNIST's form, as `zoo.preprocess` makes them; if not, grey and as bright as they were."""
+    """Whether it was trained on images in MNIST's format, as `zoo.preprocess` returns them. Otherwise the images were
+    converted to grey and their brightness was kept."""
 
 
-def load_classifier(source: str) -> Trained:
-    """Return a trained classifier and what its classes are called.
+def load_classifier(source: str) -> TrainedClassifier:
+    """Load a trained classifier with its class names.
 
     Args:
-        source: A member that ships trained, or the path of a checkpoint of one of the zoo's own classes.
+        source: A member that ships trained, or the path of a checkpoint of one of the classes in `zoo.models`.
 
     Raises:
-        UsageError: There is none of that name, or it is no such classifier.
+        UsageError: The source does not exist, or it is not such a classifier.
     """
     if Path(source).is_file() and source not in list_models():
         checkpoint = read_checkpoint(source)
-        model = _of_the_zoo(checkpoint)
-        # Whichever DataModule it was trained on, that one's part of the checkpoint has them.
-        parts = [part for part in checkpoint.content.values() if isinstance(part, dict)]
-        told: dict[str, Any] = next((part for part in parts if isinstance(part.get(CLASS_NAMES), list)), {})
+        model = _load_zoo_classifier(checkpoint)
+        # The class names are in the data module's state, whose key depends on the class of the data module.
+        states = [value for value in checkpoint.content.values() if isinstance(value, dict)]
+        data_state: dict[str, Any] = next((state for state in states if isinstance(state.get(CLASS_NAMES), list)), {})
         count = model.hparams["num_classes"]
-        names = told.get(CLASS_NAMES, [])
+        names = data_state.get(CLASS_NAMES, [])
         names = tuple(map(str, names if len(names) == count else range(count)))
-        return Trained(model, names, told.get(PREPROCESS) is not False)
+        return TrainedClassifier(model, names, data_state.get(PREPROCESS) is not False)
     known = list_models(pretrained=True)
     if source not in [*list_models(), *read_demonstrations()]:
         raise unknown_name("member or checkpoint", source, known)
     member = load_pretrained(source)
     if not isinstance(member, Classifier):
-        raise UsageError(f"{source} is no classifier, so it has no answer: choose among the members.")
-    return Trained(member, DIGITS)
+        raise UsageError(f"{source} is no classifier, so it has no predictions: choose among the members.")
+    return TrainedClassifier(member, DIGITS)
 
 
-def _of_the_zoo(checkpoint: Checkpoint) -> Classifier:
-    """Return the network in a checkpoint of one of the zoo's own classes: a file never names what is imported."""
+def _load_zoo_classifier(checkpoint: Checkpoint) -> Classifier:
+    """Load a checkpoint of a class in `zoo.models`. Other classes that a file names are never imported."""
     import zoo.models
 
-    own = {class_path_of(cls): cls for name in zoo.models.__all__ if isinstance(cls := getattr(zoo.models, name), type)}
-    cls = own.get(checkpoint.class_path or "")
-    if cls is None or not issubclass(cls, Classifier):
-        raise UsageError(
-            f"{checkpoint.path} holds a {checkpoint.class_path or 'network of unknown class'}, which is no classifier "
-            "of the zoo's own: ask it with `zoo predict`."
-        )
-    return cls.load_from_checkpoint(checkpoint.path).eval()
+    classes = [cls for name in zoo.models.__all__ if isinstance(cls := getattr(zoo.models, name), type)]
+    classifiers: dict[str | None, type[Classifier]] = {
+        class_path_of(cls): cls for cls in classes if issubclass(cls, Classifier)
+    }
+    check_class(checkpoint, classifiers, "classifier of the zoo", "use `zoo predict`")
+    return classifiers[checkpoint.class_path].load_from_checkpoint(checkpoint.path).eval()
 
 
 def published_entry(info: ModelInfo) -> Published:
-    """Return what was published of a trained network.
+    """Return the index entry of a member or demonstration that ships trained.
 
     Raises:
         UsageError: The member ships no trained network.
     """
-    entry = info.figures or info.demonstration
+    entry = info.metrics or info.demonstration
     if entry is None:
         raise UsageError(
             f"{info.name} ships no trained network; these do: {', '.join(list_models(pretrained=True)) or 'none'}. "
@@ -157,7 +158,11 @@ def published_entry(info: ModelInfo) -> Published:
 
 
 def check_file(path: Path, entry: Published) -> None:
-    """Raise `UsageError` unless the file is, byte for byte, the one that was published."""
+    """Check that a file has the published SHA-256.
+
+    Raises:
+        UsageError: The file is missing or differs from the published one.
+    """
     if not path.is_file():
         raise UsageError(f"{path} is missing: install the package again.")
     found = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -173,42 +178,44 @@ def check_file(path: Path, entry: Published) -> None:
 
 
 def build(info: ModelInfo, checkpoint: Checkpoint) -> ZooModule:
-    """Return the member's network with a checkpoint's arguments and weights, in eval mode.
+    """Build a member's network from a checkpoint, in eval mode.
 
-    The class is the one that the member's config names; what the checkpoint names is compared, never imported.
+    The class is the one that the member's config names. The checkpoint must name the same class.
 
     Raises:
         UsageError: The checkpoint is of another class, or its arguments or weights do not fit.
     """
     cls = member_class(info)
-    if checkpoint.class_path != class_path_of(cls):
-        raise UsageError(
-            f"{checkpoint.path} holds a {checkpoint.class_path}, but {info.name} is a {class_path_of(cls)}."
-        )
+    class_path = class_path_of(cls)
+    check_class(checkpoint, (class_path,), class_path)
     model = checkpoint.make(cls)
     load_into(model, checkpoint)
     return model.eval()
 
 
 def member_class(info: ModelInfo) -> type[ZooModule]:
-    """Return the class that the member's or demonstration's config names.
+    """Import the class that the config of a member or demonstration names.
 
     Raises:
-        UsageError: It does not exist, or a member's is no classifier.
+        UsageError: The class does not exist, or it is not a `Classifier` (member) or `ZooModule` (demonstration).
     """
     class_path = str(model_config(info).get("class_path"))
     try:
-        found = import_class(class_path)
+        cls = import_class(class_path)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"{info.config} names the class {class_path}, which does not exist ({error}).") from error
-    wanted = ZooModule if info.config.parent.name == "demos" else Classifier
-    if not (isinstance(found, type) and issubclass(found, wanted)):
-        raise UsageError(f"{info.config} names {class_path}, which is no zoo.models.{wanted.__name__}.")
-    return found
+    base = ZooModule if info.config.parent.name == "demos" else Classifier
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise UsageError(f"{info.config} names {class_path}, which is no zoo.models.{base.__name__}.")
+    return cls
 
 
 def model_config(info: ModelInfo) -> dict[str, Any]:
-    """Return what a config says of the network: ``class_path`` and ``init_args``."""
+    """Return the ``model`` section of a config: ``class_path`` and ``init_args``.
+
+    Raises:
+        UsageError: The config has no such section.
+    """
     content = yaml.safe_load(info.config.read_text(encoding="utf-8"))
     model = content.get("model") if isinstance(content, dict) else None
     if not isinstance(model, dict):

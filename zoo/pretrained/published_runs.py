@@ -1,4 +1,4 @@
-"""What publishing asks of runs, whatever they trained: finished, of the config as it is, every seed reported."""
+"""Checks of the runs to publish: they are finished, follow the current config, and no seed is left out."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from zoo.pretrained.evaluation import GOLDEN_ROWS
 from zoo.pretrained.loading import build, member_class, model_config
 from zoo.pretrained.registry import ModelInfo, Published
 from zoo.runs.checkpoint import Checkpoint, read_checkpoint
-from zoo.runs.recipe import completed, first_difference, recipe
-from zoo.runs.record import recorded_run
+from zoo.runs.recipe import first_difference, recipe, with_defaults
+from zoo.runs.record import read_run_record
 from zoo.utils.class_paths import default_arguments, import_class
 from zoo.utils.errors import UsageError
 from zoo.utils.files import write_bytes
@@ -28,7 +28,7 @@ from zoo.utils.files import write_bytes
 LICENCE = "MIT; trained on MNIST, which is CC BY-SA 3.0"
 
 MNIST = "zoo.data.MNISTDataModule"
-"""The data of a config that names none."""
+"""The class of the data if a config does not name one."""
 
 
 @dataclass(frozen=True)
@@ -38,21 +38,21 @@ class FinishedRun:
     seed: int
     model: ZooModule
     record: dict[str, Any]
-    """What `zoo.callbacks.run_record.recorded_run` gives."""
+    """The record of the run, as `zoo.runs.record.read_run_record` returns it."""
 
 
 def finished_runs(info: ModelInfo, paths: Sequence[str | Path], reported: int) -> list[FinishedRun]:
-    """Read runs and put them into the order of their seeds.
+    """Read runs and sort them by seed.
 
     Args:
         info: The member or demonstration.
-        paths: The runs' checkpoints, of the seeds 0, 1, 2, … in any order and without a gap.
-        reported: How many runs the index reports already.
+        paths: The checkpoints of the runs with seeds 0, 1, 2, … in any order, without a gap.
+        reported: The number of runs in the current index.
 
     Raises:
         UsageError: A checkpoint is not of a finished run of this config, or seeds are missing.
     """
-    runs = sorted((_read(info, path) for path in paths), key=lambda run: run.seed)
+    runs = sorted((_read_run(info, path) for path in paths), key=lambda run: run.seed)
     seeds = [run.seed for run in runs]
     if seeds != list(range(len(runs))):
         raise UsageError(
@@ -67,11 +67,11 @@ def finished_runs(info: ModelInfo, paths: Sequence[str | Path], reported: int) -
     return runs
 
 
-def described_data(info: ModelInfo) -> MNISTDataModule:
-    """Return the data as the config describes it.
+def configured_data(info: ModelInfo) -> MNISTDataModule:
+    """Create the data module that the config describes.
 
     Raises:
-        UsageError: It is not MNIST.
+        UsageError: The data is not MNIST.
     """
     data = yaml.safe_load(info.config.read_text(encoding="utf-8")).get("data", {})
     arguments = data.get("init_args", {})
@@ -83,23 +83,23 @@ def described_data(info: ModelInfo) -> MNISTDataModule:
     return MNISTDataModule(**arguments)
 
 
-def published(info: ModelInfo, run: FinishedRun, content: bytes, test_images: int) -> Published:
-    """Return what is said of every network that ships.
+def common_entry(info: ModelInfo, run: FinishedRun, content: bytes, test_images: int) -> Published:
+    """Return the part of an index entry that members and demonstrations have in common.
 
     Args:
         info: The member or demonstration.
-        run: The run that ships.
-        content: The checkpoint that ships, as a file's bytes.
-        test_images: How many it was tested on.
+        run: The run whose network ships.
+        content: The bytes of the checkpoint file that ships.
+        test_images: The number of test images.
     """
-    demonstration = info.config.parent.name == "demos"
+    is_demonstration = info.config.parent.name == "demos"
     return Published(
         sha256=hashlib.sha256(content).hexdigest(),
         bytes=len(content),
         parameters=run.model.trained_parameters(),
         seed=run.seed,
         test_images=test_images,
-        command=f"zoo fit --config configs/{'demos/' if demonstration else ''}{info.name}.yaml "
+        command=f"zoo fit --config configs/{'demos/' if is_demonstration else ''}{info.name}.yaml "
         f"--seed_everything {run.seed}",
         config=recipe(run.record["config"]),
         versions=run.record["versions"],
@@ -112,16 +112,16 @@ def published(info: ModelInfo, run: FinishedRun, content: bytes, test_images: in
 
 
 def write_index(path: Path, index: Mapping[str, Any]) -> None:
-    """Write an index so that a person can read it and a diff shows what changed."""
+    """Write an index as JSON that is readable and gives small diffs."""
     text = json.dumps(dict(sorted(index.items())), indent=1, ensure_ascii=False) + "\n"
-    # A row of numbers on a line of its own can be read, and compared in a diff.
+    # Put each row of numbers on one line.
     text = re.sub(r"\[([-+.\de,\s]+)\]", lambda row: "[" + " ".join(row[1].split()) + "]", text)
     write_bytes(path, text.encode())
 
 
-def _read(info: ModelInfo, path: str | Path) -> FinishedRun:
+def _read_run(info: ModelInfo, path: str | Path) -> FinishedRun:
     checkpoint = read_checkpoint(path)
-    record = recorded_run(checkpoint.content)
+    record = read_run_record(checkpoint.content)
     if record is None:
         raise UsageError(f"{path} does not say which run it is from: publish a checkpoint that `zoo fit` wrote.")
     seed = record["config"]["seed_everything"]
@@ -132,46 +132,46 @@ def _read(info: ModelInfo, path: str | Path) -> FinishedRun:
 
 
 def check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]) -> None:
-    """Refuse a run of another recipe than the config's, or one that is not finished.
+    """Check that a run is finished, followed the recipe of the current config, and used a single process.
 
     Raises:
-        UsageError: The sentence says what differs.
+        UsageError: A setting differs, the run is not finished, or it used several processes.
     """
-    trained, described = record["config"], yaml.safe_load(info.config.read_text(encoding="utf-8"))
-    data = described.get("data", {"class_path": MNIST})
-    whole = {
+    run_config, config = record["config"], yaml.safe_load(info.config.read_text(encoding="utf-8"))
+    data = config.get("data", {"class_path": MNIST})
+    expected = {
         "model": dict(member_class(info)(**model_config(info).get("init_args", {})).hparams),
-        "data": {**data, "init_args": dict(described_data(info).hparams)},
-        "trainer": described.get("trainer", {}),
+        "data": {**data, "init_args": dict(configured_data(info).hparams)},
+        "trainer": config.get("trainer", {}),
     }
-    if whole["model"].get("num_classes", 10) != 10:
+    if expected["model"].get("num_classes", 10) != 10:
         raise UsageError(f"{info.config} is not about MNIST's ten digits, and only those are published.")
-    # Checkpoints keep nothing of where a training began.
-    began = {"init_from": (trained["model"].get("init_args") or {}).get("init_from")}
-    whole["model"]["init_from"] = model_config(info).get("init_args", {}).get("init_from")
+    # Checkpoints do not store init_from among the arguments.
+    init_from = {"init_from": (run_config["model"].get("init_args") or {}).get("init_from")}
+    expected["model"]["init_from"] = model_config(info).get("init_args", {}).get("init_from")
     found = {
-        "model": {**default_arguments(member_class(info)), **checkpoint.arguments, **began},
-        "data": completed(trained, whole)["data"],
-        "trainer": trained["trainer"],
+        "model": {**default_arguments(member_class(info)), **checkpoint.arguments, **init_from},
+        "data": with_defaults(run_config, expected)["data"],
+        "trainer": run_config["trainer"],
     }
-    if difference := first_difference(recipe(whole), recipe(found)):
-        setting, ours, theirs = difference
+    if difference := first_difference(recipe(expected), recipe(found)):
+        setting, in_config, in_run = difference
         raise UsageError(
-            f"{checkpoint.path} was trained with {setting} {theirs!r}, but the config says {ours!r}: name runs of the "
-            "config as it is."
+            f"{checkpoint.path} was trained with {setting} {in_run!r}, but the config says {in_config!r}: name runs of "
+            "the config as it is."
         )
-    epochs = whole["trainer"].get("max_epochs")
+    epochs = expected["trainer"].get("max_epochs")
     if epochs is None:
         raise UsageError(f"{info.config} has no trainer.max_epochs, by which a finished run would be known.")
-    # Counted up when an epoch is over: a checkpoint from the middle of the last one has not got there.
-    if _epochs_done(checkpoint) != epochs:
+    # Only complete epochs are counted, so a checkpoint from within the last epoch is refused.
+    if _completed_epochs(checkpoint) != epochs:
         raise UsageError(f"{checkpoint.path} is not of the end of {epochs} epochs: let the training end.")
     if record["machine"]["processes"] != 1:
         raise UsageError(f"{checkpoint.path} was trained by several processes: name a run of a single one.")
 
 
-def _epochs_done(checkpoint: Checkpoint) -> int | None:
+def _completed_epochs(checkpoint: Checkpoint) -> int | None:
     progress: Any = checkpoint.content.get("loops")
-    for part in ("fit_loop", "epoch_progress", "current", "processed"):
-        progress = progress.get(part) if isinstance(progress, dict) else None
+    for key in ("fit_loop", "epoch_progress", "current", "processed"):
+        progress = progress.get(key) if isinstance(progress, dict) else None
     return progress if isinstance(progress, int) else None

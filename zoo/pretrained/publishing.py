@@ -1,4 +1,4 @@
-"""From runs' checkpoints to the trained network that ships, with figures that were measured, not told."""
+"""Publishing: the trained network that ships and its index entry are made from the checkpoints of finished runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zoo.metrics.intervals import reproduction_interval, wilson_interval
 from zoo.models import RBM, Classifier
 from zoo.pretrained.evaluation import Evaluation, evaluate, golden_logits, images_per_second
 from zoo.pretrained.loading import build, member_class
-from zoo.pretrained.published_runs import FinishedRun, described_data, finished_runs, published, write_index
+from zoo.pretrained.published_runs import FinishedRun, common_entry, configured_data, finished_runs, write_index
 from zoo.pretrained.registry import (
     Entry,
     LikelihoodEntry,
@@ -28,8 +28,8 @@ from zoo.pretrained.registry import (
     read_index,
 )
 from zoo.pretrained.verification import (
-    check_figures,
     check_likelihood,
+    check_metrics,
     free_energies,
     golden_free_energies,
     measured_likelihood,
@@ -41,7 +41,7 @@ from zoo.utils.files import atomic_path
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """A finished run of a member's recipe and what its network does."""
+    """A finished run of a member's recipe and the metrics of its network."""
 
     run: FinishedRun
     model: Classifier
@@ -50,17 +50,17 @@ class MeasuredRun:
 
 
 def publish(name: str, paths: Sequence[str | Path]) -> Entry | LikelihoodEntry:
-    """Make the checkpoint of a member or demonstration, and its entry in the index, from finished runs of its config.
+    """Write the checkpoint of a member or demonstration and its index entry, from finished runs of its config.
 
-    The network of seed 0 ships, so that no one can have picked it by its result; the other runs are reported beside
-    it. Nothing is replaced before what was written has been read back and verified.
+    The network of seed 0 ships, so it cannot be selected by its result. The metrics of the other runs are reported in
+    the same entry. Existing files are replaced only after the new checkpoint has been read back and verified.
 
     Args:
         name: The member, or a demonstration that is an RBM.
-        paths: The runs' checkpoints, of the seeds 0, 1, 2, … in any order and without a gap.
+        paths: The checkpoints of the runs with seeds 0, 1, 2, … in any order, without a gap.
 
     Returns:
-        The entry, as it was written.
+        The new index entry.
 
     Raises:
         UsageError: A checkpoint is not of a finished run of this config, or seeds are missing.
@@ -68,25 +68,25 @@ def publish(name: str, paths: Sequence[str | Path]) -> Entry | LikelihoodEntry:
     info = model_info(name) if name in list_models() else demonstration_info(name)
     if name not in list_models() and not issubclass(member_class(info), RBM):
         raise UsageError(f"{name} is a demonstration that does not ship: members do, and RBMs.")
-    data = MNISTDataModule(val_size=described_data(info).val_size)
+    data = MNISTDataModule(val_size=configured_data(info).val_size)
     data.prepare_data()
     data.setup()
-    reported = info.figures or info.demonstration
+    reported = info.metrics or info.demonstration
     runs = finished_runs(info, paths, len(reported["runs"]) if reported else 0)
-    # The index is written while the checkpoint still has another name: a failure leaves both as they were.
+    # The index is written before the checkpoint is renamed: a failure up to then leaves both files unchanged.
     with atomic_path(info.checkpoint) as temporary:
         write_weights(runs[0].model, dict(runs[0].model.hparams), temporary)
-        written = dataclasses.replace(info, checkpoint=temporary)
-        model = build(written, read_checkpoint(temporary))
+        temporary_info = dataclasses.replace(info, checkpoint=temporary)
+        model = build(temporary_info, read_checkpoint(temporary))
         if isinstance(model, RBM):
-            shown = _likelihood_entry(info, runs, temporary.read_bytes(), data)
-            check_likelihood(written, shown, model, data)
-            write_index(demonstrations_path(), {**read_demonstrations(), name: shown})
+            likelihood_entry = _likelihood_entry(info, runs, temporary.read_bytes(), data)
+            check_likelihood(temporary_info, likelihood_entry, model, data)
+            write_index(demonstrations_path(), {**read_demonstrations(), name: likelihood_entry})
             read_demonstrations.cache_clear()
-            return shown
+            return likelihood_entry
         assert isinstance(model, Classifier)
         entry = _entry(info, [_measure(run, data) for run in runs], temporary.read_bytes(), data)
-        check_figures(written, entry, model, data)
+        check_metrics(temporary_info, entry, model, data)
         write_index(index_path(), {**read_index(), name: entry})
         read_index.cache_clear()
         return entry
@@ -107,7 +107,7 @@ def _entry(info: ModelInfo, runs: list[MeasuredRun], content: bytes, data: MNIST
     shipped = runs[0]
     errors = [run.test.errors for run in runs]
     return Entry(
-        **published(info, shipped.run, content, shipped.test.images),
+        **common_entry(info, shipped.run, content, shipped.test.images),
         test_errors=shipped.test.errors,
         test_errors_ci95=[round(bound, 1) for bound in wilson_interval(shipped.test.errors, shipped.test.images)],
         nll=shipped.test.nll,
@@ -136,18 +136,18 @@ def _likelihood_entry(
     measured: list[Any] = []
     for run in runs:
         assert isinstance(run.model, RBM)
-        found = measured_likelihood(run.model, data)
-        if found.doubt:
-            raise UsageError(f"The likelihood of seed {run.seed} cannot be trusted: {found.doubt}.")
-        figures = {name: round(value, 4) for name, value in found.figures().items()}
-        measured.append({"seed": run.seed, **figures, "seconds": round(run.record["seconds"], 1)})
+        likelihood = measured_likelihood(run.model, data)
+        if likelihood.warning:
+            raise UsageError(f"The likelihood of seed {run.seed} cannot be trusted: {likelihood.warning}.")
+        metrics = {name: round(value, 4) for name, value in likelihood.metrics().items()}
+        measured.append({"seed": run.seed, **metrics, "seconds": round(run.record["seconds"], 1)})
     model = runs[0].model
     assert isinstance(model, RBM)
-    first = {name: value for name, value in measured[0].items() if name not in ("seed", "seconds")}
+    shipped = {name: value for name, value in measured[0].items() if name not in ("seed", "seconds")}
     energies = [float(f"{energy:.7g}") for energy in golden_free_energies(model, data).tolist()]
-    common = published(info, runs[0], content, len(free_energies(model, data)))
-    whole: Any = {**common, **first, "runs": measured, "golden_free_energies": energies}
-    entry: LikelihoodEntry = whole
+    common = common_entry(info, runs[0], content, len(free_energies(model, data)))
+    fields: Any = {**common, **shipped, "runs": measured, "golden_free_energies": energies}
+    entry: LikelihoodEntry = fields
     return entry
 
 

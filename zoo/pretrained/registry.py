@@ -1,6 +1,6 @@
-"""The members by name: a member is a config at the top of ``configs/``, and there is no other list.
+"""The registry of members. Every config directly in ``configs/`` is a member; there is no other list.
 
-Nothing here imports torch, so that listing the zoo takes no time.
+This module does not import torch, so that listing the members is fast.
 """
 
 from __future__ import annotations
@@ -22,55 +22,58 @@ class Run(TypedDict):
     test_errors: int
     val_accuracy: float | None
     seconds: float
-    """Of training and validation together, as the machine was at the time."""
+    """The duration of training and validation together; it depends on the load of the machine at the time."""
 
 
 class Published(TypedDict):
-    """What is said of every trained network that ships."""
+    """The fields of an index entry that members and demonstrations have in common."""
 
     sha256: str
     bytes: int
     parameters: int
-    """Those that were trained."""
+    """The number of trained parameters."""
     seed: int
     test_images: int
     command: str
     config: dict[str, Any]
-    """The run's resolved config: seed, model and data with all arguments, the Trainer's settings."""
+    """The resolved config of the run: seed, model and data with all arguments, settings of the Trainer."""
     versions: dict[str, str]
     machine: dict[str, Any]
     data_md5: dict[str, str]
     golden_rows: list[int]
-    """Rows of ten test images, whose values below are the network's fingerprint."""
+    """The rows of ten test images. The network's outputs for them are stored as golden values."""
     licence: str
     papers: list[str]
 
 
 class Entry(Published):
-    """What ``checkpoints/index.json`` says of a member's trained network."""
+    """The entry of a member's trained network in ``checkpoints/index.json``."""
 
     test_errors: int
     test_errors_ci95: list[float]
-    """Wilson's 95 % score interval of the shipped network's errors (`zoo.metrics.intervals`)."""
+    """The 95 % Wilson score interval of the shipped network's test errors (`zoo.metrics.intervals`)."""
     nll: float
-    """Mean negative log-likelihood on the test images, in nats."""
+    """The mean negative log-likelihood on the test images, in nats."""
     calibration_error: float
-    """Expected calibration error on the test images, 15 bins (`zoo.evaluation.Evaluation`)."""
+    """The expected calibration error on the test images with 15 bins (`zoo.pretrained.evaluation.Evaluation`)."""
     val_accuracy: float | None
-    """None when the recipe keeps no validation images."""
+    """None if the recipe has no validation images."""
     runs: list[Run]
-    """Every run of the recipe, by seed; the seeds are 0, 1, 2, … and none is left out."""
+    """All runs of the recipe, sorted by seed. The seeds are 0, 1, 2, … without a gap."""
     errors_mean: float
     errors_sd: float | None
-    """The sample standard deviation over the runs; None for a single one."""
+    """The sample standard deviation over the runs; None for a single run."""
     reproduction_interval: list[int]
-    """Where one more run's errors should fall (`zoo.metrics.intervals.reproduction_interval`)."""
+    """The range of test errors expected from one more run (`zoo.metrics.intervals.reproduction_interval`)."""
     images_per_second: float
     golden_logits: list[list[float]]
 
 
-class LikelihoodFigures(TypedDict):
-    """The figures of a `zoo.likelihood.Likelihood`, in nats: of the test images, their pixels sampled with seed 0."""
+class LikelihoodMetrics(TypedDict):
+    """The metrics of a `zoo.rbm.likelihood.Likelihood` on the test images, in nats.
+
+    The pixels of the images are sampled with seed 0.
+    """
 
     log_likelihood: float
     log_likelihood_low: float
@@ -80,87 +83,87 @@ class LikelihoodFigures(TypedDict):
     effective_chains: float
 
 
-class LikelihoodRun(LikelihoodFigures):
+class LikelihoodRun(LikelihoodMetrics):
     """One training of an RBM's recipe."""
 
     seed: int
     seconds: float
-    """Of training and validation together, as the machine was at the time."""
+    """The duration of training and validation together; it depends on the load of the machine at the time."""
 
 
-class LikelihoodEntry(Published, LikelihoodFigures):
-    """What ``checkpoints/demonstrations.json`` says of a trained RBM: the figures are those of the one that ships."""
+class LikelihoodEntry(Published, LikelihoodMetrics):
+    """The entry of a trained RBM in ``checkpoints/demonstrations.json``, with the metrics of the shipped network."""
 
     runs: list[LikelihoodRun]
-    """Every run of the recipe, by seed; the seeds are 0, 1, 2, … and none is left out."""
+    """All runs of the recipe, sorted by seed. The seeds are 0, 1, 2, … without a gap."""
     golden_free_energies: list[float]
 
 
 @cache
 def root() -> Path:
-    """The folder that holds ``configs/`` and ``checkpoints/``: the package in a wheel, its parent in a checkout."""
+    """Return the folder of ``configs/`` and ``checkpoints/``: the package in a wheel, its parent in a checkout."""
     package = Path(__file__).resolve().parent.parent
     return package if (package / "configs").is_dir() else package.parent
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is known of a member without loading it."""
+    """Information on a member or demonstration that is available without loading its network."""
 
     name: str
     description: str
-    """The first line of its config."""
+    """The first line of the config."""
     lecture_accuracy: float | None
-    """The test accuracy that the lecture reports, if it has this network."""
+    """The test accuracy that the lecture reports; None if the lecture does not have this network."""
     papers: tuple[str, ...]
-    """Where the network and its recipe come from."""
+    """The papers that describe the network and its recipe."""
     config: Path
     checkpoint: Path
-    """Where its trained network lies, if it ships one."""
-    figures: Entry | None = None
-    """Its entry in ``checkpoints/index.json``; None when no trained network ships."""
+    """The path of the trained network, which exists only if the network ships."""
+    metrics: Entry | None = None
+    """The entry in ``checkpoints/index.json``; None if no trained network ships."""
     demonstration: LikelihoodEntry | None = None
-    """For a demonstration that ships: its entry in ``checkpoints/demonstrations.json``."""
+    """The entry in ``checkpoints/demonstrations.json``; None for members and demonstrations that do not ship."""
 
     @property
     def test_accuracy(self) -> float | None:
-        """The shipped network's accuracy on the official 10,000 test images."""
-        return None if self.figures is None else 1 - self.figures["test_errors"] / self.figures["test_images"]
+        """The accuracy of the shipped network on the official 10,000 test images; None if no network ships."""
+        return None if self.metrics is None else 1 - self.metrics["test_errors"] / self.metrics["test_images"]
 
 
 def index_path() -> Path:
-    """Where the figures of the shipped networks lie."""
+    """Return the path of the index with the metrics of the shipped members."""
     return root() / "checkpoints" / "index.json"
 
 
 def demonstrations_path() -> Path:
-    """Where the figures of the shipped demonstrations lie."""
+    """Return the path of the index with the metrics of the shipped demonstrations."""
     return root() / "checkpoints" / "demonstrations.json"
 
 
 @cache
 def read_index() -> dict[str, Entry]:
-    """Return ``checkpoints/index.json``: figures of the shipped members by name.
+    """Read ``checkpoints/index.json``, the entries of the shipped members by name.
 
     Raises:
-        UsageError: The file is no JSON, or an entry lacks something.
+        UsageError: The file is not valid JSON, or a field of an entry is missing.
     """
-    found: dict[str, Entry] = _read(index_path(), Entry)
-    return found
+    index: dict[str, Entry] = _read(index_path(), Entry)
+    return index
 
 
 @cache
 def read_demonstrations() -> dict[str, LikelihoodEntry]:
-    """Return ``checkpoints/demonstrations.json``: figures of the trained networks that are no members.
+    """Read ``checkpoints/demonstrations.json``, the entries of the shipped demonstrations by name.
 
     Raises:
-        UsageError: The file is no JSON, or an entry lacks something.
+        UsageError: The file is not valid JSON, or a field of an entry is missing.
     """
-    found: dict[str, LikelihoodEntry] = _read(demonstrations_path(), LikelihoodEntry)
-    return found
+    index: dict[str, LikelihoodEntry] = _read(demonstrations_path(), LikelihoodEntry)
+    return index
 
 
-def _read(path: Path, form: type) -> Any:
+def _read(path: Path, entry_type: type) -> Any:
     if not path.is_file():
         return {}
     try:
@@ -168,61 +171,61 @@ def _read(path: Path, form: type) -> Any:
     except ValueError as error:
         raise UsageError(f"{path} is damaged ({error}): install the package again.") from error
     for name, entry in index.items() if isinstance(index, dict) else [("it", None)]:
-        missing = _names(form) - (entry.keys() if isinstance(entry, dict) else set())
+        missing = _required_fields(entry_type) - (entry.keys() if isinstance(entry, dict) else set())
         if missing:
             raise UsageError(f"{path} is damaged ({name} lacks {', '.join(sorted(missing))}): install it again.")
     return index
 
 
-def _names(form: Any) -> frozenset[str]:
-    return frozenset(form.__required_keys__)
+def _required_fields(entry_type: Any) -> frozenset[str]:
+    return frozenset(entry_type.__required_keys__)
 
 
 def list_models(filter: str = "*", pretrained: bool = False) -> list[str]:
-    """Return the members' names in alphabetical order.
+    """Return the names of the members in alphabetical order.
 
     Args:
-        filter: Keep the names that match this shell pattern, for example ``"deep*"``.
-        pretrained: Keep the members that ship a trained network.
+        filter: A shell pattern that the names must match, for example ``"deep*"``.
+        pretrained: Whether to return only the members that ship a trained network.
     """
     names = sorted(path.stem for path in (root() / "configs").glob("*.yaml"))
     return [name for name in names if fnmatch.fnmatchcase(name, filter) and (not pretrained or name in read_index())]
 
 
 def packaged_config(name: str) -> Path | None:
-    """Return the config that ships under a name, ``dropout`` or ``trainer/gpu``, or None."""
+    """Return the path of a config that ships, for example ``dropout`` or ``trainer/gpu``; None if there is none."""
     path = root() / "configs" / f"{name}.yaml"
     return path if path.is_file() else None
 
 
 def model_info(name: str) -> ModelInfo:
-    """Return what is known of a member, or of a demonstration that ships trained.
+    """Return the information on a member, or on a demonstration that ships trained.
 
     Raises:
-        UsageError: A `ValueError`: there is none of that name; close matches are named.
+        UsageError: The name is unknown; the message suggests close matches. It is a `ValueError`.
     """
     if name in read_demonstrations():
         return demonstration_info(name)
     names = list_models()
     if name not in names:
         raise unknown_name("member", name, [*names, *read_demonstrations()])
-    return replace(_described(name, root() / "configs" / f"{name}.yaml"), figures=read_index().get(name))
+    return replace(_info_from_config(name, root() / "configs" / f"{name}.yaml"), metrics=read_index().get(name))
 
 
 def demonstration_info(name: str) -> ModelInfo:
-    """Return what is known of a demonstration, whether it ships trained or not.
+    """Return the information on a demonstration, whether it ships trained or not.
 
     Raises:
-        UsageError: A `ValueError`: there is none of that name; close matches are named.
+        UsageError: The name is unknown; the message suggests close matches. It is a `ValueError`.
     """
     config = root() / "configs" / "demos" / f"{name}.yaml"
     if not config.is_file():
         raise unknown_name("member", name, [*list_models(), *read_demonstrations()])
-    return replace(_described(name, config), demonstration=read_demonstrations().get(name))
+    return replace(_info_from_config(name, config), demonstration=read_demonstrations().get(name))
 
 
-def _described(name: str, config: Path) -> ModelInfo:
-    description, *rest = _header(config) or [""]
+def _info_from_config(name: str, config: Path) -> ModelInfo:
+    description, *rest = _header_lines(config) or [""]
     lecture = [float(line.removeprefix("Lecture:")) for line in rest if line.startswith("Lecture:")]
     return ModelInfo(
         name=name,
@@ -234,8 +237,8 @@ def _described(name: str, config: Path) -> ModelInfo:
     )
 
 
-def _header(config: Path) -> list[str]:
-    """The comment lines that a config begins with: what it is, then ``Lecture:`` and ``Paper:`` lines if any."""
+def _header_lines(config: Path) -> list[str]:
+    """Return the comment lines at the top of a config: the description and any ``Lecture:`` and ``Paper:`` lines."""
     lines = []
     with config.open(encoding="utf-8") as file:
         for line in file:

@@ -1,4 +1,4 @@
-"""Checking that a shipped network is the one that was published and does what its figures say."""
+"""Verification that a shipped network is the published one and has the published metrics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from zoo.data import MNISTDataModule
 from zoo.data.archives import ARCHIVES
 from zoo.data.batches import images_of
-from zoo.data.binarization import sampled_pixels
+from zoo.data.binarization import sample_binary_pixels
 from zoo.models import RBM, Classifier, ZooModule
 from zoo.pretrained.evaluation import GOLDEN_ROWS, Evaluation, evaluate, golden_images, golden_logits
 from zoo.pretrained.loading import build, check_file, published_entry
@@ -17,30 +17,29 @@ from zoo.rbm.likelihood import Likelihood, measure_likelihood
 from zoo.runs.checkpoint import read_checkpoint
 from zoo.utils.errors import UsageError
 
-# Rounding differs between processors and thread counts: by about 1e-6 of a logit, so this is a hundred times that.
+# Relative tolerances. Rounding on other processors and with other numbers of threads changes logits by about 1e-6.
 LOGIT_TOLERANCE = 1e-4
-FIGURE_TOLERANCE = 1e-4
+METRIC_TOLERANCE = 1e-4
 
 
 def verify(name: str, data: MNISTDataModule) -> Evaluation | Likelihood:
-    """Check a member's shipped network from its file to its test errors.
+    """Verify the shipped network of a member or demonstration.
 
-    The SHA-256 and size of the file, the class and number of parameters, the logits of ten images (to 1e-4 of the
-    largest), the data's MD5, the validation accuracy, and on the 10,000 test images the exact number of errors, the
-    negative log-likelihood and the calibration error (to 1e-4). Of an RBM, instead of what has to do with classes: the
-    free energies of ten images, and the mean over the test images with the published partition function, which
-    ``zoo test`` measures anew.
+    These properties are compared with the published ones: the SHA-256 and size of the file, the class, the number of
+    parameters and the MD5 sums of the data. For a classifier, also the logits of ten images (to 1e-4 of the largest),
+    the validation accuracy, and on the 10,000 test images the exact number of errors, the negative log-likelihood and
+    the calibration error (to 1e-4). For an RBM, also the free energies of ten images and the mean log-likelihood of the
+    test images. The latter uses the published partition function, which ``zoo test`` estimates anew.
 
     Args:
         name: A member or demonstration that ships.
         data: The data, as `load_test_data` returns it.
 
     Returns:
-        What was measured.
+        The measured metrics.
 
     Raises:
-        UsageError: The member is unknown or ships nothing, or something is not as it was published; the sentence says
-            what.
+        UsageError: The member is unknown or ships no network, or a property differs from the published one.
     """
     info = model_info(name)
     entry = published_entry(info)
@@ -50,88 +49,96 @@ def verify(name: str, data: MNISTDataModule) -> Evaluation | Likelihood:
         assert info.demonstration is not None
         return check_likelihood(info, info.demonstration, model, data)
     assert isinstance(model, Classifier)
-    assert info.figures is not None
-    return check_figures(info, info.figures, model, data)
+    assert info.metrics is not None
+    return check_metrics(info, info.metrics, model, data)
 
 
-def check_figures(info: ModelInfo, entry: Entry, model: Classifier, data: MNISTDataModule) -> Evaluation:
-    """Compare everything that an entry says with the network itself, and return what was measured.
+def check_metrics(info: ModelInfo, entry: Entry, model: Classifier, data: MNISTDataModule) -> Evaluation:
+    """Compare a classifier with its index entry.
+
+    Returns:
+        The measured metrics.
 
     Raises:
-        UsageError: Something differs.
+        UsageError: A property or metric differs.
     """
     _check_published(info, entry, model)
     _check_golden(info, "logits", golden_logits(model, data), entry["golden_logits"])
     measured = evaluate(model, data.test_dataloader())
-    _expect(info, "test images", measured.images, entry["test_images"])
-    _expect(info, "test errors", measured.errors, entry["test_errors"])
+    _check_equal(info, "test images", measured.images, entry["test_images"])
+    _check_equal(info, "test errors", measured.errors, entry["test_errors"])
     validation = data.val_dataloader()
     if entry["val_accuracy"] is not None and entry["config"]["data"]["init_args"].get("val_size") == data.val_size:
         accuracy = None if isinstance(validation, list) else round(evaluate(model, validation).accuracy, 6)
-        _expect(info, "validation accuracies", accuracy, entry["val_accuracy"])
-    for figure in ("nll", "calibration_error"):
-        _check_figure(info, figure, getattr(measured, figure), entry[figure])
+        _check_equal(info, "validation accuracies", accuracy, entry["val_accuracy"])
+    for metric in ("nll", "calibration_error"):
+        _check_metric(info, metric, getattr(measured, metric), entry[metric])
     return measured
 
 
 def check_likelihood(info: ModelInfo, entry: LikelihoodEntry, model: RBM, data: MNISTDataModule) -> Likelihood:
-    """Compare an RBM's entry with the network itself, given the published log Z, and return what was published.
+    """Compare an RBM with its index entry, given the published log partition function.
+
+    Returns:
+        The published likelihood.
 
     Raises:
-        UsageError: Something differs.
+        UsageError: A property or metric differs.
     """
     _check_published(info, entry, model)
     _check_golden(info, "free energies", golden_free_energies(model, data), entry["golden_free_energies"])
     energies = free_energies(model, data)
-    _expect(info, "test images", len(energies), entry["test_images"])
-    mean = -float(energies.double().mean()) - entry["log_partition"]
-    _check_figure(info, "log_likelihood", mean, entry["log_likelihood"])
-    found = Likelihood.from_figures({name: value for name, value in entry.items() if isinstance(value, float)})
-    assert found is not None
-    return found
+    _check_equal(info, "test images", len(energies), entry["test_images"])
+    log_likelihood = -float(energies.double().mean()) - entry["log_partition"]
+    _check_metric(info, "log_likelihood", log_likelihood, entry["log_likelihood"])
+    published = Likelihood.from_metrics({name: value for name, value in entry.items() if isinstance(value, float)})
+    assert published is not None
+    return published
 
 
 def golden_free_energies(model: RBM, data: MNISTDataModule) -> Tensor:
-    """Return the free energies ``(10,)`` of the first test image of each digit, pixels sampled."""
+    """Return the free energies ``(10,)`` of the first test image of each digit, with sampled pixels."""
     with torch.inference_mode():
-        return model.rbm.free_energy(sampled_pixels(golden_images(data).flatten(start_dim=1)))
+        return model.rbm.free_energy(sample_binary_pixels(golden_images(data).flatten(start_dim=1)))
 
 
 def free_energies(model: RBM, data: MNISTDataModule) -> Tensor:
-    """Return the free energies of the test images ``(10000,)``, pixels sampled."""
+    """Return the free energies ``(10000,)`` of the test images, with sampled pixels."""
     with torch.inference_mode():
-        parts = images_of(data.test_dataloader().dataset)
-        return torch.cat([model.rbm.free_energy(sampled_pixels(images)) for images in parts])
+        batches = images_of(data.test_dataloader().dataset)
+        return torch.cat([model.rbm.free_energy(sample_binary_pixels(images)) for images in batches])
 
 
 def measured_likelihood(model: RBM, data: MNISTDataModule) -> Likelihood:
-    """Measure the likelihood of the test images anew, as ``zoo test`` does."""
+    """Estimate the likelihood of the test images, as ``zoo test`` does."""
     images = next(images_of(data.test_dataloader().dataset))
     return measure_likelihood(model.rbm, model.divergence.visible_mean, free_energies(model, data), images)
 
 
 def _check_published(info: ModelInfo, entry: Published, model: ZooModule) -> None:
-    _expect(info, "bytes", info.checkpoint.stat().st_size, entry["bytes"])
-    _expect(info, "trained parameters", model.trained_parameters(), entry["parameters"])
-    _expect(info, "data MD5 sums", {archive.name: archive.md5 for archive in ARCHIVES}, entry["data_md5"])
-    _expect(info, "golden rows", list(GOLDEN_ROWS), entry["golden_rows"])
+    _check_equal(info, "bytes", info.checkpoint.stat().st_size, entry["bytes"])
+    _check_equal(info, "trained parameters", model.trained_parameters(), entry["parameters"])
+    _check_equal(info, "data MD5 sums", {archive.name: archive.md5 for archive in ARCHIVES}, entry["data_md5"])
+    _check_equal(info, "golden rows", list(GOLDEN_ROWS), entry["golden_rows"])
 
 
-def _check_golden(info: ModelInfo, what: str, found: Tensor, published: object) -> None:
+def _check_golden(info: ModelInfo, description: str, found: Tensor, published: object) -> None:
     try:
         golden = torch.tensor(published)
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{info.name}: the published {what} of ten images are no table of numbers.") from error
-    distance = float((found - golden).abs().max()) if found.shape == golden.shape else float("inf")
-    if not distance <= LOGIT_TOLERANCE * max(1.0, float(golden.abs().max())):
-        raise UsageError(f"{info.name}: the {what} of ten images differ from the published ones by {distance:.3g}.")
+        raise UsageError(f"{info.name}: the published {description} of ten images are no table of numbers.") from error
+    deviation = float((found - golden).abs().max()) if found.shape == golden.shape else float("inf")
+    if not deviation <= LOGIT_TOLERANCE * max(1.0, float(golden.abs().max())):
+        raise UsageError(
+            f"{info.name}: the {description} of ten images differ from the published ones by {deviation:.3g}."
+        )
 
 
-def _check_figure(info: ModelInfo, figure: str, value: float, published: float) -> None:
-    if not abs(value - published) <= FIGURE_TOLERANCE * max(1.0, abs(published)):
-        raise UsageError(f"{info.name}: {figure} is {value:.6f}, but {published:.6f} was published.")
+def _check_metric(info: ModelInfo, name: str, value: float, published: float) -> None:
+    if not abs(value - published) <= METRIC_TOLERANCE * max(1.0, abs(published)):
+        raise UsageError(f"{info.name}: {name} is {value:.6f}, but {published:.6f} was published.")
 
 
-def _expect(info: ModelInfo, what: str, found: object, published: object) -> None:
+def _check_equal(info: ModelInfo, description: str, found: object, published: object) -> None:
     if found != published:
-        raise UsageError(f"{info.name}: the {what} are {found}, but {published} was published.")
+        raise UsageError(f"{info.name}: the {description} are {found}, but {published} was published.")

@@ -1,1 +1,1 @@
-"""Restricted Boltzmann machines: the distribution, contrastive divergence, likelihood."""
+"""Restricted Boltzmann machines: the distribution, contrastive divergence and likelihood."""

@@ -1,4 +1,4 @@
-"""How an RBM is trained: the update of Hinton's guide, in torch's terms.
+"""Contrastive divergence training of an RBM, with the updates of Hinton's guide.
 
 Hinton, "A practical guide to training restricted Boltzmann machines", UTML TR 2010-003, sections 4 to 11.
 """
@@ -18,11 +18,11 @@ from zoo.utils.checks import check_counts, check_not_negative
 from zoo.utils.errors import UsageError
 
 HIDDEN_MEAN_DECAY = 0.9
-"""Of a hidden unit's mean activity, how much is kept at each step (section 11 has 0.9 to 0.99)."""
+"""Decay of the moving average of a hidden unit's activation at each step (section 11 recommends 0.9 to 0.99)."""
 
 
 def make_rbm_optimizer(rbms: Iterable[BernoulliRBM], lr: float, weight_cost: float, fused: bool = True) -> SGD:
-    """Return gradient descent with momentum, its weight cost on the weights and not on the biases (section 10)."""
+    """Return an SGD optimizer whose weight decay applies to the weights, not the biases (section 10)."""
     groups: list[dict[str, object]] = []
     for rbm in rbms:
         groups.append({"params": [rbm.weight], "weight_decay": weight_cost})
@@ -31,33 +31,33 @@ def make_rbm_optimizer(rbms: Iterable[BernoulliRBM], lr: float, weight_cost: flo
 
 
 def set_momentum(optimizer: SGD, momentum: float) -> None:
-    """Set the momentum: low at the beginning, when gradients are large, and then higher (section 9)."""
+    """Set the momentum: low in the initial epochs, when gradients are large, and higher later (section 9)."""
     for group in optimizer.param_groups:
         group["momentum"] = momentum
 
 
-def sparsity_loss(hidden_inputs: Tensor, hidden_mean: Tensor, target: float, cost: float) -> Tensor:
-    """Return a scalar whose gradient by each hidden unit's input is cost · (q − target) (section 11).
+def sparsity_loss(hidden_inputs: Tensor, hidden_mean: Tensor, target: float, sparsity_cost: float) -> Tensor:
+    """Return the sparsity penalty, whose gradient for each hidden unit's input is sparsity_cost · (q − target).
 
-    That is the derivative of the cross-entropy between the wanted and the actual activity; it reaches the hidden
-    biases and the incoming weights, and no visible bias. The value itself means nothing.
+    This is the gradient of the cross-entropy between the target and the actual mean activation (section 11). It applies
+    to the hidden biases and the weights, not to the visible biases. The value of the penalty is not meaningful.
 
     Args:
         hidden_inputs: ``(B, H)``, with gradients.
-        hidden_mean: q, each hidden unit's mean activity of late, ``(H,)``.
-        target: The wanted mean activity.
-        cost: How much it counts.
+        hidden_mean: q, the moving average of each hidden unit's activation, ``(H,)``.
+        target: Target mean activation.
+        sparsity_cost: Weight of the penalty.
     """
-    return cost * ((hidden_mean.detach() - target) * hidden_inputs.mean(dim=0)).sum()
+    return sparsity_cost * ((hidden_mean.detach() - target) * hidden_inputs.mean(dim=0)).sum()
 
 
 @torch.no_grad()
-def centre_gradients(rbm: BernoulliRBM, visible_mean: Tensor, hidden_mean: Tensor) -> None:
-    """Turn the gradients into those of the centred model, (v − μ)ᵀW(h − λ), told in the ordinary parameters.
+def center_gradients(rbm: BernoulliRBM, visible_mean: Tensor, hidden_mean: Tensor) -> None:
+    """Replace the gradients by those of the centered model, (v − μ)ᵀW(h − λ), in the original parametrization.
 
-    Montavon and Müller, "Deep Boltzmann machines and the centering trick", 2012; Melchior, Fischer and Wiskott, "How
-    to center deep Boltzmann machines", JMLR 2016, section 3. The model stays the same; a step no longer depends
-    on which of a pixel's two values is called 1.
+    The model itself does not change. Updates become invariant to flipping a pixel's two values. Montavon and Müller,
+    "Deep Boltzmann machines and the centering trick", 2012; Melchior, Fischer and Wiskott, "How to center deep
+    Boltzmann machines", JMLR 2016, section 3.
 
     Args:
         rbm: The model, with gradients.
@@ -67,7 +67,7 @@ def centre_gradients(rbm: BernoulliRBM, visible_mean: Tensor, hidden_mean: Tenso
     Raises:
         UsageError: A parameter has no gradient.
     """
-    weight, visible, hidden = (p.grad for p in (rbm.weight, rbm.visible_bias, rbm.hidden_bias))
+    weight, visible, hidden = (parameter.grad for parameter in (rbm.weight, rbm.visible_bias, rbm.hidden_bias))
     if weight is None or visible is None or hidden is None:
         raise UsageError("A centred RBM needs the gradients of all it has: freeze none of it, or set centred false.")
     weight -= torch.outer(visible_mean, hidden) + torch.outer(visible, hidden_mean)
@@ -76,21 +76,21 @@ def centre_gradients(rbm: BernoulliRBM, visible_mean: Tensor, hidden_mean: Tenso
 
 
 class ContrastiveDivergence(nn.Module):
-    """How an RBM of one layer is trained: the loss of each step, and what must be remembered between steps.
+    """Contrastive divergence training of one RBM: the loss of each step, and the state between steps.
 
-    Persistent chains (Tieleman, ICML 2008) begin at the first batch's states. They are no buffer:
-    `DistributedDataParallel` would give every process the chains of the first at each step. Who owns this module
-    saves `chains` for every process.
+    Persistent chains (Tieleman, ICML 2008) start at the states of the first batch. They are not a buffer, because
+    `DistributedDataParallel` broadcasts the buffers of the first process at each step. The parent module must save the
+    `chains` of every process.
 
     Args:
         num_visible: V.
         num_hidden: H.
-        gibbs_steps: k, the steps of Gibbs sampling in each update, at least 1.
-        persistent: Whether the chains go on from update to update (PCD-k) or begin at the data each time (CD-k).
-        sample_visible: Whether each update sees visible states sampled anew from their probabilities, or those.
-        centred: Whether gradients are centred (`centre_gradients`).
-        sparsity_target: The wanted mean activity of a hidden unit, 0 < t < 1; None means any.
-        sparsity_cost: How much that counts, 0 or more.
+        gibbs_steps: k, the number of Gibbs steps in each update, at least 1.
+        persistent: Whether the chains persist between updates (PCD-k) or start at the data in each update (CD-k).
+        sample_visible: Whether each update sees newly sampled visible states or their probabilities.
+        centred: Whether the gradients are centered (`center_gradients`).
+        sparsity_target: Target mean activation of a hidden unit, 0 < t < 1; None disables the sparsity penalty.
+        sparsity_cost: Weight of the sparsity penalty, 0 or more.
 
     Raises:
         UsageError: A number is out of range.
@@ -127,20 +127,20 @@ class ContrastiveDivergence(nn.Module):
         self.chains: Tensor | None = None
 
     @torch.no_grad()
-    def begin(self, rbm: BernoulliRBM, visible_mean: Tensor) -> None:
-        """Let the visible biases say how often each unit is on, so that the weights need not (section 8).
+    def initialize(self, rbm: BernoulliRBM, visible_mean: Tensor) -> None:
+        """Initialize the visible biases to the log-odds of the units' means, and set ``begun`` (section 8).
 
         Args:
             rbm: The model.
-            visible_mean: The mean of each visible unit over the training data, ``(V,)``; one that is never on gets a
-                large negative bias and no infinite one.
+            visible_mean: The mean of each visible unit over the training data, ``(V,)``. The log-odds are clipped, so
+                the bias of a unit that is never on is finite.
         """
         self.visible_mean.copy_(visible_mean)
         rbm.visible_bias.copy_(base_rate_bias(visible_mean))
         self.begun.fill_(True)
 
     def loss(self, rbm: BernoulliRBM, visible: Tensor, average: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return a scalar whose gradient is the update's direction; its value means nothing.
+        """Return a scalar loss whose gradient is that of the update; its value is not meaningful.
 
         Args:
             rbm: The model.
@@ -151,30 +151,32 @@ class ContrastiveDivergence(nn.Module):
             return self._loss(rbm, visible.to(rbm.weight.dtype), average)
 
     def finish_gradients(self, rbm: BernoulliRBM) -> None:
-        """Centre the gradients, if that is asked for; to be called when they are those of all processes."""
+        """Center the gradients, if ``centred`` is set; call this after they are averaged over all processes."""
         if self.centred:
-            with full_precision(self.visible_mean):  # a DBN's step is made within mixed precision
-                centre_gradients(rbm, self.visible_mean, self.hidden_mean)
+            with full_precision(self.visible_mean):  # a DBN's training step runs within autocast
+                center_gradients(rbm, self.visible_mean, self.hidden_mean)
 
-    def share_chains(self, chains: list[Tensor], rank: int, processes: int) -> None:
-        """Take this process's share of all processes' chains; as many processes as before have the same as before.
+    def distribute_chains(self, chains: list[Tensor], rank: int, world_size: int) -> None:
+        """Set this process's share of the chains of an interrupted training.
+
+        If the number of processes is unchanged, every process gets the chains that it had.
 
         Args:
-            chains: Of every process that there was, ``(C, V)``; none of them is left out.
-            rank: This process, of those that there are now.
-            processes: How many there are now.
+            chains: The chains of each process of the interrupted training, ``(C, V)``.
+            rank: The rank of this process.
+            world_size: The current number of processes.
 
         Raises:
-            UsageError: They are no visible states of this model.
+            UsageError: The chains do not have the shape of this model's visible states.
         """
         if not self.persistent or not chains:
             return
-        if any(each.dim() != 2 or each.shape[1] != len(self.visible_mean) for each in chains):
+        if any(states.dim() != 2 or states.shape[1] != len(self.visible_mean) for states in chains):
             raise UsageError("The checkpoint's chains are damaged: take another copy of it, or the one before.")
-        self.chains = torch.cat(chains).tensor_split(processes)[rank].to(self.visible_mean.device)
+        self.chains = torch.cat(chains).tensor_split(world_size)[rank].to(self.visible_mean.device)
 
     def set_gradients(self, rbm: BernoulliRBM, visible: Tensor, average: Callable[[Tensor], Tensor]) -> None:
-        """Set the parameters' ``grad`` to that of `loss`, as one backward pass would, but faster.
+        """Set each parameter's ``grad`` to the gradient of `loss`, faster than by a backward pass.
 
         Args:
             rbm: The model.
@@ -186,7 +188,7 @@ class ContrastiveDivergence(nn.Module):
             if self.sparsity_target is None:
                 data, states, inputs = self._sample(rbm, visible)
                 rbm.set_contrastive_gradients(data, states, inputs)
-                self._remember(inputs, average)
+                self._update_hidden_mean(inputs, average)
             else:
                 for parameter in rbm.parameters():
                     parameter.grad = None
@@ -195,26 +197,26 @@ class ContrastiveDivergence(nn.Module):
     def _loss(self, rbm: BernoulliRBM, visible: Tensor, average: Callable[[Tensor], Tensor]) -> Tensor:
         data, states, inputs = self._sample(rbm, visible)
         loss = rbm.contrastive_loss(data, states, inputs.detach())
-        self._remember(inputs, average)
+        self._update_hidden_mean(inputs, average)
         if self.sparsity_target is not None:
             loss = loss + sparsity_loss(inputs, self.hidden_mean, self.sparsity_target, self.sparsity_cost)
         return loss
 
     def _sample(self, rbm: BernoulliRBM, visible: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The data's visible states, the model's, and the data's hidden inputs."""
+        """Return the visible states of the data and of the model, and the hidden inputs of the data."""
         data = sample(visible) if self.sample_visible else visible
         with torch.set_grad_enabled(self.sparsity_target is not None):
             inputs = rbm.hidden_inputs(data)
         if self.persistent:
-            begin = sample(visible) if self.chains is None else self.chains.to(visible)
-            self.chains = states = rbm.gibbs(begin, self.gibbs_steps)
+            initial_states = sample(visible) if self.chains is None else self.chains.to(visible)
+            self.chains = states = rbm.gibbs(initial_states, self.gibbs_steps)
         else:
-            # The reconstruction stands at its probabilities, which have less noise (section 3.2).
+            # The reconstruction uses probabilities, which have less sampling noise (section 3.2).
             states = rbm.gibbs(data, self.gibbs_steps, sample_visible=False, hidden_inputs=inputs)
         return data, states, inputs
 
-    def _remember(self, inputs: Tensor, average: Callable[[Tensor], Tensor]) -> None:
-        """Let the hidden units' mean activity follow a batch's."""
+    def _update_hidden_mean(self, inputs: Tensor, average: Callable[[Tensor], Tensor]) -> None:
+        """Update the moving average of the hidden units' activations, if it is used."""
         if self.centred or self.sparsity_target is not None:
             mean = average(torch.sigmoid(inputs.detach()).mean(dim=0))
             self.hidden_mean.lerp_(mean, 1 - HIDDEN_MEAN_DECAY)

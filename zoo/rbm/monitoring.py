@@ -1,4 +1,4 @@
-"""What is watched while an RBM is trained: its loss means nothing.
+"""Metrics for monitoring the training of an RBM, whose loss is not meaningful.
 
 Hinton, "A practical guide to training restricted Boltzmann machines", UTML TR 2010-003, sections 5 and 6.
 """
@@ -17,14 +17,14 @@ from zoo.rbm.partition_function import pseudo_log_likelihood
 from zoo.utils.autocast import full_precision
 
 SCORED_PIXELS = 16
-"""Of each validation image, for the pseudo-log-likelihood; always the same ones, so that epochs can be compared."""
+"""Pixels per validation image in the pseudo-log-likelihood; the same in every epoch, so that epochs are comparable."""
 
-WATCHED = {"val_reconstruction_error": "reconstruction error", "free_energy_gap": "free-energy gap"}
-"""Logged name of what is watched in every epoch to what it is called."""
+MONITORED_METRICS = {"val_reconstruction_error": "reconstruction error", "free_energy_gap": "free-energy gap"}
+"""Logged name to label, of the metrics in each epoch's line of output."""
 
 
 class RBMTotals(Metric):
-    """Sums over images and devices of what is watched while an RBM is trained."""
+    """Sums of the monitored metrics over images and devices."""
 
     full_state_update = False
     squared_error: Tensor
@@ -44,7 +44,14 @@ class RBMTotals(Metric):
     def update(
         self, rbm: BernoulliRBM, visible: Tensor, binary: Tensor | None = None, pixels: Tensor | None = None
     ) -> None:
-        """Add visible states ``(B, V)`` in [0, 1] and, to be scored, binary ones and their pixels ``(B, P)``."""
+        """Add a batch.
+
+        Args:
+            rbm: The model.
+            visible: Visible states, ``(B, V)`` in [0, 1].
+            binary: Binary visible states for the pseudo-log-likelihood, ``(B, V)``; None omits it.
+            pixels: The pixels in the pseudo-log-likelihood, int64 ``(B, P)``; None chooses one at random.
+        """
         with full_precision(visible):
             visible = visible.to(rbm.weight.dtype)
             self.squared_error = self.squared_error + (rbm.reconstruct(visible) - visible).square().sum()
@@ -56,7 +63,7 @@ class RBMTotals(Metric):
         self.units = self.units + visible.numel()
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the mean squared error of a visible unit, the means of the others, and how many images there were."""
+        """Return the mean squared error per visible unit, the other means per image, and the number of images."""
         return {
             "reconstruction_error": self.squared_error / self.units,
             "free_energy": self.free_energy / self.images,
@@ -66,24 +73,24 @@ class RBMTotals(Metric):
 
 
 def summarize(totals: RBMTotals, rbm: BernoulliRBM, reference: Callable[[int], Iterable[Tensor]]) -> dict[str, Tensor]:
-    """Return what was watched on validation images, beside training images, and begin anew.
+    """Return the monitored metrics of the validation images, and reset the totals.
 
     Args:
-        totals: What was counted on the validation images.
+        totals: The totals over the validation images.
         rbm: The model.
-        reference: Called with the number of validation images, gives as many training images, ``(B, V)`` at a time.
+        reference: Maps a number n to n training images, in batches ``(B, V)``.
 
     Returns:
-        The means of `RBMTotals.compute` and, if there are training images, ``free_energy_gap``: the validation images'
-        mean free energy less theirs. It is near 0 at first and grows when the model learns the training images by
-        heart (Hinton's guide, section 6).
+        The means of `RBMTotals.compute` and, if there are training images, ``free_energy_gap``: the mean free energy of
+        the validation images minus that of equally many training images. It is near 0 at first and increases with
+        overfitting (Hinton's guide, section 6).
     """
-    figures = totals.compute()
-    images = int(figures.pop("images"))  # of all processes
-    beside = RBMTotals(sync_on_compute=False).to(totals.device)  # every process has all training images
-    for visible in reference(images):
-        beside.update(rbm, visible)
+    metrics = totals.compute()
+    num_images = int(metrics.pop("images"))  # of all processes
+    training_totals = RBMTotals(sync_on_compute=False).to(totals.device)  # every process has all training images
+    for visible in reference(num_images):
+        training_totals.update(rbm, visible)
     totals.reset()
-    if not beside.update_called:
-        return figures
-    return {**figures, "free_energy_gap": figures["free_energy"] - beside.compute()["free_energy"]}
+    if not training_totals.update_called:
+        return metrics
+    return {**metrics, "free_energy_gap": metrics["free_energy"] - training_totals.compute()["free_energy"]}

@@ -1,1 +1,1 @@
-"""A run's folder, its checkpoint files and the recipe recorded in them."""
+"""Training runs: their checkpoints, folders, configs and records."""

@@ -1,6 +1,6 @@
-"""Reading and writing checkpoints: local files, weights and primitives only, no code from the file.
+"""Safe reading and writing of checkpoints: local files that contain only weights and plain values.
 
-A file may name a class, and naming is all it may do: nothing is imported because a file says so.
+No code from a file is executed. A file may name a class, but the class is never imported because of that.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import io
 import pickle
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,23 +29,23 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds."""
+    """The content of a checkpoint file."""
 
     path: Path
     class_path: str | None
-    """The model's class as a dotted path; None when the file does not say."""
+    """The dotted path of the model's class; None if the file does not name it."""
     arguments: dict[str, Any]
-    """The arguments that the model was made with."""
+    """The arguments that the model was created with."""
     state_dict: dict[str, Tensor]
     content: dict[str, Any]
-    """Everything, as Lightning wrote it."""
+    """The whole checkpoint as Lightning wrote it."""
 
     def make(self, cls: type[Network], **arguments: Any) -> Network:
-        """Return a new network of a class, made with the checkpoint's arguments and not yet with its weights.
+        """Create a network with the checkpoint's arguments, without loading the weights.
 
         Args:
-            cls: The class.
-            **arguments: What replaces the checkpoint's.
+            cls: The class of the network.
+            **arguments: Arguments that replace the checkpoint's.
 
         Raises:
             UsageError: The class does not take these arguments.
@@ -57,22 +57,22 @@ class Checkpoint:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint without running anything in it.
+    """Read a checkpoint without executing code from it.
 
     Raises:
-        UsageError: The file is missing, damaged, not a checkpoint, or holds more than weights and plain values.
+        UsageError: The file is missing, damaged or not a checkpoint, or contains more than weights and plain values.
     """
-    return _interpreted(Path(path), _read(path))
+    return _parse(Path(path), _read(path))
 
 
 def _read(path: str | Path) -> Any:
-    """Return what a file holds, if that is weights and plain values only."""
+    """Return the content of a file that contains only weights and plain values."""
     if "://" in str(path):
         raise UsageError(f"{path} is a URL, but checkpoints are read from local files only: download it first.")
     path = Path(path)
     if not path.is_file():
         raise UsageError(f"There is no checkpoint {path}: check the path, or train one with `zoo fit`.")
-    if not _is_sound_archive(path):
+    if not _is_intact_archive(path):
         raise UsageError(f"{path} is damaged, truncated or no checkpoint: take another copy of it.")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -80,11 +80,11 @@ def _read(path: str | Path) -> Any:
         raise UsageError(
             f"{path} is refused: it is no checkpoint, or it holds code or objects beyond weights and plain values."
         ) from error
-    except Exception as error:  # whatever else a malformed pickle makes of torch's reader
+    except Exception as error:  # a malformed pickle can raise anything in torch's reader
         raise UsageError(f"{path} is damaged, truncated or no checkpoint: take another copy of it.") from error
 
 
-def _interpreted(path: Path, content: Any) -> Checkpoint:
+def _parse(path: Path, content: Any) -> Checkpoint:
     state_dict = content.get("state_dict") if isinstance(content, dict) else None
     arguments = content.get("hyper_parameters", {}) if isinstance(content, dict) else None
     if not _is_state_dict(state_dict) or not isinstance(arguments, Mapping):
@@ -99,62 +99,87 @@ def _interpreted(path: Path, content: Any) -> Checkpoint:
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Lightning's reading and writing of checkpoints, made safe: nobody ever sees half of one.
+    """Lightning's checkpoint plugin with atomic writing and safe reading.
 
-    Lightning writes to the system's folder for temporary files and moves the file from there, which copies it where
-    that is another file system.
+    Lightning writes to the system's temporary folder and then moves the file. Across file systems this is a copy, and
+    an interrupted copy leaves an incomplete checkpoint.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write a checkpoint under a temporary name beside ``path`` and rename it.
+        """Write a checkpoint to a temporary file in the folder of ``path`` and rename it to ``path``.
 
         Raises:
-            UsageError: The file cannot be written, because the disk is full for example; what was there stays.
+            UsageError: The file cannot be written, for example because the disk is full. An existing file is kept.
         """
-        write_bytes(Path(path), _serialized(checkpoint))
+        write_bytes(Path(path), _serialize(checkpoint))
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
     ) -> dict[str, Any]:
-        """Read a checkpoint as `read_checkpoint` does, whatever is asked for.
+        """Read a checkpoint as `read_checkpoint` does; ``map_location`` and ``weights_only`` are ignored.
 
-        The state of Lightning's own `ModelCheckpoint` is left out: it is a list of another run's files, which this one
-        would delete when it has better ones.
+        The state of Lightning's own `ModelCheckpoint` is dropped. It lists the files of another run, which this run
+        would delete once it has better checkpoints.
         """
         content = _read(path)
         if _is_state_dict(content):
-            return dict(content)  # what a spawned process hands over at its end
-        content = _interpreted(Path(path), content).content
+            return dict(content)  # the weights that a spawned process returns at its end
+        content = _parse(Path(path), content).content
         states = content.get("callbacks", {})
         kept = {name: state for name, state in states.items() if not name.startswith("ModelCheckpoint")}
         return {**content, "callbacks": kept} if "callbacks" in content else content
 
 
-def load_into(model: nn.Module, checkpoint: Checkpoint) -> None:
-    """Give ``model`` the checkpoint's weights, all of them and no others.
+def check_class(
+    checkpoint: Checkpoint, accepted: Collection[str | None], expected: str, hint: str | None = None
+) -> None:
+    """Check the class that a checkpoint names. The class is only compared and never imported.
+
+    Args:
+        checkpoint: The checkpoint.
+        accepted: The accepted class paths. Include None to accept a checkpoint that does not name a class.
+        expected: The expected class, as the error message names it.
+        hint: What the user can do, for the end of the error message.
 
     Raises:
-        UsageError: The weights are another architecture's.
+        UsageError: The checkpoint's class is not accepted.
+    """
+    if checkpoint.class_path not in accepted:
+        found = checkpoint.class_path or "network of unknown class"
+        advice = f": {hint}" if hint else ""
+        raise UsageError(f"{checkpoint.path} holds a {found}, not a {expected}{advice}.")
+
+
+def load_into(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Load all weights of a checkpoint into ``model``.
+
+    Raises:
+        UsageError: The weights do not fit the model; see `check_fits`.
     """
     check_fits(model, checkpoint)
     model.load_state_dict(checkpoint.state_dict)
 
 
 def check_fits(model: nn.Module, checkpoint: Checkpoint) -> None:
-    """Raise `UsageError` unless the checkpoint's weights are of the model's names, shapes and kind, and finite."""
-    wanted, found = model.state_dict(), checkpoint.state_dict
-    for name in sorted(wanted.keys() | found.keys()):
-        here, there = (_form(tensors.get(name)) for tensors in (found, wanted))
-        if here != there:
+    """Check that the checkpoint's weights fit a model.
+
+    Raises:
+        UsageError: A name, shape or kind of tensor differs from the model's, or a weight is not finite.
+    """
+    expected, found = model.state_dict(), checkpoint.state_dict
+    for name in sorted(expected.keys() | found.keys()):
+        in_file, in_network = (_signature(tensors.get(name)) for tensors in (found, expected))
+        if in_file != in_network:
             raise UsageError(
                 f"{checkpoint.path} is of another architecture than the {type(model).__name__} it should go into: "
-                f"{name} is {here} in the file and {there} in the network."
+                f"{name} is {in_file} in the file and {in_network} in the network."
             )
         if not found[name].isfinite().all():
             raise UsageError(f"{checkpoint.path} holds numbers that are not finite ({name}): its training diverged.")
 
 
-def _form(tensor: Tensor | None) -> str:
+def _signature(tensor: Tensor | None) -> str:
+    """Return a tensor's kind and shape, for example ``real (256,)``; floating-point types are all ``real``."""
     if tensor is None:
         return "absent"
     kind = "real" if tensor.is_floating_point() else str(tensor.dtype).removeprefix("torch.")
@@ -164,7 +189,7 @@ def _form(tensor: Tensor | None) -> str:
 
 
 def write_weights(model: nn.Module, arguments: Mapping[str, Any], path: Path) -> None:
-    """Write the checkpoint that ships: weights on the CPU, the model's arguments and its class's name.
+    """Write the checkpoint that ships: the weights on the CPU, the model's arguments and its class path.
 
     Raises:
         UsageError: The file cannot be written.
@@ -174,14 +199,14 @@ def write_weights(model: nn.Module, arguments: Mapping[str, Any], path: Path) ->
     content = {
         "state_dict": {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()},
         "hyper_parameters": {CLASS_PATH: class_path_of(type(model)), **arguments},
-        # Lightning migrates files by the version that wrote them and warns of files without one.
+        # Lightning uses the version to migrate old files and warns if it is missing.
         "pytorch-lightning_version": version("pytorch-lightning"),
     }
-    write_bytes(path, _serialized(content))
+    write_bytes(path, _serialize(content))
 
 
-def _is_sound_archive(path: Path) -> bool:
-    """Whether the file is a zip archive, as torch writes them, and every part has the checksum that it should have."""
+def _is_intact_archive(path: Path) -> bool:
+    """Return whether the file is a zip archive, as written by torch, whose parts all have correct checksums."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
@@ -189,9 +214,9 @@ def _is_sound_archive(path: Path) -> bool:
         return False
 
 
-def _serialized(content: dict[str, Any]) -> bytes:
-    # Through memory: torch would put a file's own name inside, and then equal networks would not make equal files; and
-    # of a full disk it says no more than that writing failed.
+def _serialize(content: dict[str, Any]) -> bytes:
+    # In memory, because torch writes a file's name into the file, so that equal networks would give different files.
+    # Its error for a full disk also does not name the reason.
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
@@ -205,7 +230,7 @@ def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, str | int | float | bool)
 
 
-def _is_state_dict(candidate: object) -> bool:
-    return isinstance(candidate, Mapping) and all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in candidate.items()
+def _is_state_dict(value: object) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in value.items()
     )

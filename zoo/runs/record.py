@@ -1,21 +1,22 @@
-"""The record of its run that a checkpoint carries: config, versions, machine and seconds."""
+"""Reading the record of a run from its checkpoint: config, versions, machine and training time."""
 
 from __future__ import annotations
 
 from typing import Any
 
 RUN_RECORD = "RunRecord"
-"""The callback that writes the record, by whose class Lightning names its state in a checkpoint."""
+"""The class name of the callback that writes the record, which Lightning uses as the key of its state."""
 
 
-def recorded_run(content: dict[str, Any]) -> dict[str, Any] | None:
-    """Return what `RunRecord` put into a checkpoint: ``config``, ``versions``, ``machine`` and ``seconds``.
+def read_run_record(content: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the record that `RunRecord` stored in a checkpoint.
 
     Args:
-        content: A whole checkpoint, as Lightning wrote it.
+        content: The whole checkpoint as Lightning wrote it.
 
     Returns:
-        The record, or None when there is none: weights alone, or a run that was not started by ``zoo fit``.
+        The ``config``, ``versions``, ``machine`` and ``seconds`` of the run, or None if the checkpoint contains weights
+        only or was not written by ``zoo fit``.
     """
     callbacks = content.get("callbacks")
     state = callbacks.get(RUN_RECORD) if isinstance(callbacks, dict) else None

@@ -158,7 +158,7 @@ class Stepper:
         self.trainer: Trainer = module.trainer
         loader: Any = self.trainer.train_dataloader
         self.loader = loader
-        self.loader.block_length = self.next_length
+        self.loader.chunk_length = self.next_length
         # Lightning then leaves the optimizer to the module, and counts its steps elsewhere.
         module.automatic_optimization = False
         loop = self.trainer.fit_loop.epoch_loop
@@ -205,13 +205,13 @@ class Stepper:
                 scheduler.step()
             if self.is_ending():
                 break
-        self.loader.give_back(len(block) - made)
+        self.loader.mark_unused(len(block) - made)
         self._count(made)
         return steps.finish()
 
     def close(self) -> None:
         """Give the Trainer's loader and the module back as they were."""
-        self.loader.block_length = None
+        self.loader.chunk_length = None
         self.module.automatic_optimization = True
 
     def _count(self, steps: int) -> None:

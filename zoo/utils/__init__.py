@@ -1,1 +1,1 @@
-"""Errors, checks, files, console: small, and nothing about digits."""
+"""General utilities: errors, argument checks, files, console output."""

@@ -1,4 +1,4 @@
-"""Single precision within mixed precision."""
+"""Full precision within a mixed-precision training."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from torch import Tensor
 
 
 def full_precision(tensor: Tensor) -> AbstractContextManager[None]:
-    """Keep mixed precision out of a block: what an RBM is trained and judged by are small differences of large sums.
+    """Return a context manager that disables mixed precision.
+
+    An RBM needs this: its gradients and metrics are small differences of large sums.
 
     Args:
-        tensor: One on the device in question.
+        tensor: Any tensor on the device to disable it for.
     """
     return torch.autocast(tensor.device.type, enabled=False)

@@ -1,4 +1,4 @@
-"""Saying something to the person who is watching, once and without tearing a progress bar."""
+"""Console output that is printed by one process only and does not break a progress bar."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from tqdm import tqdm
 
 
-def is_watched() -> bool:
-    """Whether someone sees standard error as it is written, in a terminal or a notebook, so that a bar can move."""
-    if sys.stderr is None:  # closed by whoever started the process
+def is_interactive() -> bool:
+    """Return whether standard error is a terminal or a notebook, which can show a progress bar."""
+    if sys.stderr is None:  # closed by the parent process
         return False
     return sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel.")
 
 
 @rank_zero_only
 def print_rank_zero(message: str) -> None:
-    """Print a line on standard error, on the first process only."""
+    """Print a line to standard error, on the process with rank 0 only."""
     if sys.stderr is not None:
         tqdm.write(message, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What a figure was measured with: package versions and the machine."""
+"""The environment of a measurement: package versions and the machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo.version import __version__
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """The versions of whatever can change a training's result."""
+    """Return the versions of Python and of the packages that can affect the result of a training."""
     packages = ("torch", "torchvision", "pytorch-lightning", "torchmetrics")
     return {
         "zoo": __version__,
@@ -26,12 +26,12 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, Any]:
-    """The processor, its cores and the threads that torch uses."""
-    return {"processor": _processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
+    """Return the processor's name, the number of its cores and the number of threads that torch uses."""
+    return {"processor": _processor_name(), "cores": os.cpu_count(), "threads": torch.get_num_threads()}
 
 
 def device_name(device: torch.device) -> str:
-    """The device as a person would call it, for example ``CPU with 2 threads``."""
+    """Return a readable name of a device, for example ``CPU with 2 threads``."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "cpu":
@@ -40,7 +40,7 @@ def device_name(device: torch.device) -> str:
     return device.type.upper()
 
 
-def _processor() -> str:
+def _processor_name() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         for line in cpuinfo.read_text(encoding="utf-8").splitlines():

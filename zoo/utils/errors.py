@@ -1,4 +1,4 @@
-"""The exceptions that mean something to the command line, above all: the user made a mistake."""
+"""The exceptions that the command line handles."""
 
 from __future__ import annotations
 
@@ -7,25 +7,35 @@ from pathlib import Path
 
 
 class UsageError(ValueError):
-    """A mistake of the user's, told in one sentence; the command line prints it and exits with status 2."""
+    """An error that the user can correct, with a message of one sentence.
+
+    The command line prints the message and exits with status 2.
+    """
 
 
 class Stopped(Exception):
-    """A training ended because a signal asked for it; its state is saved in ``checkpoint``, unless that is None."""
+    """Training was stopped by a signal.
+
+    Args:
+        signal: The number of the signal.
+        epoch: The epoch, counted from 0.
+        step: The number of completed steps.
+        checkpoint: The file with the saved state; None if checkpoints are disabled.
+    """
 
     def __init__(self, signal: int, epoch: int, step: int, checkpoint: Path | None) -> None:
-        kept = f"its state is saved in {checkpoint}" if checkpoint else "nothing is saved, as checkpoints are off"
-        super().__init__(f"Stopped in epoch {epoch + 1} after step {step}; {kept}.")
+        saved = f"its state is saved in {checkpoint}" if checkpoint else "nothing is saved, as checkpoints are off"
+        super().__init__(f"Stopped in epoch {epoch + 1} after step {step}; {saved}.")
         self.signal = signal
         self.checkpoint = checkpoint
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Return the error for a name that is not among the known ones, with the close matches first.
+    """Return the error for an unknown name. Its message suggests close matches or, without any, lists all names.
 
     Args:
-        kind: What the name should have named, for example ``"activation"``.
-        name: What the user wrote.
+        kind: The kind of thing that is named, for example ``"activation"``.
+        name: The name that the user gave.
         known: The names that exist.
     """
     import difflib

@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Atomic writing of files, and paths for display."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from zoo.utils.errors import UsageError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; when the block ends well, rename it onto ``path``.
+    """Write a file atomically: yield a temporary path in the same folder and rename it to ``path`` on success.
 
-    Several processes may do this to one path at once: each writes a file of its own and the last rename wins.
+    Several processes may write the same path at once. Each writes its own temporary file, and the last rename wins.
 
     Args:
-        path: The file to be written; its folder is made when absent.
+        path: The file to write. Its folder is created if it does not exist.
 
     Raises:
         UsageError: The folder cannot be made or the file cannot be written (no permission, disk full).
@@ -34,15 +34,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
 
 
-def as_typed(path: Path) -> Path:
-    """Return the path as a person would type it from the current folder."""
+def display_path(path: Path) -> Path:
+    """Return the path relative to the current folder if it is inside it, and the absolute path otherwise."""
     path = path.absolute()
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` through a temporary name; raises as `atomic_path` does."""
+    """Write ``content`` to ``path`` atomically.
+
+    Raises:
+        UsageError: As for `atomic_path`.
+    """
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())  # a renamed file whose content a power cut swallowed would be worse than none
+        os.fsync(file.fileno())  # else a power failure after the rename could leave an empty file

@@ -1,15 +1,15 @@
-"""Keeping what nobody can act on out of the way of what a user wants to read."""
+"""Filters for log messages and warnings of Lightning that users cannot act on."""
 
 from __future__ import annotations
 
 import logging
 import warnings
 
-# For its handlers: there are none to filter before it is imported.
+# Imported because this creates the log handlers that are filtered below.
 import pytorch_lightning  # noqa: F401
 
-# Lightning's advertisement, and an inventory of hardware and processes that our own first line replaces.
-_DROPPED = (
+# The beginnings of advertisements, and of messages on hardware and processes, which the zoo prints in its own line.
+_DROPPED_PREFIXES = (
     "💡",
     "GPU available",
     "TPU available",
@@ -25,23 +25,23 @@ _DROPPED = (
 
 
 def quieten_lightning() -> None:
-    """Drop those of Lightning's lines and warnings that say nothing to do; call as often as you like."""
-    # We log once an epoch, so an epoch may well be shorter than the interval between logged steps.
+    """Drop the messages and warnings of Lightning that users cannot act on. May be called repeatedly."""
+    # Metrics are logged once an epoch, so an epoch may be shorter than the logging interval.
     warnings.filterwarnings("ignore", message=".*is smaller than the logging interval")
-    # torch deprecates what Lightning 2.6 uses inside.
+    # Lightning 2.6 uses a deprecated torch feature internally.
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
-    # The second logger writes into the first one's folder, which is therefore not empty.
+    # Both loggers write to the same folder, so it is not empty for the second one.
     warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
-    # A checkpoint is of what the step has made, whoever made the step.
+    # Checkpoints are saved after complete steps in manual optimization too.
     warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
-    # Evaluation needs no checkpoint callback, and a training that goes on has a folder of its own.
+    # Evaluation has no checkpoint callback, and a resumed training has its own folder.
     warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`, callbacks used")
     warnings.filterwarnings("ignore", message="The dirpath has changed from")
     for name in ("pytorch_lightning", "lightning_fabric"):
         for handler in logging.getLogger(name).handlers:
-            # A handler sees the records of every module below it, and a logger only its own.
-            handler.addFilter(_is_news)
+            # A logger's filters do not apply to the records of its child loggers, so the handlers get the filter.
+            handler.addFilter(_is_useful)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(_DROPPED)
+def _is_useful(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_DROPPED_PREFIXES)

@@ -9,13 +9,13 @@ from PIL import Image
 
 import zoo
 from tests.drawn_digits import pictures
-from tests.helpers import complaint
+from tests.helpers import error_output
 from zoo.cli import main
 
 
 @pytest.fixture
 def digits() -> Path:
-    """A folder with ten pictures, one of each digit."""
+    """A folder with one picture of each digit."""
     folder = Path("digits")
     folder.mkdir()
     for name, _, picture in pictures():
@@ -24,7 +24,7 @@ def digits() -> Path:
     return folder
 
 
-def test_one_picture_is_a_table_of_every_member(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_picture_prints_a_table_of_all_members(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["classify", str(digits / "5-path-3.png")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("digits/5-path-3.png: 5, probability 0.")
@@ -35,39 +35,41 @@ def test_one_picture_is_a_table_of_every_member(digits: Path, capsys: pytest.Cap
         assert sum(map(float, line.split()[2:])) == pytest.approx(1, abs=0.01)
 
 
-def test_a_folder_is_a_line_for_each(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_prints_one_line_per_picture(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["classify", str(digits), "--model", "dropout", "--model", "dbn", "--model", "dropout"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10
-    answers = [line.split()[1] for line in lines]
-    assert sum(answer == str(digit) for digit, answer in enumerate(answers)) >= 8
+    predictions = [line.split()[1] for line in lines]
+    assert sum(prediction == str(digit) for digit, prediction in enumerate(predictions)) >= 8
     assert lines[0].startswith("digits/0-path-3.png  ")
     assert lines[0].endswith("of 2 members")
 
 
-def test_json_has_every_probability(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_contains_all_probabilities(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["classify", str(digits), "--json", "--model", "dropout"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert [each["file"] for each in found] == [f"digits/{digit}-path-3.png" for digit in range(10)]
-    for each in found:
-        assert sum(each["probabilities"]) == pytest.approx(1, abs=1e-4)
-        assert each["members"]["dropout"]["probabilities"] == each["probabilities"]
-        assert each["answer"] == int(np.argmax(each["probabilities"]))
-        assert sum(each["votes"]) == 1
+    results = json.loads(capsys.readouterr().out)
+    assert [result["file"] for result in results] == [f"digits/{digit}-path-3.png" for digit in range(10)]
+    for result in results:
+        assert sum(result["probabilities"]) == pytest.approx(1, abs=1e-4)
+        assert result["members"]["dropout"]["probabilities"] == result["probabilities"]
+        assert result["answer"] == int(np.argmax(result["probabilities"]))
+        assert sum(result["votes"]) == 1
 
 
-def test_what_the_networks_saw_can_be_looked_at(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_save_writes_the_network_inputs_enlarged(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("more").mkdir()
     (digits / "3-path-3.png").rename("more/0-path-3.png")
     assert main(["classify", str(digits), "more", "--model", "softmax", "--save", "seen"]) == 0
     assert len(list(Path("seen").iterdir())) == 10
-    shown = np.asarray(Image.open("seen/0-path-3-seen.png"))
-    assert shown.shape == (280, 280)
+    saved = np.asarray(Image.open("seen/0-path-3-seen.png"))
+    assert saved.shape == (280, 280)
     expected = zoo.preprocess(digits / "0-path-3.png")[0].mul(255).round().byte().numpy()
-    assert np.array_equal(shown[::10, ::10], expected)
+    assert np.array_equal(saved[::10, ::10], expected)
 
 
-def test_strangers_in_a_folder_are_listed_and_the_others_done(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_files_are_reported_and_the_rest_are_classified(
+    digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (digits / "notes.txt").write_text("none of these")
     (digits / "blank.png").write_bytes(b"")
     Image.new("L", (40, 40), 255).save(digits / "white.png")
@@ -76,11 +78,11 @@ def test_strangers_in_a_folder_are_listed_and_the_others_done(digits: Path, caps
     assert main(["classify", str(digits), "--model", "softmax"]) == 2
     written = capsys.readouterr()
     assert len(written.out.splitlines()) == 10
-    complaints = written.err.splitlines()
-    assert len(complaints) == 5
-    assert complaints[-1] == "zoo: 4 of 14 files were passed over."
+    errors = written.err.splitlines()
+    assert len(errors) == 5
+    assert errors[-1] == "zoo: 4 of 14 files were passed over."
     for name in ("blank.png", "notes.txt", "white.png", "lost.png"):
-        assert sum(name in line for line in complaints) == 1
+        assert sum(name in line for line in errors) == 1
 
 
 @pytest.mark.parametrize(
@@ -94,9 +96,9 @@ def test_strangers_in_a_folder_are_listed_and_the_others_done(digits: Path, caps
         (["page.png", "--save", "page.png"], "Cannot write"),
     ],
 )
-def test_a_mistake_is_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_errors_print_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("empty").mkdir()
     page = np.full((50, 50), 255, np.uint8)
     page[10:40, 20:26] = 0
     Image.fromarray(page).save("page.png")
-    assert sentence in complaint(["classify", *words], capsys)
+    assert sentence in error_output(["classify", *words], capsys)

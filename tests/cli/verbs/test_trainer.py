@@ -1,4 +1,4 @@
-"""fit, test and predict as a user runs them."""
+"""End-to-end tests of the verbs fit, test and predict."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ from zoo.models import MLP
 SHORT = ["--trainer.accelerator", "cpu", "--data.num_train", "1000", "--trainer.max_epochs", "2"]
 
 
-def test_fit_says_what_a_person_wants_to_know(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fit_prints_a_summary_and_a_working_test_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--config", "deep_relu_xavier", *SHORT]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "deep_relu_xavier: 269,322 parameters, training on CPU with 1 thread, seed 0"
     for number, line in enumerate(lines[1:3], start=1):
-        assert re.fullmatch(rf"Epoch {number}/2   cost \d\.\d+   val_loss \d\.\d+   val_acc 0\.\d+   [\d.]+ s", line)
+        assert re.fullmatch(
+            rf"Epoch {number}/2   train_loss \d\.\d+   val_loss \d\.\d+   val_acc 0\.\d+   [\d.]+ s", line
+        )
     assert re.fullmatch(r"Test set:   accuracy 0\.\d{4}, [\d,]+ errors", lines[3])
     assert lines[4] == "Checkpoint: logs/deep_relu_xavier/version_0/checkpoints/last.ckpt"
     command = lines[5].removeprefix("Test it:    zoo ").split()
-    assert main(command) == 0  # the command that it names works, and finds the same
+    assert main(command) == 0  # the printed command works and gives the same result
     assert errors(capsys.readouterr().out.splitlines()[-1]) == errors(lines[3])
 
 
-def test_fit_leaves_the_logs_that_lightning_users_expect(tmp_path: Path) -> None:
+def test_fit_writes_metrics_config_and_checkpoints(tmp_path: Path) -> None:
     main(["fit", "--config", "softmax", *SHORT])
     folder = tmp_path / "logs/softmax/version_0"
     with (folder / "metrics.csv").open() as file:
@@ -48,10 +50,10 @@ def test_fit_leaves_the_logs_that_lightning_users_expect(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["deep_relu_xavier", "dropout_batchnorm"])
-def test_the_same_command_gives_the_same_weights_bit_for_bit(name: str) -> None:
+def test_fit_is_reproducible_bit_for_bit(name: str) -> None:
     command = ["fit", "--config", name, *SHORT]
     main(command)
-    torch.manual_seed(12345)  # nothing that happened before may matter
+    torch.manual_seed(12345)  # an earlier state of the RNG must not matter
     main(command)
     main([*command, "--seed_everything", "1"])
     first, second, other = (weights(f"logs/{name}/version_{n}/checkpoints/last.ckpt") for n in range(3))
@@ -59,7 +61,7 @@ def test_the_same_command_gives_the_same_weights_bit_for_bit(name: str) -> None:
     assert first != other
 
 
-def test_fit_goes_on_from_a_checkpoint() -> None:
+def test_fit_resumes_from_a_checkpoint() -> None:
     main(["fit", "--config", "softmax", *SHORT])
     command = ["fit", "--config", "softmax", *SHORT, "--trainer.max_epochs"]
     main([*command, "1"])
@@ -68,21 +70,21 @@ def test_fit_goes_on_from_a_checkpoint() -> None:
     assert whole == resumed
 
 
-def test_fit_without_a_test_still_says_where_the_network_lies(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fit_without_testing_prints_the_checkpoint_path(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--config", "softmax", *SHORT, "--trainer.limit_test_batches", "0"]) == 0
     output = capsys.readouterr().out
     assert "Test set:" not in output
     assert "Checkpoint: logs/softmax/version_0/checkpoints/last.ckpt" in output
 
 
-def test_fit_without_a_config() -> None:
+def test_fit_takes_the_model_from_the_command_line() -> None:
     assert main(["fit", "--model", "MLP", "--model.hidden_sizes", "[16, 8]", "--model.activation", "tanh", *SHORT]) == 0
     model = MLP.load_from_checkpoint("logs/MLP/version_0/checkpoints/last.ckpt")
     assert model.hparams["hidden_sizes"] == [16, 8]
     assert model.hparams["activation"] == "tanh"
 
 
-def test_a_checkpoint_of_a_run_holds_class_and_primitives_only() -> None:
+def test_checkpoints_contain_the_class_path_and_primitive_types_only() -> None:
     main(["fit", "--config", "deep_relu_xavier", *SHORT])
     path = "logs/deep_relu_xavier/version_0/checkpoints/last.ckpt"
     content = torch.load(path, weights_only=True)
@@ -97,7 +99,7 @@ def test_a_checkpoint_of_a_run_holds_class_and_primitives_only() -> None:
     assert isinstance(MLP.load_from_checkpoint(path, weights_only=True), LightningModule)
 
 
-def test_predict_writes_all_probabilities_in_order_and_a_picture(
+def test_predict_writes_probabilities_in_dataset_order_and_a_picture(
     capsys: pytest.CaptureFixture[str], data_dir: Path
 ) -> None:
     main(["fit", "--config", "softmax", *SHORT])
@@ -121,8 +123,8 @@ def test_predict_writes_all_probabilities_in_order_and_a_picture(
     assert Path("predictions/predictions.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_member_s_name_is_its_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ckpt_path_accepts_the_name_of_a_member(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", "--config", "softmax", "--ckpt_path", "softmax", "--trainer.accelerator", "cpu"]) == 0
-    figures = zoo.model_info("softmax").figures
-    assert figures is not None
-    assert errors(capsys.readouterr().out) == figures["test_errors"]
+    metrics = zoo.model_info("softmax").metrics
+    assert metrics is not None
+    assert errors(capsys.readouterr().out) == metrics["test_errors"]

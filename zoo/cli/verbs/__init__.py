@@ -1,1 +1,1 @@
-"""One file per verb of the command line, named after it."""
+"""The verbs of the command line, one module each, named after the verb."""

@@ -1,4 +1,4 @@
-"""``zoo classify IMAGE…``: ask the trained members about pictures of one's own."""
+"""``zoo classify IMAGE…``: classify image files with the trained members."""
 
 from __future__ import annotations
 
@@ -14,57 +14,59 @@ from typing import TYPE_CHECKING, Any
 from zoo.cli.arguments import ShortErrorParser
 from zoo.pretrained.registry import list_models, model_info
 from zoo.utils.errors import UsageError
-from zoo.utils.files import as_typed, atomic_path
+from zoo.utils.files import atomic_path, display_path
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from zoo.data.preprocessing import Digit
-    from zoo.inference.ensemble import Answers
+    from zoo.inference.ensemble import Predictions
 
-CHUNK = 500
-"""Pictures that are read before the members are asked."""
-ENLARGED = 10
-"""How many pixels of a saved picture show one that the networks saw."""
+PICTURES_PER_BATCH = 500
+"""Number of pictures read before each forward pass."""
+SCALE = 10
+"""Factor by which the 28 by 28 input is enlarged when it is saved."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What was found out about a picture."""
+class Classification:
+    """The predictions of all members for one picture."""
 
     path: Path
     digit: Digit
     probabilities: Tensor
-    """Of each member, ``(K, 10)``."""
+    """Class probabilities predicted by each of K members, ``(K, C)``."""
     mean: Tensor
+    """Mean of the members' probabilities, ``(C,)``."""
     votes: Tensor
+    """Number of members that predict each class, ``(C,)``."""
     class_names: Sequence[str]
 
 
 def run(verb: str, arguments: list[str]) -> int:
-    """Classify and return the exit status: 0, or 2 when a picture could not be read."""
+    """Classify the pictures and return the exit status: 0, or 2 if a picture could not be read."""
     options = _parser().parse_args(arguments)
-    paths = list(_pictures(options.images))
-    names = list(dict.fromkeys(options.model or list_models(pretrained=True)))  # each asked once
+    paths = list(_picture_files(options.images))
+    names = list(dict.fromkeys(options.model or list_models(pretrained=True)))  # without duplicates
     for name in names:
         if not Path(name).is_file():
-            model_info(name)  # a misspelt name is found before seconds are spent
-    complaints: list[str] = []
-    verdicts = _classify(paths, names, options, complaints)
+            model_info(name)  # report a misspelled name before the slow imports
+    errors: list[str] = []
+    results = _classify(paths, names, options, errors)
     if options.json:
-        print(json.dumps([_as_json(verdict, names) for verdict in verdicts], indent=1))
+        print(json.dumps([_as_json(result, names) for result in results], indent=1))
     elif len(paths) == 1:
-        for verdict in verdicts:
-            print(_table(verdict, names))
+        for result in results:
+            print(_table(result, names))
     else:
         width = max(len(str(path)) for path in paths)
-        for verdict in verdicts:
-            print(_line(verdict, width))
-    for complaint in complaints:
-        print(f"zoo: {complaint}", file=sys.stderr)
-    if complaints and len(paths) > 1:
-        print(f"zoo: {len(complaints):,} of {len(paths):,} files were passed over.", file=sys.stderr)
-    return 2 if complaints else 0
+        for result in results:
+            print(_line(result, width))
+    for error in errors:
+        print(f"zoo: {error}", file=sys.stderr)
+    if errors and len(paths) > 1:
+        print(f"zoo: {len(errors):,} of {len(paths):,} files were passed over.", file=sys.stderr)
+    return 2 if errors else 0
 
 
 def _parser() -> ShortErrorParser:
@@ -90,39 +92,40 @@ def _parser() -> ShortErrorParser:
     return parser
 
 
-def _pictures(named: list[Path]) -> Iterator[Path]:
-    for path in named:
+def _picture_files(paths: list[Path]) -> Iterator[Path]:
+    """Yield the given files, and the visible files of the given folders in alphabetical order."""
+    for path in paths:
         if not path.is_dir():
             yield path
             continue
-        # A link that leads nowhere is a picture that cannot be read, and is listed as one.
+        # Broken links are included, so that they are reported as unreadable.
         try:
-            files = [each for each in path.iterdir() if each.is_file() or not each.exists()]
+            files = [file for file in path.iterdir() if file.is_file() or not file.exists()]
         except PermissionError:
             raise UsageError(f"The folder {path} may not be read: change its permissions.") from None
-        inside = sorted(each for each in files if not each.name.startswith("."))
-        if not inside:
+        visible = sorted(file for file in files if not file.name.startswith("."))
+        if not visible:
             raise UsageError(f"The folder {path} holds no files: name one with pictures in it.")
-        yield from inside
+        yield from visible
 
 
 def _classify(
-    paths: list[Path], names: list[str], options: argparse.Namespace, complaints: list[str]
-) -> Iterator[Verdict]:
+    paths: list[Path], names: list[str], options: argparse.Namespace, errors: list[str]
+) -> Iterator[Classification]:
     import torch
     from tqdm import tqdm
 
     from zoo.data.preprocessing import Digit, read_digit, resize
     from zoo.inference.ensemble import Committee
-    from zoo.utils.console import is_watched
+    from zoo.utils.console import is_interactive
 
     committee = Committee(names)
     saved: Counter[str] = Counter()
-    silent = len(paths) < 100 or not is_watched()
-    with tqdm(total=len(paths), desc="Classifying", leave=False, disable=silent) as bar:
-        for start in range(0, len(paths), CHUNK):
+    hide_progress = len(paths) < 100 or not is_interactive()
+    with tqdm(total=len(paths), desc="Classifying", leave=False, disable=hide_progress) as bar:
+        for start in range(0, len(paths), PICTURES_PER_BATCH):
             read: list[tuple[Path, Digit]] = []
-            for path in paths[start : start + CHUNK]:
+            for path in paths[start : start + PICTURES_PER_BATCH]:
                 bar.update()
                 try:
                     if committee.mnist_like:
@@ -130,77 +133,80 @@ def _classify(
                     else:
                         read.append((path, Digit(resize(path))))
                 except UsageError as error:
-                    complaints.append(_with_name(path, error))
+                    errors.append(_error_with_path(path, error))
             if not read:
                 continue
-            answers = committee.ask(torch.stack([digit.pixels for _, digit in read]))
+            predictions = committee.predict(torch.stack([digit.pixels for _, digit in read]))
             if options.save:
                 for path, digit in read:
                     saved[path.stem] += 1
-                    number = f"-{saved[path.stem]}" * (saved[path.stem] > 1)  # of one name in several folders
+                    # Pictures in different folders may have the same name.
+                    number = f"-{saved[path.stem]}" * (saved[path.stem] > 1)
                     _save(options.save / f"{path.stem}-seen{number}.png", digit.pixels)
-            yield from _verdicts(read, answers, committee.class_names)
+            yield from _results(read, predictions, committee.class_names)
 
 
-def _verdicts(read: list[tuple[Path, Digit]], answers: Answers, class_names: Sequence[str]) -> Iterator[Verdict]:
-    by_picture = zip(answers.probabilities.unbind(dim=1), answers.mean, answers.votes, strict=True)
+def _results(
+    read: list[tuple[Path, Digit]], predictions: Predictions, class_names: Sequence[str]
+) -> Iterator[Classification]:
+    by_picture = zip(predictions.probabilities.unbind(dim=1), predictions.mean, predictions.votes, strict=True)
     for (path, digit), (probabilities, mean, votes) in zip(read, by_picture, strict=True):
-        yield Verdict(path, digit, probabilities, mean, votes, class_names)
+        yield Classification(path, digit, probabilities, mean, votes, class_names)
 
 
-def _with_name(path: Path, error: UsageError) -> str:
+def _error_with_path(path: Path, error: UsageError) -> str:
     return str(error) if str(path) in str(error) else f"{path}: {error}"
 
 
-def _line(verdict: Verdict, width: int) -> str:
-    answer = int(verdict.mean.argmax())
-    agreeing = f", {int(verdict.votes[answer])} of {len(verdict.probabilities)} members" * (
-        len(verdict.probabilities) > 1
+def _line(result: Classification, width: int) -> str:
+    prediction = int(result.mean.argmax())
+    agreement = f", {int(result.votes[prediction])} of {len(result.probabilities)} members" * (
+        len(result.probabilities) > 1
     )
-    notes = "".join(f"  {note}" for note in verdict.digit.notes)
-    told = verdict.class_names[answer]
-    return f"{verdict.path!s:<{width}}  {told}  {float(verdict.mean[answer]):.3f}{agreeing}{notes}"
+    notes = "".join(f"  {note}" for note in result.digit.notes)
+    class_name = result.class_names[prediction]
+    return f"{result.path!s:<{width}}  {class_name}  {float(result.mean[prediction]):.3f}{agreement}{notes}"
 
 
-def _table(verdict: Verdict, names: list[str]) -> str:
-    answer = int(verdict.mean.argmax())
-    rows = list(zip(names, verdict.probabilities, strict=True))
-    told = verdict.class_names
-    lines = [f"{as_typed(verdict.path)}: {told[answer]}, probability {float(verdict.mean[answer]):.3f}"]
+def _table(result: Classification, names: list[str]) -> str:
+    prediction = int(result.mean.argmax())
+    rows = list(zip(names, result.probabilities, strict=True))
+    classes = result.class_names
+    lines = [f"{display_path(result.path)}: {classes[prediction]}, probability {float(result.mean[prediction]):.3f}"]
     if len(names) > 1:
-        lines[0] += f", {int(verdict.votes[answer])} of {len(names)} members agree"
-        rows.append(("mean", verdict.mean))
-    lines += [f"  {note}" for note in verdict.digit.notes]
+        lines[0] += f", {int(result.votes[prediction])} of {len(names)} members agree"
+        rows.append(("mean", result.mean))
+    lines += [f"  {note}" for note in result.digit.notes]
     width = max(len(name) for name, _ in rows)
-    widths = [max(5, len(name)) for name in told]
-    widest = max(6, *map(len, told))
-    head = " ".join(f"{name:>{each}}" for name, each in zip(told, widths, strict=True))
-    lines.append(f"  {'':<{width}}  {'answer':>{widest}} {head}")
+    class_widths = [max(5, len(name)) for name in classes]
+    prediction_width = max(len("prediction"), *map(len, classes))
+    header = " ".join(f"{name:>{size}}" for name, size in zip(classes, class_widths, strict=True))
+    lines.append(f"  {'':<{width}}  {'prediction':>{prediction_width}} {header}")
     for name, probabilities in rows:
-        figures = " ".join(f"{value:{each}.3f}" for value, each in zip(probabilities.tolist(), widths, strict=True))
-        lines.append(f"  {name:<{width}}  {told[int(probabilities.argmax())]:>{widest}} {figures}")
+        values = " ".join(f"{p:{size}.3f}" for p, size in zip(probabilities.tolist(), class_widths, strict=True))
+        lines.append(f"  {name:<{width}}  {classes[int(probabilities.argmax())]:>{prediction_width}} {values}")
     return "\n".join(lines)
 
 
-def _as_json(verdict: Verdict, names: list[str]) -> dict[str, Any]:
-    classes = list(verdict.class_names)
+def _as_json(result: Classification, names: list[str]) -> dict[str, Any]:
+    classes = list(result.class_names)
     are_digits = classes == [str(digit) for digit in range(10)]
 
-    def told(probabilities: Tensor) -> dict[str, Any]:
-        answer = int(probabilities.argmax())
+    def prediction_of(probabilities: Tensor) -> dict[str, Any]:
+        prediction = int(probabilities.argmax())
         return {
-            "answer": answer if are_digits else classes[answer],
+            "answer": prediction if are_digits else classes[prediction],
             "probabilities": [round(value, 6) for value in probabilities.tolist()],
         }
 
     return {
-        "file": str(verdict.path),
-        **told(verdict.mean),
-        "votes": verdict.votes.tolist(),
+        "file": str(result.path),
+        **prediction_of(result.mean),
+        "votes": result.votes.tolist(),
         "members": {
-            name: told(probabilities) for name, probabilities in zip(names, verdict.probabilities, strict=True)
+            name: prediction_of(probabilities) for name, probabilities in zip(names, result.probabilities, strict=True)
         },
-        "notes": list(verdict.digit.notes),
+        "notes": list(result.digit.notes),
         **({} if are_digits else {"classes": classes}),
     }
 
@@ -211,4 +217,4 @@ def _save(path: Path, pixels: Tensor) -> None:
 
     grey = (pixels[0] * 255).round().byte().numpy()
     with atomic_path(path) as temporary:
-        Image.fromarray(np.kron(grey, np.ones((ENLARGED, ENLARGED), np.uint8))).save(temporary, format="png")
+        Image.fromarray(np.kron(grey, np.ones((SCALE, SCALE), np.uint8))).save(temporary, format="png")

@@ -1,4 +1,4 @@
-"""``zoo compare A B``: members beside each other, and together."""
+"""``zoo compare A B``: compare members pairwise, and evaluate them as a committee."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from zoo.cli.arguments import ShortErrorParser
 from zoo.metrics.intervals import wilson_interval
 from zoo.pretrained.registry import list_models, model_info
 from zoo.utils.errors import UsageError
-from zoo.utils.files import as_typed, atomic_path
+from zoo.utils.files import atomic_path, display_path
 
 if TYPE_CHECKING:
     from zoo.inference.comparison import Comparison
 
-SHOWN = 20
-"""Images that only one gets right, of each."""
-TELLING = 0.05
-"""A p-value from which on a difference may well be chance."""
+IMAGES_SHOWN = 20
+"""Maximum number of images drawn for each member, of those that only this member classifies correctly."""
+SIGNIFICANCE_LEVEL = 0.05
+"""A difference with a larger p-value is not significant."""
 
 
 def run(verb: str, arguments: list[str]) -> int:
-    """Compare and return the exit status."""
+    """Print the comparison and return the exit status."""
     parser = ShortErrorParser(
         prog="zoo compare",
         description="Compare trained members on the 10,000 official test images, image by image with McNemar's exact "
@@ -36,66 +36,70 @@ def run(verb: str, arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     names = options.names or list_models(pretrained=True)
     for name in names:
-        model_info(name)  # a misspelt name is found before seconds are spent
+        model_info(name)  # report a misspelled name before the slow imports
     if len(set(names)) < 2 or len(set(names)) < len(names):
         raise UsageError("Name two different members or more, or none for all of them.")
 
     from zoo.inference.comparison import compare
 
-    found = compare(names)
-    print(_table(found))
+    comparison = compare(names)
+    print(_table(comparison))
     first = names[0]
     for other in names[1:]:
-        print(_pair(found, first, other))
+        print(_pairwise_line(comparison, first, other))
     if len(names) == 2:
-        _draw(found, names, options.output_dir / "compare.png")
+        _draw(comparison, names, options.output_dir / "compare.png")
     return 0
 
 
-def _table(found: Comparison) -> str:
-    rows = [(name, answers) for name, answers in found.answers.items()]
-    rows += [("committee, mean probability", found.mean), ("committee, vote", found.vote)]
+def _table(comparison: Comparison) -> str:
+    rows = [(name, predictions) for name, predictions in comparison.predictions.items()]
+    rows += [("committee, mean probability", comparison.mean), ("committee, vote", comparison.vote)]
     width = max(len(name) for name, _ in rows)
     lines = [f"{'':<{width}}  errors  accuracy  95 % interval"]
-    for name, answers in rows:
-        images = len(found.labels)
-        errors = int((answers != found.labels).sum())
+    for name, predictions in rows:
+        images = len(comparison.labels)
+        errors = int((predictions != comparison.labels).sum())
         low, high = wilson_interval(errors, images)
         interval = f"{1 - high / images:.4f}–{1 - low / images:.4f}"
         lines.append(f"{name:<{width}}  {errors:>6,}  {1 - errors / images:>8.4f}  {interval}")
     return "\n".join(lines)
 
 
-def _pair(found: Comparison, first: str, other: str) -> str:
-    from zoo.inference.comparison import pair
+def _pairwise_line(comparison: Comparison, first: str, other: str) -> str:
+    from zoo.inference.comparison import contingency_table
 
-    counts = pair(found.right(first), found.right(other))
+    counts = contingency_table(comparison.correct(first), comparison.correct(other))
     p = counts.p_value
-    verdict = (
+    conclusion = (
         "may well be chance"
-        if p > TELLING
-        else f"{first if counts.only_first_right > counts.only_second_right else other} is better on such images"
+        if p > SIGNIFICANCE_LEVEL
+        else f"{first if counts.only_first_correct > counts.only_second_correct else other} is better on such images"
     )
     return (
-        f"{first} and {other}: {counts.both_right:,} right by both, {counts.only_first_right} by {first} alone, "
-        f"{counts.only_second_right} by {other} alone, {counts.both_wrong} by neither; p = {p:.2g}: {verdict}"
+        f"{first} and {other}: {counts.both_correct:,} right by both, {counts.only_first_correct} by {first} alone, "
+        f"{counts.only_second_correct} by {other} alone, {counts.both_incorrect} by neither; p = {p:.2g}: {conclusion}"
     )
 
 
-def _draw(found: Comparison, names: Sequence[str], path: Path) -> None:
+def _draw(comparison: Comparison, names: Sequence[str], path: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.5, 5.4), layout="constrained")
     halves: Any = figure.subfigures(2, 1)
-    for half, (better, worse) in zip(halves, [names, names[::-1]], strict=True):
-        rows = (found.right(better) & ~found.right(worse)).nonzero()[:, 0]
-        half.suptitle(f"only {better} is right, {len(rows)} images, the first {min(SHOWN, len(rows))}:", fontsize=9)
-        axes = half.subplots(2, SHOWN // 2)
-        for place in axes.flat:
-            place.axis("off")
-        for place, row in zip(axes.flat, rows[:SHOWN].tolist(), strict=False):
-            place.imshow(found.images[row, 0].numpy(), cmap="gray_r", vmin=0, vmax=1)
-            place.set_title(f"{int(found.labels[row])}, not {int(found.answers[worse][row])}", fontsize=7, y=-0.2)
+    for half, (first, second) in zip(halves, [names, names[::-1]], strict=True):
+        rows = (comparison.correct(first) & ~comparison.correct(second)).nonzero()[:, 0]
+        half.suptitle(
+            f"only {first} is right, {len(rows)} images, the first {min(IMAGES_SHOWN, len(rows))}:", fontsize=9
+        )
+        axes = half.subplots(2, IMAGES_SHOWN // 2)
+        for subplot in axes.flat:
+            subplot.axis("off")
+        for subplot, row in zip(axes.flat, rows[:IMAGES_SHOWN].tolist(), strict=False):
+            subplot.imshow(comparison.images[row, 0].numpy(), cmap="gray_r", vmin=0, vmax=1)
+            subplot.set_title(
+                f"{int(comparison.labels[row])}, not {int(comparison.predictions[second][row])}", fontsize=7, y=-0.2
+            )
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
-    print(f"Picture:    {as_typed(path)}")
+    print(f"Picture:    {display_path(path)}")

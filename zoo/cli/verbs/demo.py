@@ -1,4 +1,4 @@
-"""``zoo demo``: a page to draw on."""
+"""``zoo demo``: serve a web page that classifies a drawing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from zoo.utils.errors import UsageError
 
 
 def run(verb: str, arguments: list[str]) -> int:
-    """Serve the page until it is interrupted, and return the exit status."""
+    """Serve the page until interrupted, and return the exit status."""
     parser = ShortErrorParser(
         prog="zoo demo",
-        description="Start a page on which one draws a digit and every trained member answers at once. It needs the "
-        "optional packages of `pip install 'mnist-lightning-zoo[demo]'`, and no network.",
+        description="Start a page on which one draws a digit and every trained member classifies it at once. It needs "
+        "the optional packages of `pip install 'mnist-lightning-zoo[demo]'`, and no network.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="the members that answer (default: all that ship)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="the members that classify (default: all that ship)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=8000, help="0 takes any that is free (default: 8000)")
     options = parser.parse_args(arguments)
@@ -37,10 +37,11 @@ def run(verb: str, arguments: list[str]) -> int:
     with listener:
         host, port = options.host, listener.getsockname()[1]
         print("Loading the networks …", file=sys.stderr, flush=True)
-        application = make_application(Predictor(options.names), _names_of(host))
-        shown = f"[{host}]" if ":" in host else host
-        print(f"Draw at http://{shown}:{port}/ (Ctrl-C ends it)", flush=True)
-        # Above it uvicorn hangs up without a sentence, so it lies far above what the application itself lets in.
+        application = make_application(Predictor(options.names), _allowed_hosts(host))
+        url_host = f"[{host}]" if ":" in host else host
+        print(f"Draw at http://{url_host}:{port}/ (Ctrl-C ends it)", flush=True)
+        # uvicorn rejects excess requests without the application's error message. Its limit is therefore far above the
+        # application's own, MAX_PENDING_REQUESTS.
         config = uvicorn.Config(application, log_level="warning", limit_concurrency=2000, timeout_keep_alive=5)
         uvicorn.Server(config).run(sockets=[listener])
     return 0
@@ -59,6 +60,6 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _names_of(host: str) -> list[str]:
-    """By which names browsers may ask: any, where one listens for other machines."""
+def _allowed_hosts(host: str) -> list[str]:
+    """Return the accepted values of the Host header: any value if the server listens for other machines."""
     return ["localhost", "127.0.0.1", "[::1]"] if host in ("127.0.0.1", "localhost", "::1") else ["*"]

@@ -1,4 +1,4 @@
-"""``zoo export``: a trained member in the format of another program."""
+"""``zoo export``: write a trained member in another format."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from pathlib import Path
 from zoo.cli.arguments import ShortErrorParser
 from zoo.pretrained.registry import model_info
 from zoo.utils.errors import UsageError
-from zoo.utils.files import as_typed
+from zoo.utils.files import display_path
 
-FORMS = ("onnx", "safetensors", "torch_export")
+FORMATS = ("onnx", "safetensors", "torch_export")
 
 
 def run(verb: str, arguments: list[str]) -> int:
-    """Export and return the exit status."""
+    """Export the member and return the exit status."""
     parser = ShortErrorParser(
         prog="zoo export",
         description="Write a trained member for other programs. Images are float32 (B, 1, 28, 28) in [0, 1] under the "
-        "name `images`, and the answer is the logits (B, 10), for any B. What was written is read back and compared.",
+        "name `images`, and the output is the logits (B, 10), for any B. What was written is read back and compared.",
     )
     parser.add_argument("name", metavar="NAME", help="a trained member")
-    parser.add_argument("--format", choices=FORMS, required=True, help="onnx and safetensors need the extra `export`")
+    parser.add_argument("--format", choices=FORMATS, required=True, help="onnx and safetensors need the extra `export`")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the file (default: NAME with the format's suffix)")
     options = parser.parse_args(arguments)
-    model_info(options.name)  # a misspelt name is found before seconds are spent
+    model_info(options.name)  # report a misspelled name before the slow imports
 
     from zoo.inference import export
     from zoo.models import Classifier
@@ -32,8 +32,10 @@ def run(verb: str, arguments: list[str]) -> int:
     model = load_pretrained(options.name)
     if not isinstance(model, Classifier):
         raise UsageError(f"{options.name} is no classifier, so there are no logits to export: name a member.")
-    path = options.output or Path(options.name + export.FORMS[options.format].suffix)
+    path = options.output or Path(options.name + export.FORMATS[options.format].suffix)
     deviation = export.export(model, options.format, path)
     size, member = path.stat().st_size, options.name
-    print(f"{as_typed(path)}: {size:,} bytes; read back, its logits are {member}'s to {deviation:.1e} of the largest")
+    print(
+        f"{display_path(path)}: {size:,} bytes; read back, its logits are {member}'s to {deviation:.1e} of the largest"
+    )
     return 0

@@ -1,4 +1,4 @@
-"""``zoo figures NAME``: the lecture's pictures, made from real runs."""
+"""``zoo figures NAME``: draw the lecture's figures from real runs."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from zoo.cli.arguments import ShortErrorParser
 from zoo.utils.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from zoo.figures.writing import Sheet
+    from zoo.figures.writing import FigureWriter
 
 
-class Picture(NamedTuple):
-    """A picture that can be asked for by name."""
+class FigureSpec(NamedTuple):
+    """Description of a figure that can be drawn by name."""
 
-    what: str
-    """What it shows, in a line."""
+    description: str
+    """What the figure shows, in one line."""
     seeds: int
-    """How many trainings each of its settings gets; 0 where nothing is trained, 1 where ``--seed`` names it."""
-    draw: Callable[[Sheet, argparse.Namespace], None]
+    """Number of seeds per setting: 0 if nothing is trained, 1 if ``--seed`` sets the only seed."""
+    draw: Callable[[FigureWriter, argparse.Namespace], None]
     in_all: bool = True
-    """Whether ``zoo figures all`` draws it: it needs nothing and takes minutes."""
+    """Whether ``zoo figures all`` draws the figure: it needs no further option and takes only minutes."""
 
 
-def _from(module: str, function: str = "draw") -> Callable[[Sheet, argparse.Namespace], None]:
-    return lambda sheet, _: getattr(import_module(f"zoo.figures.{module}"), function)(sheet)
+def _draw_function(module: str, function: str = "draw") -> Callable[[FigureWriter, argparse.Namespace], None]:
+    """Return a function that imports a module of ``zoo.figures`` when called, and draws with it."""
+    return lambda writer, _: getattr(import_module(f"zoo.figures.{module}"), function)(writer)
 
 
-def _confusion(sheet: Sheet, options: argparse.Namespace) -> None:
+def _confusion(writer: FigureWriter, options: argparse.Namespace) -> None:
     from zoo.figures import confusion
     from zoo.models import Classifier
     from zoo.pretrained.loading import load_pretrained
@@ -40,53 +41,59 @@ def _confusion(sheet: Sheet, options: argparse.Namespace) -> None:
     model = load_pretrained(options.model)
     if not isinstance(model, Classifier):
         raise UsageError(f"{options.model} is no classifier, so it confuses nothing: name a member.")
-    confusion.draw(sheet, options.model, model)
+    confusion.draw(writer, options.model, model)
 
 
-def _curves(sheet: Sheet, options: argparse.Namespace) -> None:
+def _curves(writer: FigureWriter, options: argparse.Namespace) -> None:
     from zoo.figures import curves
 
     if options.run is None:
         raise UsageError("The curves of which run? Give --run logs/NAME/version_N.")
-    curves.draw(sheet, options.run)
+    curves.draw(writer, options.run)
 
 
-def _rbm(sheet: Sheet, options: argparse.Namespace) -> None:
+def _rbm(writer: FigureWriter, options: argparse.Namespace) -> None:
     from zoo.figures import rbm
     from zoo.models import RBM
     from zoo.pretrained.loading import load_pretrained
 
     model = RBM.load_from_checkpoint(options.checkpoint) if options.checkpoint else load_pretrained("rbm")
     assert isinstance(model, RBM)
-    rbm.draw(sheet, model)
+    rbm.draw(writer, model)
 
 
 FIGURES = {
-    "activations": Picture("each activation function and its derivative", 0, _from("activations")),
-    "vanishing_gradient": Picture(
-        "the gradient in each of ten layers, sigmoid against ReLU", 3, _from("vanishing_gradient")
+    "activations": FigureSpec("each activation function and its derivative", 0, _draw_function("activations")),
+    "vanishing_gradient": FigureSpec(
+        "the gradient in each of ten layers, sigmoid against ReLU", 3, _draw_function("vanishing_gradient")
     ),
-    "initial_values": Picture("cost curves and activity from zeros, N(0, 1) … RBM", 3, _from("initial_values")),
-    "overfitting": Picture("training against validation accuracy, and what helps", 3, _from("overfitting")),
-    "dropout": Picture("accuracy against the rate of dropout", 3, _from("dropout")),
-    "ensemble_size": Picture("test error against the number of networks", 3, _from("ensemble_size")),
-    "depth": Picture("plain against residual nets of 2 to 50 layers", 3, _from("depth")),
-    "activations_compared": Picture("the same net with each activation", 3, _from("comparisons", "draw_activations")),
-    "optimizers_compared": Picture("the same net with each optimizer", 3, _from("comparisons", "draw_optimizers")),
-    "confusion": Picture("what a member takes for what, and its surest mistakes (--model)", 0, _confusion),
-    "rbm": Picture("filters, reconstructions and samples of an RBM; digits a DBN makes up", 1, _rbm),
-    "curves": Picture("the logged curves of a run (--run)", 0, _curves, in_all=False),
-    "few_labels": Picture(
-        "test error against the number of labels, with and without pre-training (hours)",
+    "initial_values": FigureSpec(
+        "loss curves and activity from zeros, N(0, 1) … RBM", 3, _draw_function("initial_values")
+    ),
+    "overfitting": FigureSpec("training against validation accuracy, and what helps", 3, _draw_function("overfitting")),
+    "dropout": FigureSpec("accuracy against the rate of dropout", 3, _draw_function("dropout")),
+    "ensemble_size": FigureSpec("test error against the number of networks", 3, _draw_function("ensemble_size")),
+    "depth": FigureSpec("plain against residual nets of 2 to 50 layers", 3, _draw_function("depth")),
+    "activations_compared": FigureSpec(
+        "the same net with each activation", 3, _draw_function("comparisons", "draw_activations")
+    ),
+    "optimizers_compared": FigureSpec(
+        "the same net with each optimizer", 3, _draw_function("comparisons", "draw_optimizers")
+    ),
+    "confusion": FigureSpec("what a member takes for what, and its most confident errors (--model)", 0, _confusion),
+    "rbm": FigureSpec("filters, reconstructions and samples of an RBM; digits a DBN makes up", 1, _rbm),
+    "curves": FigureSpec("the logged curves of a run (--run)", 0, _curves, in_all=False),
+    "few_labels": FigureSpec(
+        "test error against the number of labels, with and without pretraining (hours)",
         10,
-        _from("few_labels"),
+        _draw_function("few_labels"),
         in_all=False,
     ),
 }
 
 
 def run(verb: str, arguments: list[str]) -> int:
-    """Draw and return the exit status."""
+    """Draw the figures and return the exit status."""
     options = _parser().parse_args(arguments)
     names = [name for name in FIGURES if FIGURES[name].in_all] if options.names == ["all"] else options.names
     for name in names:
@@ -97,20 +104,20 @@ def run(verb: str, arguments: list[str]) -> int:
     if options.seeds is not None and not 1 <= options.seeds <= 100:
         raise UsageError(f"--seeds is {options.seeds}, but it must be 1 to 100.")
 
-    from zoo.figures.writing import Sheet
+    from zoo.figures.writing import FigureWriter
 
     if options.seeds is not None and "few_labels" in names:
         raise UsageError("few_labels has seeds of its own, ten for few labels and three for many: leave --seeds out.")
     for name in names:
-        picture = FIGURES[name]
-        count = options.seeds or picture.seeds
-        seeds = [options.seed] if picture.seeds == 1 else list(range(count if picture.seeds else 0))
-        picture.draw(Sheet(options.output_dir, _command(name, options), seeds), options)
+        figure = FIGURES[name]
+        count = options.seeds or figure.seeds
+        seeds = [options.seed] if figure.seeds == 1 else list(range(count if figure.seeds else 0))
+        figure.draw(FigureWriter(options.output_dir, _command(name, options), seeds), options)
     return 0
 
 
 def _command(name: str, options: argparse.Namespace) -> str:
-    """Return the command that draws one of the pictures that were asked for."""
+    """Return the command line that draws this figure with the given options."""
     words = ["zoo", "figures", name]
     for setting, value in vars(options).items():
         if setting != "names" and value != _parser().get_default(setting):
@@ -119,7 +126,7 @@ def _command(name: str, options: argparse.Namespace) -> str:
 
 
 def _parser() -> ShortErrorParser:
-    names = "\n".join(f"  {name:<20}  {picture.what}" for name, picture in FIGURES.items())
+    names = "\n".join(f"  {name:<20}  {figure.description}" for name, figure in FIGURES.items())
     parser = ShortErrorParser(
         prog="zoo figures",
         description="Make pictures from real runs, each as PNG, SVG and CSV.",

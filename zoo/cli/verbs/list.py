@@ -1,4 +1,4 @@
-"""``zoo list``: the members at a glance, without importing torch."""
+"""``zoo list``: print a table of the members, without importing torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def run(verb: str, arguments: list[str]) -> int:
     """Print the table of members and return the exit status."""
     parser = ShortErrorParser(
         prog="zoo list",
-        description="List the members of the zoo: what each is, and the figures of its trained network.",
+        description="List the members of the zoo: what each is, and the metrics of its trained network.",
         epilog="Training time and images per second are of the machine that `zoo info NAME` names.",
     )
     parser.add_argument("filter", nargs="?", default="*", help='a shell pattern, for example "deep*"')
@@ -30,7 +30,7 @@ def run(verb: str, arguments: list[str]) -> int:
     if options.sort == "accuracy":
         members.sort(key=_mean_error if options.markdown else _error)
     elif options.sort == "size":
-        members.sort(key=lambda member: member.figures["parameters"] if member.figures else 0)
+        members.sort(key=lambda member: member.metrics["parameters"] if member.metrics else 0)
     if options.json:
         print(json.dumps({member.name: as_json(member) for member in members}, indent=1, ensure_ascii=False))
     elif options.markdown:
@@ -59,85 +59,85 @@ def table(members: list[ModelInfo]) -> str:
 
 
 def markdown(members: list[ModelInfo]) -> str:
-    """Return the README's table of the members that ship: the recipe over its seeds, then the shipped network."""
+    """Return the README's table of the pretrained members: metrics over all seeds, then of the shipped network."""
     lines = [
         "| member | network | lecture | mean ± sd | errors by seed | 95 % of seed 0 | NLL | ECE "
         "| parameters | training | s per epoch |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for member in members:
-        figures = member.figures
-        if figures is None:
+        metrics = member.metrics
+        if metrics is None:
             continue
-        images = figures["test_images"]
-        spread = "" if figures["errors_sd"] is None else f" ± {figures['errors_sd'] / images:.4f}"
-        errors = " ".join(str(run["test_errors"]) for run in figures["runs"])
+        images = metrics["test_images"]
+        spread = "" if metrics["errors_sd"] is None else f" ± {metrics['errors_sd'] / images:.4f}"
+        errors = " ".join(str(run["test_errors"]) for run in metrics["runs"])
         lecture = "–" if member.lecture_accuracy is None else f"{member.lecture_accuracy:.4f}"
         lines.append(
-            f"| `{member.name}` | {member.description} | {lecture} | {1 - figures['errors_mean'] / images:.4f}{spread} "
-            f"| {errors} | {interval(member)} | {figures['nll']:.4f} | {figures['calibration_error']:.4f} "
-            f"| {figures['parameters']:,} | {training_time(figures)} | {seconds_per_epoch(figures)} |"
+            f"| `{member.name}` | {member.description} | {lecture} | {1 - metrics['errors_mean'] / images:.4f}{spread} "
+            f"| {errors} | {interval(member)} | {metrics['nll']:.4f} | {metrics['calibration_error']:.4f} "
+            f"| {metrics['parameters']:,} | {training_time(metrics)} | {seconds_per_epoch(metrics)} |"
         )
     return "\n".join(lines)
 
 
 def as_json(member: ModelInfo) -> dict[str, object]:
-    """Return all that is known of a member as plain values."""
+    """Return all information about a member as JSON-serializable values."""
     return {
         "description": member.description,
         "lecture_accuracy": member.lecture_accuracy,
         "test_accuracy": member.test_accuracy,
         "config": member.config.name,
-        "checkpoint": None if member.figures is None else member.checkpoint.name,
-        **(member.figures or member.demonstration or {"papers": list(member.papers)}),
+        "checkpoint": None if member.metrics is None else member.checkpoint.name,
+        **(member.metrics or member.demonstration or {"papers": list(member.papers)}),
     }
 
 
 def interval(member: ModelInfo) -> str:
-    """The 95 % interval of the shipped network's test accuracy."""
-    if member.figures is None:
+    """Return the 95 % confidence interval of the shipped network's test accuracy."""
+    if member.metrics is None:
         return "–"
-    low, high = (1 - bound / member.figures["test_images"] for bound in reversed(member.figures["test_errors_ci95"]))
+    low, high = (1 - bound / member.metrics["test_images"] for bound in reversed(member.metrics["test_errors_ci95"]))
     return f"{low:.4f}–{high:.4f}"
 
 
-def training_time(figures: Entry | LikelihoodEntry) -> str:
-    """How long the recipe trains: the least disturbed of its runs."""
-    seconds = round(_seconds(figures))
+def training_time(metrics: Entry | LikelihoodEntry) -> str:
+    """Return the training time of the fastest run, as text."""
+    seconds = round(_fastest_run_seconds(metrics))
     return f"{seconds // 60} min {seconds % 60:02} s" if seconds >= 60 else f"{seconds} s"
 
 
-def seconds_per_epoch(figures: Entry | LikelihoodEntry) -> str:
-    """How long an epoch of training and validation takes, in the least disturbed of the runs."""
-    epochs = figures["config"]["trainer"].get("max_epochs")
-    return f"{_seconds(figures) / epochs:.1f}" if epochs else "–"
+def seconds_per_epoch(metrics: Entry | LikelihoodEntry) -> str:
+    """Return the seconds per epoch of training and validation in the fastest run, as text."""
+    epochs = metrics["config"]["trainer"].get("max_epochs")
+    return f"{_fastest_run_seconds(metrics) / epochs:.1f}" if epochs else "–"
 
 
 def _error(member: ModelInfo) -> float:
-    """Of the shipped network; a member that does not ship comes last."""
+    """Return the test error rate of the shipped network, or 1 for a member that is not pretrained."""
     return 1 - (member.test_accuracy or 0)
 
 
 def _mean_error(member: ModelInfo) -> float:
-    """Of the recipe over its seeds; a member that is not trained comes last."""
-    return member.figures["errors_mean"] / member.figures["test_images"] if member.figures else 1.0
+    """Return the mean test error rate over all seeds, or 1 for a member that is not pretrained."""
+    return member.metrics["errors_mean"] / member.metrics["test_images"] if member.metrics else 1.0
 
 
-def _seconds(figures: Entry | LikelihoodEntry) -> float:
-    return min(run["seconds"] for run in figures["runs"])
+def _fastest_run_seconds(metrics: Entry | LikelihoodEntry) -> float:
+    return min(run["seconds"] for run in metrics["runs"])
 
 
 def _row(member: ModelInfo) -> tuple[str, ...]:
-    figures = member.figures
-    if figures is None:
+    metrics = member.metrics
+    if metrics is None:
         return (member.name, member.description, *("–" for _ in RIGHT_ALIGNED))
     return (
         member.name,
         member.description,
-        f"{figures['parameters']:,}",
-        f"{figures['bytes'] / 1024:,.0f}",
+        f"{metrics['parameters']:,}",
+        f"{metrics['bytes'] / 1024:,.0f}",
         f"{member.test_accuracy:.4f}",
         interval(member),
-        training_time(figures),
-        f"{figures['images_per_second']:,.0f}",
+        training_time(metrics),
+        f"{metrics['images_per_second']:,.0f}",
     )

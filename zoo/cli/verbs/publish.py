@@ -1,17 +1,17 @@
-"""``zoo publish NAME RUN.ckpt``: make the checkpoint that ships and its entry in the index."""
+"""``zoo publish NAME RUN.ckpt``: write a pretrained checkpoint and its entry in the index."""
 
 from __future__ import annotations
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.pretrained.registry import demonstrations_path, index_path, model_info
-from zoo.utils.files import as_typed
+from zoo.utils.files import display_path
 
 
 def run(verb: str, arguments: list[str]) -> int:
-    """Publish and return the exit status."""
+    """Publish the runs and return the exit status."""
     parser = ShortErrorParser(
         prog="zoo publish",
-        description="Ship a member's trained network of seed 0, with the figures of all its seeds.",
+        description="Ship a member's trained network of seed 0, with the metrics of all its seeds.",
     )
     parser.add_argument("name", help="the member")
     parser.add_argument("runs", nargs="+", help="checkpoints of finished runs: seed 0, and 1, 2, … if any")
@@ -24,6 +24,7 @@ def run(verb: str, arguments: list[str]) -> int:
     runs = ", ".join(form.format(**run) for run in entry["runs"])
     print(f"{options.name}: {entry['bytes']:,} bytes, sha256 {entry['sha256'][:16]}…, {runs}")
     info = model_info(options.name)
-    print(f"Wrote {as_typed(info.checkpoint)} and {as_typed(index_path() if info.figures else demonstrations_path())}.")
+    index = index_path() if info.metrics else demonstrations_path()
+    print(f"Wrote {display_path(info.checkpoint)} and {display_path(index)}.")
     print("The README's table is what `zoo list --pretrained --sort accuracy --markdown` prints.")
     return 0

@@ -1,4 +1,4 @@
-"""``zoo reproduce NAME``: train a published recipe again and compare."""
+"""``zoo reproduce NAME``: train a published recipe again and compare the test errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoo.utils.errors import Stopped, UsageError
 
 
 def run(verb: str, arguments: list[str]) -> int:
-    """Reproduce and return the exit status: 0, or 1 when the result is outside the published interval."""
+    """Train and return the exit status: 0, or 1 if the mean number of errors is outside the published interval."""
     parser = ShortErrorParser(
         prog="zoo reproduce",
         description="Train a member's published recipe again and say whether its test errors fall where they should.",
@@ -31,30 +31,32 @@ def run(verb: str, arguments: list[str]) -> int:
     from zoo.pretrained.loading import published_entry
 
     published_entry(info)
-    entry = info.figures
+    entry = info.metrics
     if entry is None:
         raise UsageError(f"{info.name} is no classifier: train it again with `zoo fit --config demos/{info.name}`.")
-    published = {each["seed"]: each["test_errors"] for each in entry["runs"]}
-    found = []
+    published = {run["seed"]: run["test_errors"] for run in entry["runs"]}
+    test_errors = []
     with tempfile.TemporaryDirectory() as folder:
-        # The recipe that the figures belong to, whatever has become of the member's config since.
+        # The recipe behind the published metrics. The member's config may have changed since.
         config = Path(folder) / f"{info.name}.yaml"
         config.write_text(yaml.safe_dump(entry["config"], sort_keys=False), encoding="utf-8")
         for seed in range(options.seeds):
             try:
-                figures = fit(["--config", str(config), "--seed_everything", str(seed)])
+                metrics = fit(["--config", str(config), "--seed_everything", str(seed)])
             except Stopped as stopped:
                 print("zoo: interrupted, so nothing is compared.", file=sys.stderr)
                 return 128 + stopped.signal
-            found.append(int(figures["test_errors"]))
+            test_errors.append(int(metrics["test_errors"]))
     print()
-    for seed, errors in enumerate(found):
-        beside = f"{published[seed]:,} were published" if seed in published else "no published run has this seed"
-        print(f"seed {seed}: {errors:,} errors; {beside}")
+    for seed, errors in enumerate(test_errors):
+        comparison = f"{published[seed]:,} were published" if seed in published else "no published run has this seed"
+        print(f"seed {seed}: {errors:,} errors; {comparison}")
     low, high = entry["reproduction_interval"]
-    mean = statistics.fmean(found)
+    mean = statistics.fmean(test_errors)
     inside = low <= mean <= high
-    what = "reproduced" if inside else "NOT reproduced"
+    outcome = "reproduced" if inside else "NOT reproduced"
     where = "within" if inside else "outside"
-    print(f"{info.name} is {what}: {mean:,.1f} errors on average, {where} the published interval {low:,} to {high:,}")
+    print(
+        f"{info.name} is {outcome}: {mean:,.1f} errors on average, {where} the published interval {low:,} to {high:,}"
+    )
     return 0 if inside else 1

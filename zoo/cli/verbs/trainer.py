@@ -1,4 +1,4 @@
-"""``zoo fit | validate | test | predict``."""
+"""``zoo fit | validate | test | predict``: the verbs of Lightning's Trainer."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from zoo.utils.lightning_logging import quieten_lightning
 
 
 def run(verb: str, arguments: list[str]) -> int:
-    """Run a Trainer's verb and return the exit status."""
+    """Run a verb of the Trainer and return the exit status."""
     _run(verb, arguments)
     return 0
 
 
 def fit(arguments: list[str]) -> dict[str, float]:
-    """Run ``zoo fit`` with these words and return the figures that it ends with, ``test_errors`` among them."""
+    """Run ``zoo fit`` with these arguments and return its final metrics, including ``test_errors``."""
     return {name: float(value) for name, value in _run("fit", arguments).trainer.callback_metrics.items()}
 
 
 @atexit.register
 def _leave_process_group() -> None:
-    # Its threads would otherwise be running while the process ends, and sometimes abort it.
+    # Threads of the process group that still run at exit sometimes abort the process.
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -41,7 +41,8 @@ def _run(verb: str, arguments: list[str]) -> ZooCLI:
     quieten_lightning()
     _resolve_configs(arguments)
     if os.getcwd() not in sys.path:
-        # A config may name a class in a file beside it; last, so that no such file stands in for a package's.
+        # A config may name a class in a module of the current directory. Append the directory, so that no such module
+        # shadows an installed package.
         sys.path.append(os.getcwd())
     try:
         return ZooCLI([verb, *arguments])
@@ -51,12 +52,19 @@ def _run(verb: str, arguments: list[str]) -> ZooCLI:
         raise
 
 
-def _resolve_configs(words: list[str]) -> None:
-    """Replace a packaged config's name, ``dropout`` or ``trainer/gpu``, by its path; refuse one that is no config."""
-    for position, value in find_values(words, "--config", "-c"):
+def _resolve_configs(arguments: list[str]) -> None:
+    """Replace names of packaged configs, such as ``dropout`` or ``trainer/gpu``, by their paths.
+
+    Args:
+        arguments: Command-line arguments, changed in place.
+
+    Raises:
+        UsageError: A config does not exist, cannot be read as YAML, or has an invalid structure.
+    """
+    for position, value in find_values(arguments, "--config", "-c"):
         if not Path(value).is_file() and (packaged := packaged_config(value)):
             value = str(packaged)
-            replace_value(words, position, value)
+            replace_value(arguments, position, value)
         try:
             text = Path(value).read_text(encoding="utf-8")
             content = yaml.safe_load(text)
@@ -71,19 +79,22 @@ def _resolve_configs(words: list[str]) -> None:
 
 
 def _mappings(node: yaml.Node | None, seen: set[int]) -> Iterator[yaml.MappingNode]:
-    """Yield every mapping in a file once, however often it is referred to."""
+    """Yield every mapping below a node once, even if aliases refer to it several times."""
     if node is None or isinstance(node, yaml.ScalarNode) or id(node) in seen:
         return
     seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
         yield node
-    for each in node.value:
-        for child in each if isinstance(each, tuple) else (each,):
+    for item in node.value:
+        for child in item if isinstance(item, tuple) else (item,):
             yield from _mappings(child, seen)
 
 
 def _check_mapping(config: str, mapping: yaml.MappingNode) -> None:
-    """Refuse what YAML's reader takes without a word: a key that is there twice, of which it keeps the last."""
+    """Raise an error for duplicate keys and for ``init_args`` that are no mapping.
+
+    PyYAML accepts duplicate keys silently and keeps the last.
+    """
     seen: set[str] = set()
     for key, content in mapping.value:
         line = key.start_mark.line + 1

@@ -1,4 +1,4 @@
-"""``zoo verify``: check the networks that ship."""
+"""``zoo verify``: verify the pretrained networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoo.utils.errors import UsageError
 
 
 def run(verb: str, arguments: list[str]) -> int:
-    """Verify and return the exit status: 0, or 1 when a network is not as it was published."""
+    """Verify the networks and return the exit status: 0, or 1 if one differs from what was published."""
     parser = ShortErrorParser(
         prog="zoo verify",
         description="Check trained networks that ship: the file's sha256, the logits of ten images, the validation "
@@ -25,7 +25,7 @@ def run(verb: str, arguments: list[str]) -> int:
     if not names:
         raise UsageError("No member ships a trained network, so there is nothing to verify.")
     for name in names:
-        model_info(name)  # a misspelt name is found before seconds are spent
+        model_info(name)  # report a misspelled name before the slow imports
 
     from zoo.data.mnist import load_test_data
     from zoo.pretrained.evaluation import Evaluation
@@ -42,10 +42,10 @@ def run(verb: str, arguments: list[str]) -> int:
             print(f"{name:<{width}}  FAILED", flush=True)
             print(f"zoo: {error}", file=sys.stderr, flush=True)
         else:
-            what = (
+            summary = (
                 f"ten images' logits, {measured.errors:,} errors of {measured.images:,}"
                 if isinstance(measured, Evaluation)
                 else f"ten images' free energies, log-likelihood {measured.log_likelihood:.2f} nats"
             )
-            print(f"{name:<{width}}  ok: sha256, {what}", flush=True)
+            print(f"{name:<{width}}  ok: sha256, {summary}", flush=True)
     return 1 if failures else 0

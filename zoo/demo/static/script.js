@@ -10,7 +10,7 @@ const rows = new Map();
 
 let empty = true;
 let busy = false;
-let wanted = null; // what to ask when the answer that is awaited is there: only the newest matters
+let wanted = null; // the next request, sent when the current one is done; only the newest is kept
 let asked = 0;
 
 function wipe() {
@@ -103,7 +103,7 @@ async function ask(request) {
     try {
       const response = await now();
       const told = await response.json();
-      if (number !== asked) continue; // cleared meanwhile
+      if (number !== asked) continue; // the page was cleared in the meantime
       if (response.ok) show(told);
       else complain(told.error);
     } catch {
@@ -223,7 +223,7 @@ document.getElementById("upload").addEventListener("change", async (event) => {
     const [width, height] = [picture.width * scale, picture.height * scale];
     pen.drawImage(picture, (canvas.width - width) / 2, (canvas.height - height) / 2, width, height);
   } catch {
-    // The server says what is wrong with it.
+    // The server's response describes the error.
   }
   ask(() => fetch(address("api/classify"), { method: "POST", body: file }));
 });
@@ -242,7 +242,7 @@ async function start() {
     row.insertCell().append(box);
     const title = document.createElement("th");
     title.scope = "row";
-    // A long name may go on in the next line, after one of its words.
+    // Allow a line break after each underscore of a long name.
     for (const [place, word] of name.split("_").entries()) {
       title.append(...(place ? ["_", document.createElement("wbr")] : []), word);
     }
