@@ -12,7 +12,8 @@ from zoo.layers.activations import ACTIVATIONS, make_activation
 
 def draw(writer: FigureWriter) -> None:
     """Draw every activation function of the zoo and its derivative, from −4 to 4."""
-    figure, axes = panels(2, 4, size=(2.9, 2.4), sharex=True)
+    columns = 4
+    figure, axes = panels(len(ACTIVATIONS) // columns + 1, columns, size=(2.9, 2.4), sharex=True)
     rows = []
     x = torch.linspace(-4, 4, 401)
     for ax, name in zip(axes.flat, ACTIVATIONS, strict=False):
@@ -22,12 +23,13 @@ def draw(writer: FigureWriter) -> None:
         ax.set_title("maxout of x and −x/2" if name == "maxout" else name, fontsize=10)
         ax.set_ylim(-2.2, 2.2)
         rows += [[name, *triple] for triple in zip(x.tolist(), value.tolist(), derivative.tolist(), strict=True)]
-    for ax in axes[1]:
-        ax.set_xlabel("x")
-    legend_ax = axes.flat[-1]
-    legend_ax.axis("off")
-    legend_ax.legend(*axes.flat[0].get_legend_handles_labels(), loc="center", frameon=False)
-    axes.flat[3].tick_params(labelbottom=True)
+    for place, ax in enumerate(axes.flat):
+        if place >= len(ACTIVATIONS):
+            ax.axis("off")
+        elif place + columns >= len(ACTIVATIONS):  # the lowest one in its column
+            ax.set_xlabel("x")
+            ax.tick_params(labelbottom=True)
+    axes.flat[-1].legend(*axes.flat[0].get_legend_handles_labels(), loc="center", frameon=False)
     writer.write(figure, ["activation", "x", "value", "derivative"], rows, "activations")
 
 

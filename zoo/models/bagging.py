@@ -277,12 +277,14 @@ class BaggedEnsemble(Classifier):
         data.setup("fit")
         dataset = data.training_set()
         if fingerprint(dataset) != int(self.drawn[1]):
-            print_rank_zero(
-                "These are not the images that the bootstraps were drawn from, so there is no out-of-bag accuracy."
-            )
+            print_rank_zero("The bootstraps were drawn from other images, so there is no out-of-bag accuracy.")
             return {}
-        counts = out_of_bag_counts(self, dataset, self._bootstraps(dataset))
-        counts = self.trainer.strategy.reduce(counts, reduce_op="sum")
+        counts = out_of_bag_counts(
+            lambda images: self.member_logits(images.to(self.device, self.parameter_dtype)),
+            *(dataset, self._bootstraps(dataset)),
+            share=torch.arange(len(dataset))[self.global_rank :: self.trainer.world_size],
+        )
+        counts = self.trainer.strategy.reduce(counts.to(self.device), reduce_op="sum")
         return {"oob_acc": counts[1] / counts[0], "oob_share": counts[0] / len(dataset)}
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from zoo.data.batches import ImageBatches
 from zoo.data.bootstrap import bootstrap_positions, multiplicities
-
-if TYPE_CHECKING:
-    from zoo.models.bagging import BaggedEnsemble
 
 OUT_OF_BAG_BATCH_SIZE = 1000
 
@@ -53,29 +50,30 @@ class BootstrapSampler:
         return images.to(drawn.device).unflatten(0, drawn.shape), labels.to(drawn.device).view(drawn.shape)
 
 
-def out_of_bag_counts(ensemble: BaggedEnsemble, dataset: ImageBatches, bootstraps: Tensor) -> Tensor:
-    """Evaluate the ensemble out-of-bag on this process's share of the training images.
+def out_of_bag_counts(
+    member_logits: Callable[[Tensor], Tensor], dataset: ImageBatches, bootstraps: Tensor, share: Tensor
+) -> Tensor:
+    """Evaluate an ensemble out-of-bag on a share of the training images.
 
     An image is classified by the mean probability of the members that did not draw it.
 
     Args:
-        ensemble: The trained ensemble.
+        member_logits: Maps images to the logits of all members, ``(K, B, 10)``.
         dataset: The training images, n of them.
         bootstraps: The positions that each member drew, int32 ``(K, n)``.
+        share: The positions of the images to evaluate, int64.
 
     Returns:
         int64 ``(2,)``: the images that at least one member did not draw, and how many of them are classified correctly.
     """
-    size, device = len(dataset), ensemble.device
+    size = len(dataset)
     not_drawn = torch.stack([multiplicities(positions.long(), size) == 0 for positions in bootstraps])  # (K, n)
-    counts = torch.zeros(2, dtype=torch.int64, device=device)
-    share = torch.arange(size)[ensemble.global_rank :: ensemble.trainer.world_size]
+    counts = torch.zeros(2, dtype=torch.int64)
     for positions in share.split(OUT_OF_BAG_BATCH_SIZE):
         images, labels, *_ = dataset.__getitems__(positions)
-        out_of_bag = not_drawn[:, positions].to(device)  # (K, B)
-        images, labels = images.to(device, ensemble.parameter_dtype), labels.to(device)
-        probabilities = ensemble.member_logits(images).softmax(dim=2)  # (K, B, 10)
+        probabilities = member_logits(images).softmax(dim=2)  # (K, B, 10)
+        out_of_bag, labels = not_drawn[:, positions].to(probabilities.device), labels.to(probabilities.device)
         predictions = (probabilities * out_of_bag.unsqueeze(2)).sum(dim=0).argmax(dim=1)
         evaluated = out_of_bag.any(dim=0)
-        counts += torch.stack([evaluated.sum(), (evaluated & (predictions == labels)).sum()])
+        counts += torch.stack([evaluated.sum(), (evaluated & (predictions == labels)).sum()]).cpu()
     return counts
