@@ -61,7 +61,7 @@ def test_ensemble_training_matches_training_each_member_alone(batch_norm: bool, 
         if bootstrap:
             assert ensemble._sampler is not None
             images, labels = ensemble._sampler.member_batches(dataset, rows)
-        ensemble.loss_of(images.double(), labels).backward()
+        ensemble.member_losses(images.double(), labels).loss.backward()
         optimizer.step()
         for number in range(3):
             drawn = bootstrap_positions(5000, number, 4)[step] if bootstrap else step

@@ -28,8 +28,8 @@ from zoo.callbacks.graceful_stop import GracefulStop
 from zoo.cli import main
 from zoo.models import MLP, RBM
 from zoo.runs.checkpoint import read_checkpoint
-from zoo.training.layerwise_adam import Update
-from zoo.training.multi_step import ChainSteps
+from zoo.training.manual_backward import ManualStep
+from zoo.training.steps import Batch, LossAndMetrics, StepResult
 
 FIT = ["fit", "--config", "dropout_batchnorm", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "2"]
 FIT += ["--model.hidden_sizes", "[16, 16]", "--data.num_train", "720", "--data.batch_size", "50"]  # 15 steps an epoch
@@ -130,7 +130,7 @@ def test_an_rbm_has_the_same_weights(how: dict[str, Any], seen: list[int]) -> No
 
 def test_a_training_ends_at_its_last_step(seen: list[int]) -> None:
     path = run(None, "--trainer.max_steps", "22")
-    assert seen == [15, 22]
+    assert seen == [14, 15, 22]  # an epoch's last batch, which is smaller, has a call of its own
     assert read_checkpoint(path).content["global_step"] == 22
     assert weights(path) == weights(run(1, "--trainer.max_steps", "22"))
 
@@ -140,7 +140,7 @@ def test_checkpoints_are_of_their_steps_and_a_training_goes_on_from_each_with_or
 ) -> None:
     often = ["--checkpoint.every_n_train_steps", "4", "--checkpoint.save_top_k", "-1"]
     whole = run(6, *often)
-    assert seen == [4, 8, 12, 15, 16, 20, 24, 28, 30]
+    assert seen == [4, 8, 12, 14, 15, 16, 20, 24, 28, 29, 30]
     folder = whole.parent
     assert sorted(int(path.stem.rpartition("=")[2]) for path in folder.glob("epoch*.ckpt")) == [*range(4, 29, 4), 30]
     ordinary = run(1, *often).parent
@@ -153,7 +153,7 @@ def test_checkpoints_are_of_their_steps_and_a_training_goes_on_from_each_with_or
 
 def test_validation_within_an_epoch_is_where_it_was_asked_for(seen: list[int]) -> None:
     path = run(None, "--trainer.val_check_interval", "5")
-    assert seen == [5, 10, 15, 20, 25, 30]
+    assert seen == [5, 10, 14, 15, 20, 25, 29, 30]
     rows = (path.parent.parent / "metrics.csv").read_text().count("\n")
     assert rows == (run(1, "--trainer.val_check_interval", "5").parent.parent / "metrics.csv").read_text().count("\n")
 
@@ -201,17 +201,17 @@ def test_where_each_step_is_looked_at_there_are_no_blocks(
 
 def test_a_signal_ends_a_training_after_the_step_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(6)
-    step = ChainSteps.step
+    step = ManualStep.__call__
     made = 0
 
-    def interrupted(self: ChainSteps, batch: Any, update: Update) -> None:
+    def interrupted(self: ManualStep, batch: Batch) -> StepResult:
         nonlocal made
         made += 1
         if made == 9:
             os.kill(os.getpid(), signal.SIGTERM)
-        step(self, batch, update)
+        return step(self, batch)
 
-    monkeypatch.setattr(ChainSteps, "step", interrupted)
+    monkeypatch.setattr(ManualStep, "__call__", interrupted)
     assert main([*FIT, "--model.steps_per_call", "6"]) == 143
     assert (LOGS / "version_1/checkpoints/interrupted-epoch=0-step=9.ckpt").is_file()
     assert weights(run(6, "--ckpt_path", "last")) == weights(whole)
@@ -322,10 +322,10 @@ def test_a_callback_derived_from_one_of_lightning_s_sees_every_step() -> None:
 
 
 class Logging(MLP):
-    def training_loss(self, images: Tensor, labels: Tensor, *rest: Tensor) -> Tensor:
-        cost = super().training_loss(images, labels, *rest)
-        self.log("own", cost.detach(), on_step=False, on_epoch=True)
-        return cost
+    def step(self, batch: Batch) -> LossAndMetrics:
+        output = super().step(batch)
+        self.log("own", output.loss.detach(), on_step=False, on_epoch=True)
+        return output
 
 
 def test_what_a_cost_logs_has_the_same_mean() -> None:
@@ -369,7 +369,7 @@ def test_anomalies_are_looked_for_in_every_step() -> None:
 class CountedSteps(RBM):
     calls = 0
 
-    def step(self, batch: tuple[Tensor, ...]) -> Tensor:
+    def step(self, batch: Batch) -> LossAndMetrics:
         self.calls += 1
         return super().step(batch)
 
@@ -432,15 +432,16 @@ def test_a_loss_that_is_no_number_stops_the_training(capsys: pytest.CaptureFixtu
 def test_the_step_whose_loss_was_no_number_is_named_even_if_the_next_ones_were_fine(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    step = ChainSteps.step
+    step = ManualStep.__call__
+    made = 0
 
-    def spoilt(self: ChainSteps, batch: Any, update: Update) -> None:
-        step(self, batch, update)
-        if len(self.seen) == 7:
-            cost, logits, labels = self.seen[-1]
-            self.seen[-1] = (cost * torch.inf, logits, labels)
+    def spoilt(self: ManualStep, batch: Batch) -> StepResult:
+        nonlocal made
+        made += 1
+        result = step(self, batch)
+        return {**result, "loss": result["loss"] * torch.inf} if made == 7 else result
 
-    monkeypatch.setattr(ChainSteps, "step", spoilt)
+    monkeypatch.setattr(ManualStep, "__call__", spoilt)
     assert main(FIT) == 2
     assert "The loss is inf at step 7 (epoch 1)" in capsys.readouterr().err
 

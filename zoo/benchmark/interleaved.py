@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import time
@@ -21,6 +22,8 @@ from zoo.benchmark import eager, jax_scan
 from zoo.data.augmentation import AugmentedBatches
 from zoo.data.batches import ImageBatches
 from zoo.models import DBN, RBM, BaggedEnsemble, Classifier, ZooModule
+from zoo.training.engines import make_engine
+from zoo.utils.denormals import flushes_denormals
 from zoo.utils.errors import UsageError
 
 MLP_ARGUMENTS = ("hidden_sizes", "dropout", "batch_norm", "lr")
@@ -74,13 +77,20 @@ class InterleavedBenchmark(Callback):
     def _end_epoch(self) -> None:
         if self._began is None:
             return
+        _wait_for_gpu()
         self.seconds["zoo"].append(time.perf_counter() - self._began)
         rng_state = torch.get_rng_state()
         for name, epoch in self._baselines.items():
             began = time.perf_counter()
             epoch()
+            _wait_for_gpu()
             self.seconds[name].append(time.perf_counter() - began)
         torch.set_rng_state(rng_state)
+
+
+def _wait_for_gpu() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def make_baselines(
@@ -108,26 +118,55 @@ def make_baselines(
         fetch = _fetch_augmented(training)
     else:
         fetch = eager.make_fetch(training.images, training.labels)
-    optimizers = [
-        torch.optim.Adam(each.train().parameters(), lr=arguments.get("lr", 0.001), fused=True) for each in networks
-    ]
+    lr = arguments.get("lr", 0.001)
 
-    def eager_epoch() -> None:
-        for each, optimizer in zip(networks, optimizers, strict=True):
-            eager.train_epoch(each, optimizer, fetch, len(training), batch_size)
-            eager.count_errors(each, validation.images, validation.labels)
+    def make_eager_epoch(flushed: bool) -> Callable[[], None]:
+        own = [copy.deepcopy(each).to(model.device).train() for each in networks]
+        optimizers = [torch.optim.Adam(each.parameters(), lr=lr, fused=True) for each in own]
 
-    baselines: dict[str, Callable[[], object]] = {"eager": eager_epoch}
+        def epoch() -> None:
+            before = flushes_denormals()
+            torch.set_flush_denormal(flushed)
+            for each, optimizer in zip(own, optimizers, strict=True):
+                eager.train_epoch(each, optimizer, fetch, len(training), batch_size)
+                eager.count_errors(each, validation.images, validation.labels)
+            torch.set_flush_denormal(before)
+
+        return epoch
+
+    baselines: dict[str, Callable[[], object]] = {"eager": make_eager_epoch(flushed=False)}
+    if model.device.type == "cpu":
+        baselines["eager, flushed"] = make_eager_epoch(flushed=True)
+    if isinstance(model, BaggedEnsemble):
+        baselines["single runs"] = _single_runs(model, training, batch_size)
     if network is not None:
         mlp_arguments = {name: arguments[name] for name in MLP_ARGUMENTS if name in arguments}
         with contextlib.suppress(ImportError):  # JAX is an optional dependency
             baselines["jax"] = jax_scan.make_epoch(
-                *(training.images.numpy(), training.labels.numpy()),
-                (validation.images.numpy(), validation.labels.numpy()),
+                *(training.images.cpu().numpy(), training.labels.cpu().numpy()),
+                (validation.images.cpu().numpy(), validation.labels.cpu().numpy()),
                 batch_size=batch_size,
                 **mlp_arguments,
             )
     return baselines
+
+
+def _single_runs(ensemble: BaggedEnsemble, training: ImageBatches, batch_size: int) -> Callable[[], None]:
+    """Return a function that trains as many single networks for an epoch, by the zoo's own steps, one after the other.
+
+    They are one network that is trained again and again, which takes as long.
+    """
+    member = ensemble.members()[0].to(ensemble.device).train()
+    optimizer = member.make_optimizer()
+    engine = make_engine(member, training.get_batches, member.make_step(optimizer), optimizer)
+
+    def epoch() -> None:
+        for _ in range(ensemble.hparams["num_members"]):
+            order = torch.randperm(len(training)).to(ensemble.device)
+            for rows in order[: len(order) - len(order) % batch_size].view(-1, batch_size).split(100):
+                member.count(engine.run(rows))
+
+    return epoch
 
 
 def _fetch_augmented(training: AugmentedBatches) -> eager.FetchBatch:

@@ -75,8 +75,8 @@ class GracefulStop(Callback):
         if received and not is_last and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             self._save_and_stop(trainer, received)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Restore the previous signal handlers."""
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Restore the previous signal handlers, before Lightning restores those from before its own."""
         for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
         self._previous_handlers = {}
@@ -86,7 +86,7 @@ class GracefulStop(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Restore the previous signal handlers."""
-        self.teardown(trainer, pl_module, "fit")
+        self.on_train_end(trainer, pl_module)
 
     def _handle_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signal and number == signal.SIGINT:
@@ -162,15 +162,27 @@ class EvaluationStop(Callback):
         """Install the signal handler."""
         self._install_handler(trainer)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Restore the previous signal handler."""
-        if self._previous_handler is not None:
-            signal.signal(signal.SIGTERM, self._previous_handler)
-            self._previous_handler = None
+        self._restore_handler()
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Restore the previous signal handler."""
+        self._restore_handler()
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Restore the previous signal handler."""
+        self._restore_handler()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Restore the previous signal handler."""
-        self.teardown(trainer, pl_module, "test")
+        self._restore_handler()
+
+    def _restore_handler(self) -> None:
+        # Before the callbacks are torn down: by then Lightning has restored the handlers from before its own.
+        if self._previous_handler is not None:
+            signal.signal(signal.SIGTERM, self._previous_handler)
+            self._previous_handler = None
 
     def _install_handler(self, trainer: Trainer) -> None:
         def exit_process(number: int, frame: FrameType | None) -> None:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import zoo
+from zoo.utils.denormals import denormals_given_back
 from zoo.utils.errors import Stopped, UsageError, unknown_name
 
 VERBS = {
@@ -64,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = _dispatch(argv)
+        with denormals_given_back():
+            status = _dispatch(argv)
         sys.stdout.flush()  # here, so that a failed write is handled below
         return status
     except UsageError as error:

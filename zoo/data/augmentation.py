@@ -74,9 +74,11 @@ class AugmentedBatches(ImageBatches):
         generator = torch.Generator().manual_seed(mixed & (2**63 - 1))
         device = self.images.device
         if "affine" in self.kind:
-            self._affine = torch.empty(len(self), 6).uniform_(-1, 1, generator=generator).to(device)
+            drawn = torch.empty(len(self), 6).uniform_(-1, 1, generator=generator)
+            self._affine = _in_place(self._affine, drawn, device)
         if "elastic" in self.kind:
-            self._elastic = torch.randn(len(self), 2, NUM_COMPONENTS, NUM_COMPONENTS, generator=generator).to(device)
+            drawn = torch.randn(len(self), 2, NUM_COMPONENTS, NUM_COMPONENTS, generator=generator)
+            self._elastic = _in_place(self._elastic, drawn, device)
 
     def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
         """Return a batch as `ImageBatches` does, with augmented images."""
@@ -91,6 +93,18 @@ class AugmentedBatches(ImageBatches):
             fields = self._basis @ self._elastic[chosen] @ self._basis.T  # (B, 2, 28, 28)
             grid = grid + self.strength * ELASTIC_STD * fields.movedim(1, 3)
         return sample_bilinear(images, grid), *rest
+
+    def get_batches(self, rows: Tensor) -> list[Batch]:
+        """Return the batches at the positions ``rows``, int64 ``(K, B)``.
+
+        One by one, because products of matrices may be rounded differently for another number of them.
+        """
+        return [self.__getitems__(batch) for batch in rows]
+
+
+def _in_place(before: Tensor | None, values: Tensor, device: torch.device) -> Tensor:
+    """Return values on a device, in the memory of the epoch before: a captured step reads them from there."""
+    return values.to(device) if before is None else before.copy_(values)
 
 
 def affine_grid(pixels: Tensor, drawn: Tensor) -> Tensor:

@@ -50,6 +50,11 @@ class ImageBatches(Dataset[Batch]):
             return images, labels, self.rows.index_select(0, positions)
         return images, labels
 
+    def get_batches(self, rows: Tensor) -> list[Batch]:
+        """Return the batches at the positions ``rows``, int64 ``(K, B)``, by one call, which is faster than by K."""
+        parts = self.__getitems__(rows.flatten())
+        return list(zip(*(part.split(rows.shape[1]) for part in parts), strict=True))
+
     def select(self, positions: Tensor) -> ImageBatches:
         """Return a data set of the examples at these positions."""
         return ImageBatches(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -20,22 +20,23 @@ def _identity(batch: Any) -> Any:
 
 
 class BatchChunk:
-    """Several batches that are trained on in one call.
+    """Several batches of the same size that are trained on in one call.
 
     Args:
         dataset: The data set of the batches.
-        positions: The positions of each batch in the data set, int64 ``(B,)``.
+        rows: The positions of each batch in the data set, int64 ``(K, B)``.
     """
 
-    def __init__(self, dataset: ImageBatches, positions: Sequence[Tensor]) -> None:
+    def __init__(self, dataset: ImageBatches, rows: Tensor) -> None:
         self.dataset = dataset
-        self.positions = positions
+        self.rows = rows
 
     def __len__(self) -> int:
-        return len(self.positions)
+        return len(self.rows)
 
-    def __iter__(self) -> Iterator[Batch]:
-        return (self.dataset.__getitems__(batch) for batch in self.positions)
+    def first(self) -> Batch:
+        """Return the first batch."""
+        return self.dataset.__getitems__(self.rows[0])
 
 
 class BatchLoader(DataLoader[Batch]):
@@ -63,12 +64,21 @@ class BatchLoader(DataLoader[Batch]):
                 self._fetched += 1
                 yield batch
             return
-        batches = self.sampler.positions().split(self.batch_size or 1)
-        while batches:
-            count = self.chunk_length()
-            self._fetched += count
-            yield BatchChunk(self.dataset, batches[:count])  # type: ignore[misc,arg-type]
-            batches = batches[count:]
+        yield from self._chunks(self.dataset, self.sampler.positions())  # type: ignore[arg-type]
+
+    def _chunks(self, dataset: ImageBatches, positions: Tensor) -> Iterator[Any]:
+        assert self.chunk_length is not None
+        size = self.batch_size or 1
+        # Where the images are: copied once an epoch, and not at every step.
+        positions = positions.to(dataset.images.device)
+        whole = len(positions) - len(positions) % size
+        parts = [positions[:whole].view(-1, size), positions[whole:].view(1, -1)]
+        for rows in (part for part in parts if part.numel()):
+            while len(rows):
+                count = min(self.chunk_length(), len(rows))
+                self._fetched += count
+                yield BatchChunk(dataset, rows[:count])
+                rows = rows[count:]
 
     def mark_unused(self, count: int) -> None:
         """Exclude the last ``count`` fetched batches from the position, because they were not trained on."""

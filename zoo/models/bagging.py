@@ -19,9 +19,9 @@ from zoo.data.batches import ImageBatches
 from zoo.metrics.classification import CALIBRATION_BINS
 from zoo.metrics.ensemble import EnsembleTotals
 from zoo.models.bootstraps import BootstrapSampler, draw_bootstraps, fingerprint, out_of_bag_counts
-from zoo.models.classifier import Classifier
+from zoo.models.classifier import Classifier, measure
 from zoo.models.lookup import find_classifier, make_member
-from zoo.training.multi_step import Steps
+from zoo.training.steps import Batch, LossAndMetrics
 from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
 
@@ -175,34 +175,32 @@ class BaggedEnsemble(Classifier):
             raise UsageError("Bootstraps need to know which image is which: set data.with_indices true.")
         self._draw_bootstraps(loader.dataset)
 
-    def training_loss(self, images: Tensor, labels: Tensor, *rest: Tensor) -> Tensor:
+    def step(self, batch: Batch) -> LossAndMetrics:
         """Return the sum of the members' losses: each member's gradient is that of training it alone."""
+        images, labels, *rest = batch
         if self.hparams["bootstrap"]:
             assert self._sampler is not None
             loader: Any = self.trainer.train_dataloader
             member_images, labels = self._sampler.member_batches(loader.dataset, rest[0])
             images = member_images.to(images.dtype)
-        return self.loss_of(images, labels)
+        return self.member_losses(images, labels)
 
-    def steps(self) -> Steps:
-        """Return steps of all members together, by autograd."""
-        return self.autograd_steps()
-
-    def loss_of(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the sum of the members' losses, and update the training metrics.
+    def member_losses(self, images: Tensor, labels: Tensor) -> LossAndMetrics:
+        """Return the sum of the members' losses, and what `count` needs.
 
         Args:
             images: One batch for all members or one for each, as in `member_logits`.
             labels: ``(B,)`` or ``(K, B)``.
         """
         members = self.hparams["num_members"]
-        labels = labels.expand(members, -1)
-        logits = self.member_logits(images)
+        labels = labels.expand(members, -1).flatten()
+        logits = self.member_logits(images).flatten(end_dim=1)
         # All members have equally many images, so the mean over all is the mean of the members' means.
-        mean_loss = F.cross_entropy(logits.flatten(end_dim=1), labels.flatten())
-        self.train_totals.update(mean_loss, logits.flatten(end_dim=1), labels.flatten())
-        loss: Tensor = members * mean_loss
-        return loss + self.l2_penalty() if self.hparams["l2"] else loss
+        mean_loss = F.cross_entropy(logits, labels)
+        loss = members * mean_loss
+        return LossAndMetrics(
+            loss + self.l2_penalty() if self.hparams["l2"] else loss, measure(mean_loss, logits, labels)
+        )
 
     def l2_penalty(self) -> Tensor:
         """Return λ·Σw² over the weights, not the biases, of all members."""

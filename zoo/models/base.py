@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, ClassVar, Self
 
 import torch
 from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.strategies import ParallelStrategy
-from torch import Tensor
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zoo.data.batches import images_of
 from zoo.data.loader import BatchChunk, BatchLoader
 from zoo.runs.checkpoint import CLASS_PATH, check_class, load_into, read_checkpoint
-from zoo.training.multi_step import DEFAULT_STEPS, AutogradSteps, Stepper, Steps, reason_against
+from zoo.training.chunk_checks import reason_against
+from zoo.training.flush_denormals import FlushDenormals
+from zoo.training.fused_update import make_update
+from zoo.training.multi_step import MultiStepTraining
 from zoo.training.schedules import check_not_prolonged
+from zoo.training.steps import AutogradStep, Batch, LossAndMetrics, Step
 from zoo.utils.class_paths import class_path_of
 from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
@@ -37,7 +42,7 @@ class ZooModule(LightningModule, ABC):
     """Whether the training is to end after the step under way: a block of steps then ends too."""
 
     _entered: int | None = None
-    _stepper: Stepper | None = None
+    _multi_step: MultiStepTraining | None = None
 
     def epoch_metrics(self, epoch: int) -> Mapping[str, str]:
         """What the line of an epoch, from 0, says: logged names to what they are called, in this order."""
@@ -59,24 +64,46 @@ class ZooModule(LightningModule, ABC):
         """How often a schedule of the learning rate moves until the end of the training; infinite if that is open."""
         return self.trainer.estimated_stepping_batches
 
-    def steps(self) -> Steps | None:
-        """How steps are made several in one call, or None where they are made one by one.
+    def step(self, batch: Batch) -> LossAndMetrics:
+        """Return the loss of a batch, whose gradient the step follows, and what is measured of it.
 
-        For modules that have an argument ``steps_per_call``. A subclass with a step or a loss of its own is trained
-        one step at a time, unless it defines this anew.
+        A function of the batch, the parameters and the random number generators alone: it is called for one batch
+        after the other, and on a GPU it may be captured as a CUDA graph, so it neither logs nor counts. A subclass
+        that overrides it is trained one step at a time.
         """
-        return None
-
-    def step(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """Return the loss of a batch, whose gradient the step follows."""
         raise NotImplementedError
 
+    def count(self, measured: Mapping[str, Tensor]) -> None:
+        """Add what K steps measured to the metrics of the epoch.
+
+        Args:
+            measured: What `step` measures, each value ``(K, …)``.
+        """
+
+    def make_step(self, optimizer: Optimizer) -> Step:
+        """Return one optimization step as a function of its batch: by autograd, unless overridden."""
+        return AutogradStep(self.step, optimizer, make_update(optimizer), self.on_before_optimizer_step)
+
+    def step_optimizer(self) -> Optimizer:
+        """Return the optimizer of the current epoch."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, Optimizer)
+        return optimizer
+
+    def parts(self) -> Iterable[nn.Module]:
+        """Return all parts of the network."""
+        return self.modules()
+
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """Return the loss of a batch, or make the steps of a block."""
+        """Return the loss of a batch, or make the steps of a chunk and return their losses ``(K,)``."""
         if isinstance(batch, BatchChunk):
-            assert self._stepper is not None
-            return self._stepper.run(batch)
-        return self.step(batch)
+            assert self._multi_step is not None
+            results = self._multi_step.run(batch)
+            self.count(results)
+            return results["loss"]
+        loss, measured = self.step(batch)
+        self.count({name: value.unsqueeze(0) for name, value in measured.items()})
+        return loss
 
     def mean_over_processes(self, tensor: Tensor) -> Tensor:
         """Return the mean of a tensor over all processes."""
@@ -151,12 +178,14 @@ class ZooModule(LightningModule, ABC):
 
     def on_train_epoch_start(self) -> None:
         """Enter the epoch."""
+        if self._multi_step is not None:
+            self._multi_step.attach_loader()
         self._enter()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Enter the epoch where nothing has announced it."""
         if batch_idx == 0:
-            self._check_inputs(next(iter(batch)) if isinstance(batch, BatchChunk) else batch)
+            self._check_inputs(batch.first() if isinstance(batch, BatchChunk) else batch)
         self._enter()
 
     def on_test_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
@@ -201,17 +230,19 @@ class ZooModule(LightningModule, ABC):
 
     def on_train_end(self) -> None:
         """Be an ordinary module again."""
-        self._end_blocks()
+        self._end_multi_step()
 
     def configure_callbacks(self) -> list[Callback]:
-        """Add none; called when a Trainer takes the module, whose last training may have broken off."""
-        self._end_blocks()
-        return []
+        """Flush denormals; called when a Trainer takes the module, whose last training may have broken off."""
+        self._end_multi_step()
+        trainer: Any = self.trainer
+        present = any(isinstance(callback, FlushDenormals) for callback in trainer.callbacks)
+        return [] if present or trainer.state.fn != TrainerFn.FITTING else [FlushDenormals()]
 
-    def _end_blocks(self) -> None:
-        if self._stepper is not None:
-            self._stepper.close()
-            self._stepper = None
+    def _end_multi_step(self) -> None:
+        if self._multi_step is not None:
+            self._multi_step.close()
+            self._multi_step = None
 
     def _choose_steps(self) -> None:
         """Choose how many steps are made in a call."""
@@ -221,21 +252,12 @@ class ZooModule(LightningModule, ABC):
         wanted = self.hparams.get("steps_per_call", 1)
         if wanted == 1:
             return
-        author = next(each for each in type(self).__mro__ if "steps" in vars(each))
-        reason = reason_against(self, author, has_steps=self.steps() is not None)
+        author = next(each for each in type(self).__mro__ if "step" in vars(each))
+        reason = reason_against(self, author)
         if reason is None:
-            self._stepper = Stepper(self, self._steps, lambda: self.is_ending, wanted or DEFAULT_STEPS)
+            self._multi_step = MultiStepTraining(self, lambda: self.is_ending, wanted)
         elif wanted is not None:
             print_rank_zero(f"steps_per_call is 1 here, because {reason}.")
-
-    def _steps(self) -> Steps:
-        steps = self.steps()
-        assert steps is not None
-        return steps
-
-    def autograd_steps(self) -> AutogradSteps:
-        """Return steps that go backwards from `step` by autograd."""
-        return AutogradSteps(self.step, self.parameters(), self.on_before_optimizer_step)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note which class the arguments belong to, so that no other one is ever made from them."""

@@ -15,10 +15,11 @@ from torch.optim import Optimizer
 from zoo.data.loader import BatchLoader
 from zoo.metrics.classification import ClassificationTotals
 from zoo.models.counting import CountingModule
-from zoo.training.manual_backward import Chain, is_hooked
-from zoo.training.multi_step import ChainSteps, Steps
+from zoo.training.fused_update import make_update
+from zoo.training.manual_backward import Chain, ManualStep, is_hooked
 from zoo.training.optimizers import check_optimizer, make_optimizer
 from zoo.training.schedules import check_schedule, with_schedule
+from zoo.training.steps import Batch, LossAndMetrics, Step
 from zoo.utils.checks import check_counts, check_fractions, check_not_negative, check_positive
 from zoo.utils.errors import UsageError
 
@@ -141,10 +142,6 @@ class Classifier(CountingModule, ABC):
                 f"set model.num_classes {len(names)}."
             )
 
-    def parts(self) -> Iterable[nn.Module]:
-        """Return all parts of the network."""
-        return self.modules()
-
     def on_train_start(self) -> None:
         """Refuse a batch that batch norm cannot normalize.
 
@@ -163,21 +160,29 @@ class Classifier(CountingModule, ABC):
                 f"set data.batch_size to something else than {size}."
             )
 
-    def step(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """Return the loss of a batch ``(images, labels, …)``, a scalar in nats."""
-        return self.training_loss(*batch)
+    def step(self, batch: Batch) -> LossAndMetrics:
+        """Return the loss of a batch ``(images, labels, …)``, a scalar in nats, and what `count` needs."""
+        images, labels, *_ = batch
+        logits = self(images)
+        cross_entropy = F.cross_entropy(logits, labels)
+        loss = cross_entropy + self.l2_penalty() if self.hparams["l2"] else cross_entropy
+        return LossAndMetrics(loss, measure(cross_entropy, logits, labels))
 
-    def steps(self) -> Steps:
-        """Without autograd where the network is a chain of layers, which costs half as much."""
+    def count(self, measured: Mapping[str, Tensor]) -> None:
+        """Count the images of K steps, their errors and their cross-entropies ``(K,)``."""
+        logits, labels = measured["logits"].flatten(end_dim=1), measured["labels"].flatten()
+        self.train_totals.update(measured["cross_entropy"], logits, labels)
+
+    def make_step(self, optimizer: Optimizer) -> Step:
+        """Return a step without autograd where the network is a chain of layers on a CPU, else one by autograd."""
         chain = self._chain()
         if chain is None:
-            return self.autograd_steps()
-        return ChainSteps(chain, self.hparams["l2"], self.train_totals.update)
+            return super().make_step(optimizer)
+        return ManualStep(chain, self.hparams["l2"], make_update(optimizer))
 
     def _chain(self) -> Chain | None:
         """The network as a chain of layers, if it is one, trained in single or double precision on a CPU."""
-        costs = ("training_loss", "l2_penalty")
-        if any(getattr(type(self), name) is not getattr(Classifier, name) for name in costs):
+        if any(getattr(type(self), name) is not getattr(Classifier, name) for name in ("step", "l2_penalty")):
             return None
         layers = self.layers_in_order()
         if layers is None or self.device.type != "cpu" or torch.is_autocast_enabled("cpu") or is_hooked(self):
@@ -189,19 +194,6 @@ class Classifier(CountingModule, ABC):
     def layers_in_order(self) -> Iterable[nn.Module] | None:
         """Return the layers of a network that is nothing else than one after the other, from the bottom up."""
         return None
-
-    def training_loss(self, images: Tensor, labels: Tensor, *_: Tensor) -> Tensor:
-        """Return what a step makes smaller, a scalar in nats, and count the images.
-
-        Args:
-            images: ``(B, 1, 28, 28)`` in [0, 1].
-            labels: int64 ``(B,)``.
-            *_: What else the data says of the images: their rows in the archive (``data.with_indices``).
-        """
-        logits = self(images)
-        loss = F.cross_entropy(logits, labels)
-        self.train_totals.update(loss, logits, labels)
-        return loss + self.l2_penalty() if self.hparams["l2"] else loss
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         """Count a batch of the validation set."""
@@ -266,3 +258,14 @@ class Classifier(CountingModule, ABC):
         images, labels, *_ = batch
         logits = self(images)
         totals.update(F.cross_entropy(logits, labels), logits, labels)
+
+
+def measure(cross_entropy: Tensor, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """Return what `Classifier.count` needs of a step.
+
+    Args:
+        cross_entropy: Its mean in nats, a scalar.
+        logits: ``(B, C)``.
+        labels: int64 ``(B,)``.
+    """
+    return {"cross_entropy": cross_entropy.detach(), "logits": logits.detach(), "labels": labels}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +30,7 @@ def find_classifier(name: str, exclude: type[Classifier]) -> type[Classifier]:
         cls = pending.pop()
         pending += cls.__subclasses__()
         path = class_path_of(cls)
-        if cls is exclude:
+        if cls is exclude or inspect.isabstract(cls):
             continue
         if path.startswith("zoo.models."):
             zoo_classes |= {cls.__name__: cls, path: cls, f"zoo.models.{cls.__name__}": cls}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import SGD, Optimizer
@@ -18,10 +17,11 @@ from zoo.rbm.bernoulli_rbm import BernoulliRBM
 from zoo.rbm.contrastive_divergence import ContrastiveDivergence, make_rbm_optimizer, set_momentum
 from zoo.rbm.likelihood import Likelihood, measure_likelihood
 from zoo.rbm.monitoring import MONITORED_METRICS, SCORED_PIXELS, RBMTotals, summarize
-from zoo.training.layerwise_adam import Update
+from zoo.rbm.step import ContrastiveDivergenceStep
+from zoo.training.fused_update import make_update
 from zoo.training.manual_backward import is_hooked
-from zoo.training.multi_step import Steps
 from zoo.training.schedules import check_schedule, with_schedule
+from zoo.training.steps import Batch, LossAndMetrics, Step
 from zoo.utils.autocast import full_precision
 from zoo.utils.checks import check_counts, check_fractions, check_not_negative, check_positive
 
@@ -122,15 +122,20 @@ class RBM(ZooModule):
         initial = self.current_epoch < h["initial_epochs"]
         set_momentum(optimizer.optimizer, h["initial_momentum"] if initial else h["momentum"])
 
-    def step(self, batch: tuple[Tensor, ...]) -> Tensor:
+    def step(self, batch: Batch) -> LossAndMetrics:
         """Return the contrastive divergence loss of a batch ``(images, …)``."""
         images, *_ = batch
-        return self.divergence.loss(self.rbm, images.flatten(start_dim=1), self.mean_over_processes)
+        loss = self.divergence.loss(self.rbm, images.flatten(start_dim=1), self.mean_over_processes)
+        return LossAndMetrics(loss, {})
 
-    def steps(self) -> Steps:
-        """Return steps that compute the gradient without the loss, if no parameter is frozen and no hook is set."""
-        is_plain = all(parameter.requires_grad for parameter in self.rbm.parameters()) and not is_hooked(self)
-        return _ContrastiveDivergenceSteps(self) if is_plain else self.autograd_steps()
+    def make_step(self, optimizer: Optimizer) -> Step:
+        """Return a step without the loss, if no parameter is frozen and no hook is set, else one by autograd."""
+        if is_hooked(self) or not all(parameter.requires_grad for parameter in self.rbm.parameters()):
+            return super().make_step(optimizer)
+        return ContrastiveDivergenceStep(
+            lambda batch: batch[0].flatten(start_dim=1),
+            *(self.rbm, self.divergence, make_update(optimizer), self.mean_over_processes),
+        )
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Center the gradients, if ``centred`` is set, after they are averaged over all processes."""
@@ -199,23 +204,3 @@ class RBM(ZooModule):
         h = self.hparams
         optimizer: SGD = make_rbm_optimizer([self.rbm], h["lr"], h["weight_cost"], self.may_fuse_steps)
         return with_schedule(optimizer, h["lr_schedule"], self.schedule_length)
-
-
-class _ContrastiveDivergenceSteps(Steps):
-    def __init__(self, module: RBM) -> None:
-        self.module = module
-        self.gradient_norms: list[Tensor] = []
-
-    def step(self, batch: tuple[Tensor, ...], update: Update) -> None:
-        images, *_ = batch
-        module = self.module
-        module.divergence.set_gradients(module.rbm, images.flatten(start_dim=1), module.mean_over_processes)
-        module.divergence.finish_gradients(module.rbm)
-        update.step()
-        gradient = module.rbm.hidden_bias.grad
-        assert gradient is not None
-        self.gradient_norms.append(gradient.norm())
-
-    def finish(self) -> Tensor:
-        gradient_norms, self.gradient_norms = torch.stack(self.gradient_norms), []
-        return gradient_norms

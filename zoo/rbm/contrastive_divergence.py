@@ -209,7 +209,11 @@ class ContrastiveDivergence(nn.Module):
             inputs = rbm.hidden_inputs(data)
         if self.persistent:
             initial_states = sample(visible) if self.chains is None else self.chains.to(visible)
-            self.chains = states = rbm.gibbs(initial_states, self.gibbs_steps)
+            states = rbm.gibbs(initial_states, self.gibbs_steps)
+            if self.chains is None or self.chains.dtype != states.dtype or self.chains.device != states.device:
+                self.chains = states
+            else:
+                self.chains.copy_(states)  # in place, because a captured step finds them where they were
         else:
             # The reconstruction uses probabilities, which have less sampling noise (section 3.2).
             states = rbm.gibbs(data, self.gibbs_steps, sample_visible=False, hidden_inputs=inputs)

@@ -1,75 +1,71 @@
-"""Back-propagation written out for a chain of layers, as the lecture draws it: forwards, then back, layer by layer.
+"""Back-propagation written out for fully connected nets, as the lecture draws it: forward, then back, layer by layer.
 
-Autograd records every operation and finds its way back through the record; for a network this small that costs more
-than half of what the arithmetic does. Each layer here calls the kernels that autograd would call, in the same order,
-so the gradients are autograd's to the last bit, which is tested. Where the optimizer can, it uses a layer's gradients
-before the pass goes on to the layer below.
+Autograd records every operation and then walks through the record; for a network this small that costs more than half
+of what the arithmetic does. Each layer here calls the kernels that autograd would call, in the same order, so the
+gradients are autograd's to the last bit, which is tested. Networks with other layers than these are left to autograd.
 """
 
 from __future__ import annotations
 
+import copy
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.training.dropout_noise import bernoulli_noise
-from zoo.training.layerwise_adam import Update
+from zoo.layers.activations import ACTIVATIONS
+from zoo.training.steps import Batch, StepResult
 
 aten = torch.ops.aten
 
 
-class Link(ABC):
-    """A layer that remembers of its way forwards what it needs for the way back."""
+class _Layer(ABC):
+    """A layer that keeps what its backward pass needs."""
 
-    parameters: Sequence[Tensor] = ()
-    """Those whose gradients it finds."""
+    parameters: tuple[Tensor, ...] = ()
+    """Those whose ``grad`` the backward pass sets."""
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
         """Map inputs ``(B, …)`` to outputs ``(B, …)``."""
 
     @abstractmethod
-    def backward(self, gradient: Tensor, wanted: bool, update: Update) -> Tensor | None:
-        """From the cost's gradient by the outputs, give the optimizer those by the parameters.
+    def backward(self, gradient: Tensor, needs_input_gradient: bool) -> Tensor | None:
+        """Set the parameters' gradients, and return that with respect to the inputs if it is needed.
 
         Args:
-            gradient: In the shape of the outputs; it may be overwritten.
-            wanted: Whether a layer below asks for the gradient by the inputs.
-            update: Takes the gradients by the parameters.
-
-        Returns:
-            The gradient by the inputs, if it is wanted.
+            gradient: With respect to the outputs; it may be overwritten.
+            needs_input_gradient: Whether there is a layer below.
         """
 
 
-class _Linear(Link):
+class _Linear(_Layer):
     def __init__(self, layer: nn.Linear) -> None:
         self.weight, self.bias = layer.weight, layer.bias
-        self.parameters = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
+        self.parameters = (layer.weight,) if layer.bias is None else (layer.weight, layer.bias)
+        self.transposed = layer.weight.t()
+        # The same memory at every step stays in the processor's cache.
+        for parameter in self.parameters:
+            parameter.grad = torch.empty_like(parameter)
+        self.gradients = [parameter.grad for parameter in self.parameters]
 
     def forward(self, inputs: Tensor) -> Tensor:
         self.inputs = inputs
-        weight = self.weight.t()
-        return inputs.mm(weight) if self.bias is None else torch.addmm(self.bias, inputs, weight)
+        return inputs.mm(self.transposed) if self.bias is None else torch.addmm(self.bias, inputs, self.transposed)
 
-    def backward(self, gradient: Tensor, wanted: bool, update: Update) -> Tensor | None:
-        by_inputs = gradient.mm(self.weight) if wanted else None  # before the weights change
-        by_weight, *by_bias = gradients = update.memory(self.parameters)
-        if by_bias:
-            torch.sum(gradient, 0, out=by_bias[0])
-        torch.mm(gradient.t(), self.inputs, out=by_weight)
-        update.take(self.parameters, gradients)
-        return by_inputs
+    def backward(self, gradient: Tensor, needs_input_gradient: bool) -> Tensor | None:
+        torch.mm(gradient.t(), self.inputs, out=self.gradients[0])
+        if self.bias is not None:
+            torch.sum(gradient, 0, out=self.gradients[1])
+        return gradient.mm(self.weight) if needs_input_gradient else None
 
 
-class _BatchNorm(Link):
+class _BatchNorm(_Layer):
     def __init__(self, layer: nn.BatchNorm1d) -> None:
         self.layer = layer
-        self.parameters = [each for each in (layer.weight, layer.bias) if each.requires_grad]
+        self.parameters = tuple(each for each in (layer.weight, layer.bias) if each.requires_grad)
 
     def forward(self, inputs: Tensor) -> Tensor:
         norm = self.layer
@@ -79,196 +75,172 @@ class _BatchNorm(Link):
         outputs, self.mean, self.inverse_deviation = aten.native_batch_norm(
             inputs, norm.weight, norm.bias, norm.running_mean, norm.running_var, True, norm.momentum, norm.eps
         )
-        normed: Tensor = outputs
-        return normed
+        normalized: Tensor = outputs
+        return normalized
 
-    def backward(self, gradient: Tensor, wanted: bool, update: Update) -> Tensor | None:
+    def backward(self, gradient: Tensor, needs_input_gradient: bool) -> Tensor | None:
         norm = self.layer
-        mask = [wanted, norm.weight.requires_grad, norm.bias.requires_grad]
-        by_inputs: Tensor | None
-        by_inputs, *by_parameters = aten.native_batch_norm_backward(
+        mask = [needs_input_gradient, norm.weight.requires_grad, norm.bias.requires_grad]
+        input_gradient: Tensor | None
+        input_gradient, *by_parameters = aten.native_batch_norm_backward(
             *(gradient, self.inputs, norm.weight, norm.running_mean, norm.running_var),
             *(self.mean, self.inverse_deviation, True, norm.eps, mask),
         )
-        update.take(self.parameters, [each for each in by_parameters if each is not None])
-        return by_inputs
+        present = [each for each in by_parameters if each is not None]
+        for parameter, own in zip(self.parameters, present, strict=True):
+            parameter.grad = own
+        return input_gradient
 
 
-class _Dropout(Link):
+class _Dropout(_Layer):
+    """`torch.nn.Dropout`, whose own random numbers it draws in half the time.
+
+    `Tensor.bernoulli_` draws 64 bits for each number, takes 53 of them as a fraction and compares that with the
+    probability, one number at a time. Here one kernel draws the bits and vectorized ones compare them.
+    """
+
+    FRACTION = 2**53
+
     def __init__(self, layer: nn.Dropout) -> None:
         self.keep = 1 - layer.p
 
     def forward(self, inputs: Tensor) -> Tensor:
-        self.noise = bernoulli_noise(inputs, self.keep).div_(self.keep)
+        bits = torch.empty(inputs.shape, dtype=torch.int64).random_(-(2**63), None).bitwise_and_(self.FRACTION - 1)
+        kept = bits < math.ceil(self.keep * self.FRACTION)
+        self.noise: Tensor = kept * torch.ones((), dtype=inputs.dtype).div_(self.keep)
         return inputs * self.noise
 
-    def backward(self, gradient: Tensor, wanted: bool, update: Update) -> Tensor | None:
+    def backward(self, gradient: Tensor, needs_input_gradient: bool) -> Tensor | None:
         return gradient.mul_(self.noise)
 
 
-class _AlphaDropout(Link):
-    """Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017."""
+class _ReLU(_Layer):
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.outputs = torch.relu_(inputs)  # the layer below has no use for its outputs
+        return self.outputs
 
-    ALPHA = 1.7580993408473766
-    """How far below 0 a SELU goes."""
+    def backward(self, gradient: Tensor, needs_input_gradient: bool) -> Tensor | None:
+        input_gradient: Tensor = aten.threshold_backward.grad_input(gradient, self.outputs, 0, grad_input=gradient)
+        return input_gradient
 
-    def __init__(self, layer: nn.AlphaDropout) -> None:
-        self.drop = layer.p
-        self.keep = 1 - layer.p
-        self.scale = 1 / ((self.ALPHA**2 * self.drop + 1) * self.keep) ** 0.5
+
+class _Activation(_Layer):
+    """Any other activation, by autograd within the layer."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        self.layer = copy.copy(layer)
+        self.layer.inplace = False  # type: ignore[assignment]  # autograd needs the inputs as they are
 
     def forward(self, inputs: Tensor) -> Tensor:
-        noise = bernoulli_noise(inputs, self.keep)
-        low = self.ALPHA * self.scale
-        shift = noise.add(-1).mul_(low).add_(low * self.drop)
-        self.noise = noise.mul_(self.scale)
-        return (inputs * self.noise).add_(shift)
-
-    def backward(self, gradient: Tensor, wanted: bool, update: Update) -> Tensor | None:
-        return gradient.mul_(self.noise)
-
-
-class _Activation(Link):
-    """One whose derivative is known from its input or from its output.
-
-    Args:
-        function: From inputs to outputs.
-        derivative: Overwrites a gradient by the outputs ``g`` with that by the inputs; the second is what is known.
-        of_output: Whether that is the output.
-    """
-
-    def __init__(
-        self, function: Callable[[Tensor], Tensor], derivative: Callable[[Tensor, Tensor], Tensor], of_output: bool
-    ) -> None:
-        self.function = function
-        self.derivative = derivative
-        self.of_output = of_output
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        outputs = self.function(inputs)
-        self.known = outputs if self.of_output else inputs
+        self.inputs = inputs.requires_grad_()
+        with torch.enable_grad():
+            self.outputs: Tensor = self.layer(self.inputs)
+        outputs: Tensor = self.outputs.detach()
         return outputs
 
-    def backward(self, gradient: Tensor, wanted: bool, update: Update) -> Tensor | None:
-        return self.derivative(gradient, self.known)
+    def backward(self, gradient: Tensor, needs_input_gradient: bool) -> Tensor | None:
+        input_gradient: Tensor = torch.autograd.grad(self.outputs, self.inputs, gradient)[0]
+        return input_gradient
 
 
-SELU = (1.6732632423543772, 1.0507009873554805)
-"""α and λ."""
-ACTIVATIONS = (nn.ReLU, nn.Sigmoid, nn.Tanh, nn.SELU, nn.ELU, nn.LeakyReLU)
-KNOWN = {nn.Linear, nn.BatchNorm1d, nn.Dropout, nn.AlphaDropout, *ACTIVATIONS}
-"""These and no subclasses, which may do something else."""
-
-
-def _link(layer: nn.Module, below: Link | None) -> Link | None:
-    """Return what goes forwards and backwards through a layer, or None where autograd has to.
-
-    Args:
-        layer: Any.
-        below: The link whose outputs it sees; a weighted sum and its norm have no use for them, and they are
-            overwritten.
-    """
-    over = isinstance(below, _Linear | _BatchNorm)
-    if type(layer) not in KNOWN:
-        return None
-    if isinstance(layer, nn.Linear):
+def _make_layer(layer: nn.Module, below: _Layer | None) -> _Layer | None:
+    """Return a layer's forward and backward pass, or None where it is not known; of known classes, no subclasses."""
+    if type(layer) is nn.Linear:
         return _Linear(layer) if all(each.requires_grad for each in layer.parameters()) else None
-    if isinstance(layer, nn.BatchNorm1d):
+    if type(layer) is nn.BatchNorm1d:
         plain = layer.affine and layer.track_running_stats and layer.momentum is not None
         return _BatchNorm(layer) if plain else None
-    if isinstance(layer, nn.Dropout):
+    if type(layer) is nn.Dropout:
         return _Dropout(layer)
-    if isinstance(layer, nn.AlphaDropout):
-        return _AlphaDropout(layer)
-    if isinstance(layer, nn.ReLU):
-        back = aten.threshold_backward.grad_input
-        return _Activation(torch.relu_ if over else torch.relu, lambda g, y: back(g, y, 0, grad_input=g), True)
-    if isinstance(layer, nn.Sigmoid):
-        back = aten.sigmoid_backward.grad_input
-        return _Activation(torch.sigmoid_ if over else torch.sigmoid, lambda g, y: back(g, y, grad_input=g), True)
-    if isinstance(layer, nn.Tanh):
-        back = aten.tanh_backward.grad_input
-        return _Activation(torch.tanh_ if over else torch.tanh, lambda g, y: back(g, y, grad_input=g), True)
-    if isinstance(layer, nn.SELU | nn.ELU):
-        alpha, scale = SELU if isinstance(layer, nn.SELU) else (layer.alpha, 1)
-        back = aten.elu_backward.grad_input
-        function = F.selu if isinstance(layer, nn.SELU) else partial(F.elu, alpha=alpha)
-        return _Activation(function, lambda g, x: back(g, alpha, scale, 1, False, x, grad_input=g), False)
-    if isinstance(layer, nn.LeakyReLU):
-        slope = layer.negative_slope
-        back = aten.leaky_relu_backward.grad_input
-        function = partial(F.leaky_relu, negative_slope=slope)
-        return _Activation(function, lambda g, x: back(g, x, slope, False, grad_input=g), False)
-    return None
+    if type(layer) is nn.ReLU and isinstance(below, _Linear | _BatchNorm):
+        return _ReLU()
+    return _Activation(layer) if type(layer) in ACTIVATIONS.values() else None
 
 
 class Chain:
-    """Layers one after the other, from images to logits, trained by cross-entropy.
+    """The layers of a fully connected net from images to logits, trained by cross-entropy.
 
     Args:
-        links: From the bottom up.
+        layers: From the bottom up.
     """
 
-    def __init__(self, links: list[Link]) -> None:
-        self.links = links
-
-    @property
-    def parameters(self) -> list[Tensor]:
-        """Those that a step changes."""
-        return [parameter for link in self.links for parameter in link.parameters]
+    def __init__(self, layers: list[_Layer]) -> None:
+        self.layers = layers
+        self.parameters = [parameter for layer in layers for parameter in layer.parameters]
 
     @classmethod
-    def of(cls, layers: Iterable[nn.Module]) -> Chain | None:
-        """Return the chain of some layers, the first of which may flatten, or None where autograd has to do it.
+    def of(cls, modules: Iterable[nn.Module]) -> Chain | None:
+        """Return the chain of some modules, the first of which may flatten, or None where autograd has to do it.
 
-        It has to where a layer is unknown here, is frozen, stands in evaluation mode or shares its weights with
-        another. Hooks are not called: see `is_hooked`.
+        That is where a layer is unknown, frozen, in evaluation mode or shares its parameters with another. Hooks are
+        not called: see `is_hooked`.
         """
-        links: list[Link] = []
-        for place, layer in enumerate(layers):
-            if not layer.training:
+        layers: list[_Layer] = []
+        for place, module in enumerate(modules):
+            if not module.training:
                 return None
-            if place == 0 and isinstance(layer, nn.Flatten):
+            if (place == 0 and isinstance(module, nn.Flatten)) or (isinstance(module, nn.Dropout) and not module.p):
                 continue
-            if isinstance(layer, nn.Dropout | nn.AlphaDropout) and not layer.p:
-                continue
-            link = _link(layer, links[-1] if links else None)
-            if link is None:
+            layer = _make_layer(module, layers[-1] if layers else None)
+            if layer is None:
                 return None
-            links.append(link)
-        chain = cls(links)
-        return chain if links and len(set(chain.parameters)) == len(chain.parameters) else None
+            layers.append(layer)
+        chain = cls(layers)
+        return chain if layers and len(set(chain.parameters)) == len(chain.parameters) else None
 
-    @torch.no_grad()
-    def step(self, images: Tensor, labels: Tensor, update: Update) -> tuple[Tensor, Tensor]:
-        """Make the mean cross-entropy smaller.
+    def compute_gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Set each parameter's ``grad`` to that of the mean cross-entropy; autograd is off.
 
         Args:
             images: ``(B, …)``.
             labels: int64 ``(B,)``.
-            update: Makes the step from the gradients.
 
         Returns:
             The mean cross-entropy in nats, a scalar, and the logits ``(B, C)``.
         """
-        activity = images.flatten(start_dim=1)
-        for link in self.links:
-            activity = link.forward(activity)
-        log_probabilities = torch.log_softmax(activity, 1)
-        cost, total_weight = aten.nll_loss_forward(log_probabilities, labels, None, 1, -100)
-        one = torch.ones_like(cost)
+        logits = images.flatten(start_dim=1)
+        for layer in self.layers:
+            logits = layer.forward(logits)
+        log_probabilities = torch.log_softmax(logits, 1)
+        loss, total_weight = aten.nll_loss_forward(log_probabilities, labels, None, 1, -100)
         gradient: Tensor | None
-        gradient = aten.nll_loss_backward(one, log_probabilities, labels, None, 1, -100, total_weight)
-        gradient = aten._log_softmax_backward_data(gradient, log_probabilities, 1, activity.dtype)
-        for place, link in reversed(list(enumerate(self.links))):
+        gradient = aten.nll_loss_backward(torch.ones_like(loss), log_probabilities, labels, None, 1, -100, total_weight)
+        gradient = aten._log_softmax_backward_data(gradient, log_probabilities, 1, logits.dtype)
+        for place in reversed(range(len(self.layers))):
             assert gradient is not None
-            gradient = link.backward(gradient, place > 0, update)
-        update.step()
-        return cost, activity
+            gradient = self.layers[place].backward(gradient, needs_input_gradient=place > 0)
+        return loss, logits
+
+
+class ManualStep:
+    """A step of a chain of layers, without autograd.
+
+    Args:
+        chain: The layers.
+        l2: λ of the penalty λ·Σw² over the weights and no biases.
+        update: Makes the optimizer's step from the gradients.
+    """
+
+    def __init__(self, chain: Chain, l2: float, update: Callable[[], None]) -> None:
+        self.chain = chain
+        self.l2 = l2
+        self.update = update
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> StepResult:
+        """Train on a batch ``(images, labels, …)`` and return what was measured."""
+        images, labels, *_ = batch
+        loss, logits = self.chain.compute_gradients(images, labels)
+        if self.l2:
+            for parameter in self.chain.parameters:
+                if parameter.dim() > 1 and parameter.grad is not None:
+                    parameter.grad.add_(parameter.mul(2).mul_(self.l2))
+        self.update()
+        return {"loss": loss, "cross_entropy": loss, "logits": logits, "labels": labels}
 
 
 def is_hooked(network: nn.Module) -> bool:
-    """Whether something is to be called when a part of a network is used, or when a weight's gradient is there."""
+    """Return whether something is called when a part of a network is used, or when a weight's gradient is there."""
     owners = (*network.modules(), *network.parameters())
     names = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     own = any(getattr(owner, name, None) for owner in owners for name in (*names, "_post_accumulate_grad_hooks"))

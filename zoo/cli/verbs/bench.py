@@ -20,8 +20,6 @@ TRAINING_IMAGES = 55_000
 """Training images per epoch."""
 SCIKIT_LEARN_RBM_OPTIONS = ["--model.persistent", "false", "--model.sample_pixels", "false", "--model.centred", "false"]
 """Options of ``zoo fit`` with which an RBM update is the same work as scikit-learn's: five matrix products."""
-BASELINES = ("eager", "jax", "scikit-learn")
-"""Programs that members are compared with."""
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -29,9 +27,10 @@ def run(verb: str, arguments: list[str]) -> int:
     parser = ShortErrorParser(
         prog="zoo bench",
         description="Measure how long an epoch of `zoo fit` takes: its steps, validation, lines, logs and checkpoint. "
-        "The baselines are the same network in a loop written by hand (eager) and, where they are installed, in JAX "
-        "with the epoch as one compiled scan, and scikit-learn's RBM. Epochs are interleaved, medians shown, least and "
-        "most in brackets. Nothing else should run meanwhile.",
+        "The baselines are the same network in a loop written by hand (eager), on a CPU also with denormal numbers "
+        "flushed as `zoo fit` does, for an ensemble as many single networks, and, where they are installed, JAX with "
+        "the epoch as one compiled scan, and scikit-learn's RBM. Epochs are interleaved, medians shown, least and most "
+        "in brackets. Nothing else should run meanwhile.",
     )
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"members, or rbm (default: {' '.join(DEFAULT_MEMBERS)})"
@@ -49,6 +48,7 @@ def run(verb: str, arguments: list[str]) -> int:
         choices=("32-true", "64-true", "bf16-mixed"),
         help="of `zoo fit`, as trainer.precision has it; the baselines stay in single",
     )
+    parser.add_argument("--accelerator", choices=("cpu", "gpu"), default="cpu", help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print every measurement as JSON")
     options = parser.parse_args(arguments)
     names = options.names or list(DEFAULT_MEMBERS)
@@ -57,18 +57,22 @@ def run(verb: str, arguments: list[str]) -> int:
         if not least <= (value := getattr(options, option)) <= 100:
             raise UsageError(f"--{option} is {value}, but it must be {least} to 100.")
 
+    import torch
+
     from zoo.data.archives import default_data_dir, stage
-    from zoo.utils.environment import machine, versions
+    from zoo.utils.environment import device_name, machine, versions
 
     stage(default_data_dir())
     header = {"versions": {**versions(), **_baseline_versions()}, "machine": machine(), "rounds": options.rounds}
+    header["device"] = device_name(torch.device("cuda" if options.accelerator == "gpu" else "cpu"))
     measurements: dict[str, Any] = {}
     if options.precision:
         header["precision"] = options.precision
     if not options.json:
         print("\n".join(_header_lines(header)), flush=True)
     for name, config in configs.items():
-        fit_arguments = ["--trainer.precision", options.precision] if options.precision else []
+        fit_arguments = ["--trainer.accelerator", options.accelerator]
+        fit_arguments += ["--trainer.precision", options.precision] if options.precision else []
         fit_arguments += SCIKIT_LEARN_RBM_OPTIONS if name == "rbm" else []
         epochs = measure_epochs(config, options.rounds, fit_arguments)
         measurements[name] = {**epochs, **measure_runs(config, options.whole, fit_arguments)}
@@ -146,7 +150,7 @@ def measure_runs(config: Path, full_runs: int, fit_arguments: Sequence[str] = ()
 
 def _fit_command(config: Path, folder: str, epochs: int) -> list[str]:
     fit = ["-m", "zoo", "fit", "--config", str(config), "--trainer.default_root_dir", folder]
-    return [*fit, "--trainer.accelerator", "cpu", "--trainer.max_epochs", str(epochs)]
+    return [*fit, "--trainer.max_epochs", str(epochs)]
 
 
 def _header_lines(header: dict[str, Any]) -> list[str]:
@@ -154,38 +158,40 @@ def _header_lines(header: dict[str, Any]) -> list[str]:
     packages = ", ".join(f"{name} {version}" for name, version in header["versions"].items())
     return [
         f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads; {packages}",
-        f"zoo fit in {header.get('precision', '32-true')}; seconds per epoch, medians of {header['rounds']} "
-        "interleaved epochs (least–most); ratios of medians",
-        f"{'':<20} {'zoo fit':>20} {'images/s':>9} {'eager':>20} {'ratio':>6} {'other':>27} {'ratio':>6} "
-        f"{'start':>6} {'MiB':>5} {'eager':>5}",
+        f"zoo fit on {header['device']} in {header.get('precision', '32-true')}; seconds per epoch, medians of "
+        f"{header['rounds']} interleaved epochs (least–most); ratios of zoo fit's median to the baseline's",
     ]
 
 
 def _row(name: str, measured: dict[str, Any]) -> str:
-    seconds = measured["seconds"]
-    median = statistics.median(seconds["zoo"])
-    text = f"{name:<20} {_median_and_range(seconds['zoo']):>20} {TRAINING_IMAGES / median:>9,.0f}"
-    text += _comparison(seconds.get("eager"), median, "") if "eager" in seconds else f" {'–':>20} {'–':>6}"
-    other = next((each for each in BASELINES[1:] if each in seconds), None)
-    text += _comparison(seconds[other], median, f"{other} ", 27) if other else f" {'–':>27} {'–':>6}"
-    text += f" {measured['start']:>5.1f}s {measured['short']['zoo'][0]['peak_bytes'] / 2**20:>5.0f}"
-    eager = measured["short"].get("eager")
-    text += f" {eager[0]['peak_bytes'] / 2**20:>5.0f}" if eager else f" {'–':>5}"
+    seconds = dict(measured["seconds"])
+    own = seconds.pop("zoo")
+    peak = {
+        program: runs[0]["peak_bytes"] / 2**20 for program, runs in measured["short"].items() if program != "epochs"
+    }
+    memory = f"{peak['zoo']:,.0f} MiB" + (
+        f" ({peak['zoo'] / peak['eager']:.2f} of the script's)" if "eager" in peak else ""
+    )
+    lines = [
+        f"{name:<20} {'zoo fit':<16} {_median_and_range(own):>22}         "
+        f"{TRAINING_IMAGES / statistics.median(own):,.0f} images/s, start {measured['start']:.1f} s, {memory}"
+    ]
+    lines += [f"{'':<20} {_comparison(baseline, own, times)}" for baseline, times in seconds.items()]
     if run := measured.get("whole"):
         times = {program: [each["seconds"] for each in run[program]] for program in ("zoo", "eager") if program in run}
-        text += f"\n{'':<20} whole run of {run['epochs']} epochs: {_median_and_range(times['zoo'])} s"
+        lines.append(f"{'':<20} whole run of {run['epochs']} epochs: {_median_and_range(times['zoo'])} s")
         if "eager" in times:
-            ratio = statistics.median(times["zoo"]) / statistics.median(times["eager"])
-            text += f", a short script's {_median_and_range(times['eager'])} s, ratio {ratio:.2f}"
-    return text
+            lines.append(f"{'':<20} {_comparison('a short script', times['zoo'], times['eager'])}")
+    return "\n".join(lines)
 
 
-def _comparison(seconds: Sequence[float], zoo_median: float, label: str, width: int = 20) -> str:
-    return f" {label + _median_and_range(seconds):>{width}} {zoo_median / statistics.median(seconds):>6.2f}"
+def _comparison(baseline: str, own: Sequence[float], times: Sequence[float]) -> str:
+    ratio = statistics.median(own) / statistics.median(times)
+    return f"{baseline:<16} {_median_and_range(times):>22}  ratio {ratio:.2f}"
 
 
 def _median_and_range(seconds: Sequence[float]) -> str:
-    return f"{statistics.median(seconds):.2f} ({min(seconds):.2f}–{max(seconds):.2f})"
+    return f"{statistics.median(seconds):.3f} ({min(seconds):.3f}–{max(seconds):.3f})"
 
 
 def _baseline_versions() -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.pretrained.registry import list_models, model_info
+from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
 from zoo.utils.files import atomic_path, display_path
 
@@ -51,6 +52,7 @@ def run(verb: str, arguments: list[str]) -> int:
     for name in names:
         if not Path(name).is_file():
             model_info(name)  # report a misspelled name before the slow imports
+    flush_denormals()
     errors: list[str] = []
     results = _classify(paths, names, options, errors)
     if options.json:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.cli.arguments import ShortErrorParser
 from zoo.metrics.intervals import wilson_interval
 from zoo.pretrained.registry import list_models, model_info
+from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
 from zoo.utils.files import atomic_path, display_path
 
@@ -42,6 +43,7 @@ def run(verb: str, arguments: list[str]) -> int:
 
     from zoo.inference.comparison import compare
 
+    flush_denormals()
     comparison = compare(names)
     print(_table(comparison))
     first = names[0]

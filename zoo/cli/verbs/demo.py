@@ -7,6 +7,7 @@ import sys
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.pretrained.registry import list_models, model_info
+from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
 
 
@@ -33,6 +34,7 @@ def run(verb: str, arguments: list[str]) -> int:
         raise UsageError(f"`zoo demo` needs {error.name}: pip install 'mnist-lightning-zoo[demo]'.") from error
     from zoo.demo.inference import Predictor
 
+    flush_denormals()
     listener = _listen(options.host, options.port)
     with listener:
         host, port = options.host, listener.getsockname()[1]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.pretrained.registry import model_info
+from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
 from zoo.utils.files import display_path
 
@@ -29,6 +30,7 @@ def run(verb: str, arguments: list[str]) -> int:
     from zoo.models import Classifier
     from zoo.pretrained.loading import load_pretrained
 
+    flush_denormals()
     model = load_pretrained(options.name)
     if not isinstance(model, Classifier):
         raise UsageError(f"{options.name} is no classifier, so there are no logits to export: name a member.")

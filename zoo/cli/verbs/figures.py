@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo.cli.arguments import ShortErrorParser
+from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def run(verb: str, arguments: list[str]) -> int:
 
     from zoo.figures.writing import FigureWriter
 
+    flush_denormals()
     if options.seeds is not None and "few_labels" in names:
         raise UsageError("few_labels has seeds of its own, ten for few labels and three for many: leave --seeds out.")
     for name in names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.pretrained.registry import demonstrations_path, index_path, model_info
+from zoo.utils.denormals import flush_denormals
 from zoo.utils.files import display_path
 
 
@@ -19,6 +20,7 @@ def run(verb: str, arguments: list[str]) -> int:
 
     from zoo.pretrained.publishing import publish
 
+    flush_denormals()
     entry = publish(options.name, options.runs)
     form = "seed {seed}: {test_errors} errors" if "test_errors" in entry else "seed {seed}: {log_likelihood:.2f} nats"
     runs = ", ".join(form.format(**run) for run in entry["runs"])

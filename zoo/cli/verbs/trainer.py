@@ -15,6 +15,7 @@ from zoo.cli.library_errors import as_usage_error
 from zoo.cli.lightning_cli import ZooCLI
 from zoo.cli.parser import find_values, replace_value
 from zoo.pretrained.registry import list_models, packaged_config
+from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError, unknown_name
 from zoo.utils.lightning_logging import quieten_lightning
 
@@ -39,6 +40,7 @@ def _leave_process_group() -> None:
 
 def _run(verb: str, arguments: list[str]) -> ZooCLI:
     quieten_lightning()
+    flush_denormals()
     _resolve_configs(arguments)
     if os.getcwd() not in sys.path:
         # A config may name a class in a module of the current directory. Append the directory, so that no such module

@@ -6,6 +6,7 @@ import sys
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.pretrained.registry import list_models, model_info, read_demonstrations
+from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
 
 
@@ -31,6 +32,7 @@ def run(verb: str, arguments: list[str]) -> int:
     from zoo.pretrained.evaluation import Evaluation
     from zoo.pretrained.verification import verify
 
+    flush_denormals()
     data = load_test_data()
     width = max(map(len, names))
     failures = 0

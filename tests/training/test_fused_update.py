@@ -1,4 +1,4 @@
-"""What makes an optimizer's step in a block makes the optimizer's own."""
+"""The fused kernel makes the optimizer's own steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
-from zoo.training.layerwise_adam import make_update
+from zoo.training.fused_update import make_update
 from zoo.training.optimizers import OPTIMIZERS, make_optimizer
 
 
@@ -37,7 +37,7 @@ def test_it_is_the_same_to_the_last_bit_whichever_parameters_have_a_gradient(nam
     ones, others = parameters(), parameters()
     one = make_optimizer(name, [{"params": ones[:2], "lr": 0.01}, {"params": ones[2:]}], 0.1, 0.9, 0.001)
     other = make_optimizer(name, [{"params": others[:2], "lr": 0.01}, {"params": others[2:]}], 0.1, 0.9, 0.001)
-    found = trained(one, make_update(one).step, ones)
+    found = trained(one, make_update(one), ones)
     wanted = trained(other, other.step, others)
     assert all(map(torch.equal, found, wanted))
     for ours, theirs in zip(one.state_dict()["state"].values(), other.state_dict()["state"].values(), strict=True):
@@ -51,5 +51,5 @@ def test_what_is_hooked_to_an_optimizer_is_called_at_every_step(kind: type[Optim
     optimizer = kind(weights, fused=True)  # type: ignore[call-arg]
     calls: list[int] = []
     optimizer.register_step_post_hook(lambda *_: calls.append(1))
-    trained(optimizer, make_update(optimizer).step, weights)
+    trained(optimizer, make_update(optimizer), weights)
     assert len(calls) == 6

@@ -1,0 +1,93 @@
+"""The step engines: eager, and captured as a CUDA graph where that is possible."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from zoo.training.cuda_graph import CudaGraphEngine
+from zoo.training.fused_update import has_step_hooks
+from zoo.training.manual_backward import is_hooked
+from zoo.training.optimizers import OPTIMIZERS
+from zoo.training.steps import FETCHED_AT_ONCE, FetchBatches, Step, StepEngine, StepResult, stack_results
+
+CUDA_GRAPHS = "ZOO_CUDA_GRAPHS"
+"""Environment variable: 0 turns CUDA graphs off."""
+
+
+class EagerEngine:
+    """Calls the step again and again.
+
+    Args:
+        fetch: Returns the batches at some rows.
+        step: Makes one step.
+        after_step: Called after each step, to move a schedule of the learning rate for example.
+        should_stop: Called after each step; returns whether to return early.
+    """
+
+    def __init__(
+        self, fetch: FetchBatches, step: Step, after_step: Callable[[], None], should_stop: Callable[[], bool]
+    ) -> None:
+        self.fetch = fetch
+        self.step = step
+        self.after_step = after_step
+        self.should_stop = should_stop
+
+    def run(self, rows: Tensor) -> StepResult:
+        """Make a step for each batch of rows ``(K, B)``, as in `StepEngine`."""
+        results = []
+        for batch in (batch for part in rows.split(FETCHED_AT_ONCE) for batch in self.fetch(part)):
+            results.append(self.step(batch))
+            self.after_step()
+            if self.should_stop():
+                break
+        return stack_results(results)
+
+
+def make_engine(
+    module: Any,
+    fetch: FetchBatches,
+    step: Step,
+    optimizer: Optimizer,
+    after_step: Callable[[], None] = lambda: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> StepEngine:
+    """Return the engine that suits a module's device.
+
+    Args:
+        module: The network.
+        fetch: Returns the batches at some rows.
+        step: Its step.
+        optimizer: Its optimizer.
+        after_step: Called once for each step, to move a schedule of the learning rate for example.
+        should_stop: Returns whether to return early.
+    """
+    if module.device.type != "cuda" or reason_against_capture(module, optimizer):
+        return EagerEngine(fetch, step, after_step, should_stop)
+    return CudaGraphEngine(fetch, step, module, optimizer, after_step, should_stop)
+
+
+def reason_against_capture(module: Any, optimizer: Optimizer) -> str | None:
+    """Say why a network's step is not captured as a CUDA graph, or None where it is.
+
+    A graph repeats kernels and nothing of Python, so a part that this package and torch do not know may mean something
+    else than what it did when it was captured.
+
+    Args:
+        module: The network, on a GPU.
+        optimizer: Its optimizer.
+    """
+    if os.environ.get(CUDA_GRAPHS) == "0":
+        return f"{CUDA_GRAPHS} is 0"
+    for part in {*module.modules(), *module.parts()}:
+        if not type(part).__module__.startswith(("zoo.", "torch.nn.", "torchmetrics.")):
+            return f"{type(part).__name__} is not a part that the zoo or torch.nn defines"
+    if is_hooked(module) or has_step_hooks(optimizer):
+        return "something is called in every step"
+    if type(optimizer) not in OPTIMIZERS.values():
+        return f"{type(optimizer).__name__} is not an optimizer of the zoo's"
+    return None
