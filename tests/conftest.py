@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,16 @@ from zoo.pretrained import registry
 from zoo.rbm.likelihood import measure_likelihood
 
 MEMBERS = zoo.list_models()
+
+GPUS = "ZOO_TEST_GPUS"
+"""Environment variable: what CUDA_VISIBLE_DEVICES was, or would have been, before the tests of the CPU hid the GPUs."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide the GPUs from tests of the CPU, which would train on them; ``pytest -m gpu`` shows them."""
+    if "gpu" not in (config.option.markexpr or "").replace("not gpu", ""):
+        os.environ.setdefault(GPUS, os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,16 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
+CHECKPOINT_DEFAULTS = {
+    # Keep the last two epochs. The last is the trained network, the other a backup if its file is damaged.
+    "monitor": "step",
+    "mode": "max",
+    "save_top_k": 2,
+    "save_last": "link",
+    "save_on_train_epoch_end": True,
+}
+"""What ``zoo fit`` keeps unless a config says otherwise."""
+
 
 class LastStepCheckpoint(ModelCheckpoint):
     """Lightning's `ModelCheckpoint` with two differences.

@@ -6,12 +6,13 @@ import inspect
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from pytorch_lightning import Callback, LightningDataModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from zoo.callbacks.checkpointing import LastStepCheckpoint
+from zoo.callbacks.checkpointing import CHECKPOINT_DEFAULTS, LastStepCheckpoint
 from zoo.callbacks.exact_resume import ExactResume
 from zoo.callbacks.graceful_stop import EvaluationStop, GracefulStop
 from zoo.callbacks.prediction_writer import PredictionWriter
@@ -72,18 +73,15 @@ class ZooCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Set the default data module and add the settings of the checkpoints that ``fit`` keeps."""
         parser.set_defaults({"data": {"class_path": "zoo.data.MNISTDataModule"}})
+        parser.add_argument(
+            "--float32_matmul_precision",
+            choices=["highest", "high", "medium"],
+            default="highest",
+            help="high lets a GPU multiply in TF32, medium in bfloat16; see torch.set_float32_matmul_precision",
+        )
         # Registered here, the callback is present whatever callbacks a config lists, and can still be configured.
         parser.add_lightning_class_args(LastStepCheckpoint, "checkpoint")
-        parser.set_defaults(
-            {
-                # Keep the last two epochs. The last is the trained network, the other a backup if its file is damaged.
-                "checkpoint.monitor": "step",
-                "checkpoint.mode": "max",
-                "checkpoint.save_top_k": 2,
-                "checkpoint.save_last": "link",
-                "checkpoint.save_on_train_epoch_end": True,
-            }
-        )
+        parser.set_defaults({f"checkpoint.{name}": value for name, value in CHECKPOINT_DEFAULTS.items()})
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
@@ -154,6 +152,10 @@ class ZooCLI(LightningCLI):
         check_same_network(config.model, self.checkpoint, resuming=self.subcommand == "fit")
         if self.subcommand == "fit":
             check_same_training_settings(self._resolved_config(), self.checkpoint)
+
+    def before_instantiate_classes(self) -> None:
+        """Set the precision of products, which no argument of Lightning's does."""
+        torch.set_float32_matmul_precision(self._get(self.config, "float32_matmul_precision"))
 
     def after_instantiate_classes(self) -> None:
         """Check what would fail later, before other processes are started that would each report it.

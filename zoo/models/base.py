@@ -256,7 +256,7 @@ class ZooModule(LightningModule, ABC):
         reason = reason_against(self, author)
         if reason is None:
             self._multi_step = MultiStepTraining(self, lambda: self.is_ending, wanted)
-        elif wanted is not None:
+        elif wanted is not None or self.device.type == "cuda":
             print_rank_zero(f"steps_per_call is 1 here, because {reason}.")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

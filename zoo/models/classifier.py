@@ -240,7 +240,7 @@ class Classifier(CountingModule, ABC):
         """Make the optimizer that the arguments name, over `parameter_groups`."""
         h = self.hparams
         groups, rates = self.parameter_groups(), (h["lr"], h["momentum"], h["weight_decay"])
-        return make_optimizer(h["optimizer"], groups, *rates, fused=self.may_fuse_steps)
+        return make_optimizer(h["optimizer"], groups, *rates, fused=self.may_fuse_steps, device=self.device.type)
 
     def _named_output_layer(self) -> tuple[str, nn.Linear]:
         linear = [(name, layer) for name, layer in self.named_modules() if isinstance(layer, nn.Linear)]

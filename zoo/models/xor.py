@@ -86,7 +86,9 @@ class XORNet(CountingModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimizer named in the arguments."""
         h = self.hparams
-        return make_optimizer(h["optimizer"], self.parameters(), h["lr"], h["momentum"], 0.0, self.may_fuse_steps)
+        return make_optimizer(
+            h["optimizer"], self.parameters(), h["lr"], h["momentum"], 0.0, self.may_fuse_steps, self.device.type
+        )
 
     def epoch_metrics(self, epoch: int) -> Mapping[str, str]:
         """Return the metrics in an epoch's line of output: logged name to label."""

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import Adagrad, Optimizer
 
 from zoo.training.cuda_graph import CudaGraphEngine
 from zoo.training.fused_update import has_step_hooks
 from zoo.training.manual_backward import is_hooked
 from zoo.training.optimizers import OPTIMIZERS
 from zoo.training.steps import FETCHED_AT_ONCE, FetchBatches, Step, StepEngine, StepResult, stack_results
+from zoo.utils.console import print_rank_zero
 
 CUDA_GRAPHS = "ZOO_CUDA_GRAPHS"
 """Environment variable: 0 turns CUDA graphs off."""
@@ -66,9 +67,12 @@ def make_engine(
         after_step: Called once for each step, to move a schedule of the learning rate for example.
         should_stop: Returns whether to return early.
     """
-    if module.device.type != "cuda" or reason_against_capture(module, optimizer):
-        return EagerEngine(fetch, step, after_step, should_stop)
-    return CudaGraphEngine(fetch, step, module, optimizer, after_step, should_stop)
+    if module.device.type == "cuda":
+        reason = reason_against_capture(module, optimizer)
+        if reason is None:
+            return CudaGraphEngine(fetch, step, module, optimizer, after_step, should_stop)
+        print_rank_zero(f"Steps are not captured as a CUDA graph, because {reason}.")
+    return EagerEngine(fetch, step, after_step, should_stop)
 
 
 def reason_against_capture(module: Any, optimizer: Optimizer) -> str | None:
@@ -90,4 +94,6 @@ def reason_against_capture(module: Any, optimizer: Optimizer) -> str | None:
         return "something is called in every step"
     if type(optimizer) not in OPTIMIZERS.values():
         return f"{type(optimizer).__name__} is not an optimizer of the zoo's"
+    if isinstance(optimizer, Adagrad) and not all(group["fused"] for group in optimizer.param_groups):
+        return "this torch's Adagrad counts its steps on the host"
     return None

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from zoo.data.batches import Batch, ImageBatches
 from zoo.data.loader import BatchChunk, BatchLoader
-from zoo.training.engines import make_engine
+from zoo.training.engines import make_engine, reason_against_capture
 from zoo.training.lightning_loop import ChunkedLoop
 from zoo.training.steps import FetchBatches, StepEngine, StepResult
 
@@ -64,8 +64,10 @@ class MultiStepTraining:
     def _make_engine(self, chunk: BatchChunk) -> StepEngine:
         module = self.module
         optimizer = module.step_optimizer()
-        key = (chunk.dataset, optimizer, module.stage_name(module.current_epoch))
-        if module.device.type == "cuda" and self.engine is not None and self.engine_of == key:
+        on_gpu = module.device.type == "cuda"
+        reason = reason_against_capture(module, optimizer) if on_gpu else None
+        key = (chunk.dataset, optimizer, module.stage_name(module.current_epoch), reason)
+        if on_gpu and self.engine is not None and self.engine_of == key:
             return self.engine  # it looks itself at what a callback may have changed
         optimizer.zero_grad()  # of parameters that a callback has frozen since the last chunk, too
         self.engine = make_engine(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 from zoo.utils.errors import unknown_name
@@ -30,7 +32,13 @@ def check_optimizer(name: str) -> None:
 
 
 def make_optimizer(
-    name: str, parameters: Iterable[Any], lr: float, momentum: float, weight_decay: float, fused: bool = True
+    name: str,
+    parameters: Iterable[Any],
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    fused: bool = True,
+    device: str = "cpu",
 ) -> Optimizer:
     """Return an optimizer of this name.
 
@@ -41,10 +49,23 @@ def make_optimizer(
         momentum: For ``sgd`` and ``rmsprop``; the others have moments of their own.
         weight_decay: The optimizer's own.
         fused: Whether a step may be one pass over the memory; where there is no such step it never is.
+        device: Kind of the parameters' device.
     """
     settings: dict[str, Any] = {"lr": lr, "weight_decay": weight_decay}
     if name in WITH_MOMENTUM:
         settings["momentum"] = momentum
     if name not in WITHOUT_FUSED_STEP:
-        settings["fused"] = fused
+        settings["fused"] = fused and not (name == "adagrad" and device == "cuda" and not _has_fused_adagrad())
     return OPTIMIZERS[name](parameters, **settings)
+
+
+@functools.cache
+def _has_fused_adagrad() -> bool:
+    """Return whether torch has a fused step of Adagrad for GPUs; some versions have none, and say so in the step."""
+    parameter = torch.zeros(1, device="cuda", requires_grad=True)
+    parameter.grad = torch.zeros_like(parameter)
+    try:
+        Adagrad([parameter], fused=True).step()
+    except RuntimeError:
+        return False
+    return True

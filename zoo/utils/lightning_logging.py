@@ -12,6 +12,10 @@ import pytorch_lightning  # noqa: F401
 _DROPPED_PREFIXES = (
     "💡",
     "GPU available",
+    "You are using a CUDA device",  # and its tensor cores: --float32_matmul_precision decides
+    "LOCAL_RANK:",
+    "Using bfloat16 Automatic Mixed Precision",
+    "Using 16bit Automatic Mixed Precision",
     "TPU available",
     "HPU available",
     "`Trainer.fit` stopped",
@@ -32,6 +36,8 @@ def quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
     # Both loggers write to the same folder, so it is not empty for the second one.
     warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
+    # The first line of a training says what it runs on.
+    warnings.filterwarnings("ignore", message="GPU available but not used")
     # Checkpoints are saved after complete steps in manual optimization too.
     warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
     # Evaluation has no checkpoint callback, and a resumed training has its own folder.

@@ -48,6 +48,7 @@ def run(verb: str, arguments: list[str]) -> int:
         choices=("32-true", "64-true", "bf16-mixed"),
         help="of `zoo fit`, as trainer.precision has it; the baselines stay in single",
     )
+    parser.add_argument("--num_members", type=int, metavar="K", help="networks in an ensemble (default: as published)")
     parser.add_argument("--accelerator", choices=("cpu", "gpu"), default="cpu", help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print every measurement as JSON")
     options = parser.parse_args(arguments)
@@ -73,6 +74,8 @@ def run(verb: str, arguments: list[str]) -> int:
     for name, config in configs.items():
         fit_arguments = ["--trainer.accelerator", options.accelerator]
         fit_arguments += ["--trainer.precision", options.precision] if options.precision else []
+        if options.num_members and name == "bagging":
+            fit_arguments += ["--model.num_members", str(options.num_members)]
         fit_arguments += SCIKIT_LEARN_RBM_OPTIONS if name == "rbm" else []
         epochs = measure_epochs(config, options.rounds, fit_arguments)
         measurements[name] = {**epochs, **measure_runs(config, options.whole, fit_arguments)}

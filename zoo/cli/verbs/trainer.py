@@ -46,12 +46,15 @@ def _run(verb: str, arguments: list[str]) -> ZooCLI:
         # A config may name a class in a module of the current directory. Append the directory, so that no such module
         # shadows an installed package.
         sys.path.append(os.getcwd())
+    matmul_precision = torch.get_float32_matmul_precision()
     try:
         return ZooCLI([verb, *arguments])
     except Exception as error:
         if usage := as_usage_error(error):
             raise usage from error
         raise
+    finally:
+        torch.set_float32_matmul_precision(matmul_precision)
 
 
 def _resolve_configs(arguments: list[str]) -> None:

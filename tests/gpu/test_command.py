@@ -1,0 +1,95 @@
+"""The command on a machine with a GPU."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import zoo
+from tests.conftest import MEMBERS
+from tests.helpers import SOURCE
+from zoo.cli import main
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_trained_member_makes_the_published_errors(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = zoo.model_info(name).metrics
+    assert metrics is not None
+    assert main(["test", "--config", name, "--ckpt_path", name, "--trainer.accelerator", "gpu"]) == 0
+    assert f" {metrics['test_errors']:,} errors" in capsys.readouterr().out
+
+
+def zoo_fit(*arguments: str) -> subprocess.CompletedProcess[str]:
+    words = ["fit", "--config", "softmax", "--trainer.max_epochs", "1", "--data.num_train", "500", *arguments]
+    return subprocess.run(
+        [sys.executable, "-m", "zoo", *words], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": SOURCE}
+    )
+
+
+@pytest.mark.parametrize("accelerator", ["cpu", "gpu"])
+def test_a_training_prints_its_own_lines_and_no_hint_of_lightning_s(accelerator: str) -> None:
+    run = zoo_fit("--trainer.accelerator", accelerator)
+    assert run.returncode == 0
+    assert run.stderr == ""
+    device = torch.cuda.get_device_name() if accelerator == "gpu" else "CPU"
+    assert f"training on {device}" in run.stdout
+
+
+def test_tf32_is_an_option_and_given_back() -> None:
+    fit = ["fit", "--config", "softmax", "--trainer.accelerator", "gpu", "--data.num_train", "500"]
+    assert main([*fit, "--trainer.max_epochs", "1", "--float32_matmul_precision", "high"]) == 0
+    assert "float32_matmul_precision: high" in Path("logs/softmax/version_0/config.yaml").read_text()
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_two_ranks_on_one_card_arrive_at_the_weights_of_two_cpu_ranks(tmp_path: Path) -> None:
+    weights = {}
+    for accelerator in ("gpu", "cpu"):
+        folder = tmp_path / accelerator
+        folder.mkdir()
+        fit = ["-m", "zoo", "fit", "--config", "deep_relu_xavier", "--trainer.accelerator", accelerator]
+        fit += ["--trainer.devices", "1", "--trainer.num_nodes", "2", "--trainer.max_steps", "50"]
+        fit += ["--trainer.strategy.class_path", "DDPStrategy"]
+        fit += ["--trainer.strategy.init_args.process_group_backend", "gloo", "--trainer.limit_val_batches", "1"]
+        environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29512", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}
+        environment |= {"LOCAL_WORLD_SIZE": "1", "OMP_NUM_THREADS": "1", "TORCHELASTIC_RUN_ID": "zoo"}
+        ranks = [
+            subprocess.Popen(
+                [sys.executable, *fit],
+                cwd=folder,
+                env={**os.environ, **environment, "PYTHONPATH": SOURCE, "RANK": rank, "GROUP_RANK": rank},
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in "01"
+        ]
+        for rank in ranks:
+            _, error_output = rank.communicate(timeout=100)
+            assert rank.returncode == 0, error_output
+        path = folder / "logs/deep_relu_xavier/version_0/checkpoints/last.ckpt"
+        weights[accelerator] = torch.load(path, weights_only=True, map_location="cpu")["state_dict"]
+    torch.testing.assert_close(weights["gpu"], weights["cpu"], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="NCCL wants a card for each rank")
+def test_two_ranks_with_nccl() -> None:
+    fit = [
+        "-m",
+        "zoo",
+        "fit",
+        "--config",
+        "deep_relu_xavier",
+        "--config",
+        "trainer/multi_gpu",
+        "--trainer.devices",
+        "2",
+    ]
+    run = subprocess.run([sys.executable, *fit, "--trainer.max_steps", "50"], env={**os.environ, "PYTHONPATH": SOURCE})
+    assert run.returncode == 0

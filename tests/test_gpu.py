@@ -1,0 +1,22 @@
+"""The tests with the mark ``gpu``, in a process that sees the GPUs, where there are any."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import GPUS
+from tests.helpers import SOURCE
+
+if Path("/dev/nvidia0").exists():  # without a GPU there is nothing to skip
+
+    @pytest.mark.timeout(600)
+    def test_gpu_tests_pass() -> None:
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": os.environ.get(GPUS) or "0", "PYTHONPATH": SOURCE}
+        words = ["-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests/gpu"]
+        run = subprocess.run([sys.executable, *words], cwd=SOURCE, env=environment, capture_output=True, text=True)
+        assert run.returncode == 0, run.stdout[-3000:]
