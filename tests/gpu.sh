@@ -9,7 +9,7 @@ echo "== tests"
 python3 -m pytest -q -m gpu -p no:cacheprovider tests/gpu || status=1
 
 echo "== speed: zoo bench --accelerator gpu"
-python3 -m zoo bench --accelerator gpu --rounds 7 || status=1
+python3 -m zoo bench --accelerator gpu --rounds 5 || status=1
 echo "== ten networks at once: zoo bench bagging --num_members 10 --accelerator gpu"
 python3 -m zoo bench bagging --num_members 10 --accelerator gpu --rounds 3 || status=1
 

@@ -26,10 +26,13 @@ def test_a_trained_member_makes_the_published_errors(name: str, capsys: pytest.C
     assert f" {metrics['test_errors']:,} errors" in capsys.readouterr().out
 
 
+PATH = os.pathsep.join(filter(None, (SOURCE, os.environ.get("PYTHONPATH"))))
+
+
 def zoo_fit(*arguments: str) -> subprocess.CompletedProcess[str]:
     words = ["fit", "--config", "softmax", "--trainer.max_epochs", "1", "--data.num_train", "500", *arguments]
     return subprocess.run(
-        [sys.executable, "-m", "zoo", *words], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": SOURCE}
+        [sys.executable, "-m", "zoo", *words], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": PATH}
     )
 
 
@@ -64,7 +67,7 @@ def test_two_ranks_on_one_card_arrive_at_the_weights_of_two_cpu_ranks(tmp_path: 
             subprocess.Popen(
                 [sys.executable, *fit],
                 cwd=folder,
-                env={**os.environ, **environment, "PYTHONPATH": SOURCE, "RANK": rank, "GROUP_RANK": rank},
+                env={**os.environ, **environment, "PYTHONPATH": PATH, "RANK": rank, "GROUP_RANK": rank},
                 stderr=subprocess.PIPE,
                 text=True,
             )
@@ -91,5 +94,5 @@ def test_two_ranks_with_nccl() -> None:
         "--trainer.devices",
         "2",
     ]
-    run = subprocess.run([sys.executable, *fit, "--trainer.max_steps", "50"], env={**os.environ, "PYTHONPATH": SOURCE})
+    run = subprocess.run([sys.executable, *fit, "--trainer.max_steps", "50"], env={**os.environ, "PYTHONPATH": PATH})
     assert run.returncode == 0

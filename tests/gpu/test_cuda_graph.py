@@ -16,7 +16,7 @@ from tests.conftest import MEMBERS
 from zoo.cli import main
 from zoo.models import MLP, RBM, ZooModule
 from zoo.training.cuda_graph import CudaGraphEngine
-from zoo.training.engines import CUDA_GRAPHS, EagerEngine
+from zoo.training.engines import CUDA_GRAPHS, EagerEngine, make_engine
 from zoo.training.multi_step import MultiStepTraining
 
 pytestmark = pytest.mark.gpu
@@ -77,6 +77,8 @@ def test_a_member_has_the_weights_of_eager_steps(
 ) -> None:
     data: dict[str, Any] = {"with_indices": True} if name == "bagging" else {}
     data |= {"augment": "affine_elastic"} if name == "mlp_augmented" else {}
+    # Some of cuDNN's kernels add in another order every time.
+    monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     epochs = 4 if name == "dbn" else 2
     eager, captured = train_twice(make_member(name), monkeypatch, engines, epochs=epochs, data=data)
     if name in CONVOLUTIONAL:
@@ -111,7 +113,7 @@ def test_an_optimizer_that_cannot_be_captured_trains_eagerly_and_says_so(
 ) -> None:
     train(make_member("deep_relu_xavier", optimizer="adagrad"))
     fused = set(engines) == {CudaGraphEngine}
-    assert fused or "Adagrad counts its steps on the host" in capsys.readouterr().err
+    assert fused or "because Adagrad reads numbers on the host" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
@@ -121,16 +123,13 @@ def test_other_precisions_are_captured(precision: Any, monkeypatch: pytest.Monke
     torch.testing.assert_close(captured, eager, rtol=1e-5, atol=1e-5)
 
 
-def make_engine(model: MLP, batches: list[tuple[Tensor, ...]], lr: float = 0.0) -> CudaGraphEngine:
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-    step = model.make_step(optimizer)
-    return CudaGraphEngine(lambda rows: [batches[0]] * len(rows), step, model, optimizer, lambda: None, lambda: False)
-
-
 def test_dropout_differs_from_replay_to_replay() -> None:
-    model = MLP(dropout=0.5).cuda().train()
+    model = MLP(dropout=0.5, optimizer="sgd", lr=1e-30).cuda().train()
     batch = (torch.rand(100, 1, 28, 28, device="cuda"), torch.randint(10, (100,), device="cuda"))
-    losses = make_engine(model, [batch]).run(torch.zeros(43, 100, dtype=torch.int64, device="cuda"))["loss"]
+    optimizer = model.make_optimizer()
+    engine = make_engine(model, lambda rows: [batch] * len(rows), model.make_step(optimizer), optimizer)
+    assert isinstance(engine, CudaGraphEngine)
+    losses = engine.run(torch.zeros(43, 100, dtype=torch.int64, device="cuda"))["loss"]
     assert len(losses.unique()) == 43  # the weights stay, so only the noise differs
 
 
@@ -180,13 +179,18 @@ def test_what_is_hooked_is_called_in_every_step(engines: list[type], capsys: pyt
     assert "not captured as a CUDA graph, because something is called in every step" in capsys.readouterr().err
 
 
+class Weighing(Callback):
+    def __init__(self) -> None:
+        self.reserved: list[int] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.reserved.append(torch.cuda.memory_reserved())
+
+
 def test_memory_does_not_grow() -> None:
-    reserved = []
-    for epochs in (5, 50):
-        train(make_member("dropout_batchnorm"), epochs=epochs, num_train=530)
-        reserved.append(torch.cuda.memory_reserved())
-        torch.cuda.empty_cache()
-    assert reserved[1] <= 1.05 * reserved[0]
+    callback = Weighing()
+    train(make_member("dropout_batchnorm"), epochs=50, num_train=530, callbacks=[callback])
+    assert callback.reserved[-1] == callback.reserved[4]
 
 
 def last_checkpoint(version: int) -> dict[str, Tensor]:

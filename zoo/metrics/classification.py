@@ -39,10 +39,11 @@ class ClassificationTotals(Metric):
             labels: ``(B,)`` or ``(N·B,)``.
         """
         # Not in place, because a spawned process shares the memory of the tensors that are passed to it.
-        loss_sum = self.loss_sum
-        for each in (mean_loss.detach() * (len(labels) // mean_loss.numel())).reshape(-1).unbind():
-            loss_sum = loss_sum + each
-        self.loss_sum = loss_sum
+        losses = (mean_loss.detach() * (len(labels) // mean_loss.numel())).reshape(-1)
+        # One after the other, as batches that come singly are added: the last digit depends on it. On a GPU, where
+        # each addition costs as much as all of them, at once.
+        for part in losses.unbind() if losses.device.type == "cpu" else (losses.sum(),):
+            self.loss_sum = self.loss_sum + part
         self.errors = self.errors + (logits.detach().argmax(dim=1) != labels).sum()
         self.examples = self.examples + len(labels)
 

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoo.training.steps import FETCHED_AT_ONCE, FetchBatches, Step, StepResult, stack_results
+from zoo.training.steps import FetchBatches, Step, StepResult, stack_results
 
 WARM_UP_STEPS = 3
 """Steps of each batch size that are made eagerly first: libraries load their kernels, and the optimizer makes its
 state."""
-GRAPH_LENGTHS = (FETCHED_AT_ONCE, 1)
+GRAPH_LENGTHS = (10, 1)
 """Steps in a graph, the longest first. Between two replays Python copies rows and results, which takes as long as a
 step of a small network."""
 

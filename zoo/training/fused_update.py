@@ -50,8 +50,8 @@ class _FusedAdam:
 
     def __call__(self) -> None:
         gradients = [[parameter.grad for parameter in parameters] for _, parameters, _ in self.groups]
-        missing = any(gradient is None for group in gradients for gradient in group)
-        if missing or any(parameter.grad is not None for parameter in self.untrained):
+        as_before = all(gradient is not None for group in gradients for gradient in group)
+        if not as_before or any(parameter.grad is not None for parameter in self.untrained):
             # A parameter's first step makes its moments, and lets a schedule see that there was a step.
             self.optimizer.step()
             self._prepare()

@@ -21,8 +21,6 @@ StepResult = dict[str, Tensor]
 
 FetchBatches = Callable[[Tensor], list[Batch]]
 """From rows of the training set, int64 ``(K, B)``, to the K batches at them, on the device of the network."""
-FETCHED_AT_ONCE = 10
-"""Batches that are fetched by one call, which takes half as long as one call for each."""
 
 
 class LossAndMetrics(NamedTuple):
