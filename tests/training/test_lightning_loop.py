@@ -1,0 +1,64 @@
+"""What the zoo relies on inside Lightning: each name by itself, with one step in a call and with several."""
+
+from __future__ import annotations
+
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+import zoo
+
+AFTER_TWO_EPOCHS = {
+    "global_step": 14,
+    "num_training_batches": 7,
+    "val_check_batch": 7,
+    "fit_loop.epoch_loop.batch_progress.current.ready": 7,
+    "fit_loop.epoch_loop.batch_progress.current.started": 7,
+    "fit_loop.epoch_loop.batch_progress.current.processed": 7,
+    "fit_loop.epoch_loop.batch_progress.current.completed": 7,
+    "fit_loop.epoch_loop.batch_progress.total.ready": 14,
+    "fit_loop.epoch_loop.batch_progress.total.completed": 14,
+    "fit_loop.epoch_loop.batch_progress.is_last_batch": True,
+    "fit_loop.epoch_loop._batches_that_stepped": 14,
+    "fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total.ready": 14,
+    "fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total.completed": 14,
+    "fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.current.completed": 7,
+    "fit_loop._data_fetcher.fetched": 7,
+    "fit_loop._data_fetcher.length": 7,
+    "fit_loop._data_fetcher.done": True,
+}
+"""Names below a Trainer, and what they hold after two epochs of seven steps."""
+
+
+class Reading(Callback):
+    """Read the names at the end of the second epoch."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.values = {name: reduce(getattr, name.split("."), trainer) for name in AFTER_TWO_EPOCHS}
+
+
+@pytest.fixture(scope="module", params=[1, 3, None], ids=["one step in a call", "three", "as many as possible"])
+def values(request: pytest.FixtureRequest, data_dir: Path) -> dict[str, Any]:
+    callback = Reading()
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(max_epochs=2, accelerator="cpu", limit_val_batches=1, callbacks=[callback], **quiet)
+    data = zoo.MNISTDataModule(str(data_dir), num_train=650)
+    trainer.fit(zoo.create_model("softmax", steps_per_call=request.param), datamodule=data)
+    return callback.values
+
+
+@pytest.mark.parametrize("name", AFTER_TWO_EPOCHS)
+def test_a_name_holds_what_the_loop_takes_it_for(name: str, values: dict[str, Any]) -> None:
+    assert values[name] == AFTER_TWO_EPOCHS[name]
+
+
+def test_checkpoint_intervals_have_their_names() -> None:
+    assert ModelCheckpoint(every_n_train_steps=7)._every_n_train_steps == 7
+    assert ModelCheckpoint()._train_time_interval is None
