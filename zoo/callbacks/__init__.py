@@ -1,1 +1,1 @@
-"""Lightning callbacks for training, evaluation and prediction."""
+"""Lightning callbacks; ``zoo.cli.lightning_cli`` adds those of every run, and a config any other."""

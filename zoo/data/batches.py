@@ -31,6 +31,7 @@ class ImageBatches(Dataset[Batch]):
         self.labels = labels
         self.rows = rows
         self.with_indices = with_indices
+        self._pixels = torch.empty(0)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -45,15 +46,27 @@ class ImageBatches(Dataset[Batch]):
         """
         positions = torch.as_tensor(indices, dtype=torch.int64, device=self.images.device)
         images = self.images.index_select(0, positions).unsqueeze(1).to(torch.float32).div_(255)
-        labels = self.labels.index_select(0, positions)
-        if self.with_indices:
-            return images, labels, self.rows.index_select(0, positions)
-        return images, labels
+        return images, *self._targets(positions)
 
     def get_batches(self, rows: Tensor) -> list[Batch]:
-        """Return the batches at the positions ``rows``, int64 ``(K, B)``, by one call, which is faster than by K."""
-        parts = self.__getitems__(rows.flatten())
+        """Return the batches at the positions ``rows``, int64 ``(K, B)``, by one call, which is faster than by K.
+
+        On a CPU the next call writes its images to the same memory: new memory for every few megabytes costs more than
+        filling it.
+        """
+        positions = rows.flatten()
+        if self.images.device.type != "cpu":
+            parts = self.__getitems__(positions)
+        else:
+            grey_levels = self.images.index_select(0, positions).unsqueeze(1)
+            if self._pixels.shape != grey_levels.shape:
+                self._pixels = torch.empty(grey_levels.shape, dtype=torch.float32)
+            parts = self._pixels.copy_(grey_levels).div_(255), *self._targets(positions)
         return list(zip(*(part.split(rows.shape[1]) for part in parts), strict=True))
+
+    def _targets(self, positions: Tensor) -> Batch:
+        labels = self.labels.index_select(0, positions)
+        return (labels, self.rows.index_select(0, positions)) if self.with_indices else (labels,)
 
     def select(self, positions: Tensor) -> ImageBatches:
         """Return a data set of the examples at these positions."""

@@ -1,1 +1,1 @@
-"""The figures of the lecture, each drawn from real training runs."""
+"""The lecture's figures, drawn from real runs, one file each; `FIGURES` in `zoo.cli.verbs.figures` lists them."""

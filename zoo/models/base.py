@@ -1,4 +1,4 @@
-"""What every LightningModule of the zoo has: checkpoints that are safe, and a say in how its metrics are told."""
+"""The base class of all LightningModules of the zoo: training steps, safe checkpoints, printed summaries."""
 
 from __future__ import annotations
 

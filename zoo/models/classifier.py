@@ -1,4 +1,4 @@
-"""The base of every member: images in, logits out, one way of training and counting."""
+"""The base class of all members: a network from images to logits, trained by cross-entropy."""
 
 from __future__ import annotations
 
@@ -41,14 +41,13 @@ class Classifier(CountingModule, ABC):
         l2: λ of the lecture's regularization: the loss that is minimized is the cross-entropy + λ·Σw² over all
             weights and no biases, 0 or more.
         lr_schedule: ``constant``, or ``cosine`` down to 0 over the whole training.
-        num_classes: C, the classes that are told apart, at least 1.
-        steps_per_call: Steps of the optimizer that Lightning's loop sees as one, which costs less; 1 is its ordinary
-            path, with the same weights. None takes 50 where that is possible. More than 1 is possible on one device,
-            in single, double or bfloat16-mixed precision, where nothing wants to look at every step.
-        init_from: A trained member's name, or a checkpoint of this class: its weights are the initial values, but for
-            those of an output layer with another number of classes. Whoever makes the network loads them, once
-            (`zoo.pretrained.loading.initialize_from`; ``zoo fit`` and `zoo.create_model` do), and no checkpoint keeps
-            this.
+        num_classes: C, the number of classes, at least 1.
+        steps_per_call: Optimizer steps in one call of Lightning's loop, which is faster; 1 is Lightning's ordinary loop
+            and gives the same weights. None takes 100 on a CPU and 200 on a GPU where that is possible: on one device,
+            in single, double or bfloat16-mixed precision, and with no callback or setting that needs every step.
+        init_from: A trained member's name, or a checkpoint of this class, whose weights are the initial weights, except
+            those of an output layer with another number of classes. ``zoo fit`` and `zoo.create_model` load them once
+            (`zoo.pretrained.loading.initialize_from`), and no checkpoint stores this argument.
 
     Raises:
         UsageError: A name is unknown or a number out of range.

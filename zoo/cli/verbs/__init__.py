@@ -1,1 +1,1 @@
-"""The verbs of the command line, one module each, named after the verb."""
+"""One file per verb, named after it (the Trainer's four are in ``trainer.py``); `VERBS` in `zoo.cli` lists them."""
