@@ -30,22 +30,21 @@ class ClassificationTotals(Metric):
         self.add_state("errors", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("examples", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, mean_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+    def update(self, mean_loss: Tensor, wrong: Tensor) -> None:
         """Add a batch of B examples, or N concatenated batches of B examples each.
 
         Args:
             mean_loss: ``()``; or ``(N,)``, one for each batch.
-            logits: ``(B, C)`` or ``(N·B, C)``.
-            labels: ``(B,)`` or ``(N·B,)``.
+            wrong: Which examples are misclassified, bool ``(B,)`` or ``(N·B,)``.
         """
         # Not in place, because a spawned process shares the memory of the tensors that are passed to it.
-        losses = (mean_loss.detach() * (len(labels) // mean_loss.numel())).reshape(-1)
+        losses = (mean_loss.detach() * (wrong.numel() // mean_loss.numel())).reshape(-1)
         # One after the other, as batches that come singly are added: the last digit depends on it. On a GPU, where
         # each addition costs as much as all of them, at once.
         for part in losses.unbind() if losses.device.type == "cpu" else (losses.sum(),):
             self.loss_sum = self.loss_sum + part
-        self.errors = self.errors + (logits.detach().argmax(dim=1) != labels).sum()
-        self.examples = self.examples + len(labels)
+        self.errors = self.errors + wrong.sum()
+        self.examples = self.examples + wrong.numel()
 
     def compute(self) -> dict[str, Tensor]:
         """Return the mean ``loss`` in nats, the accuracy ``acc`` in [0, 1] and ``errors``, an int64 count."""

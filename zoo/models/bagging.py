@@ -19,7 +19,7 @@ from zoo.data.batches import ImageBatches
 from zoo.metrics.classification import CALIBRATION_BINS
 from zoo.metrics.ensemble import EnsembleTotals
 from zoo.models.bootstraps import BootstrapSampler, draw_bootstraps, fingerprint, out_of_bag_counts
-from zoo.models.classifier import Classifier, measure
+from zoo.models.classifier import Classifier
 from zoo.models.lookup import find_classifier, make_member
 from zoo.training.steps import Batch, LossAndMetrics
 from zoo.utils.console import print_rank_zero
@@ -198,9 +198,13 @@ class BaggedEnsemble(Classifier):
         # All members have equally many images, so the mean over all is the mean of the members' means.
         mean_loss = F.cross_entropy(logits, labels)
         loss = members * mean_loss
-        return LossAndMetrics(
-            loss + self.l2_penalty() if self.hparams["l2"] else loss, measure(mean_loss, logits, labels)
-        )
+        # Not the logits, whose memory would grow with the members and the steps in a call.
+        measured = {"cross_entropy": mean_loss.detach(), "wrong": logits.detach().argmax(dim=1) != labels}
+        return LossAndMetrics(loss + self.l2_penalty() if self.hparams["l2"] else loss, measured)
+
+    def count(self, measured: Mapping[str, Tensor]) -> None:
+        """Count the images of K steps, once for each member."""
+        self.train_totals.update(measured["cross_entropy"], measured["wrong"].flatten())
 
     def l2_penalty(self) -> Tensor:
         """Return λ·Σw² over the weights, not the biases, of all members."""
@@ -214,7 +218,7 @@ class BaggedEnsemble(Classifier):
         images, labels, *_ = batch
         member_logits = self.member_logits(images)
         logits = _log_mean_probability(member_logits)
-        self.test_totals.update(F.cross_entropy(logits, labels), logits, labels)
+        self.test_totals.update(F.cross_entropy(logits, labels), logits.argmax(dim=1) != labels)
         self.test_member_totals.update(member_logits.softmax(dim=2), labels)
         self.test_calibration.update(logits.softmax(dim=1), labels)
 
@@ -293,5 +297,4 @@ def _log_mean_probability(member_logits: Tensor) -> Tensor:
 
 
 def _key(name: str) -> str:
-    """Return a parameter's name without dots, which torch does not allow in registered names."""
-    return name.replace(".", "/")
+    return name.replace(".", "/")  # torch allows no dots in registered names

@@ -165,12 +165,13 @@ class Classifier(CountingModule, ABC):
         logits = self(images)
         cross_entropy = F.cross_entropy(logits, labels)
         loss = cross_entropy + self.l2_penalty() if self.hparams["l2"] else cross_entropy
-        return LossAndMetrics(loss, measure(cross_entropy, logits, labels))
+        measured = {"cross_entropy": cross_entropy.detach(), "logits": logits.detach(), "labels": labels}
+        return LossAndMetrics(loss, measured)
 
     def count(self, measured: Mapping[str, Tensor]) -> None:
         """Count the images of K steps, their errors and their cross-entropies ``(K,)``."""
-        logits, labels = measured["logits"].flatten(end_dim=1), measured["labels"].flatten()
-        self.train_totals.update(measured["cross_entropy"], logits, labels)
+        wrong = measured["logits"].flatten(end_dim=1).argmax(dim=1) != measured["labels"].flatten()
+        self.train_totals.update(measured["cross_entropy"], wrong)
 
     def make_step(self, optimizer: Optimizer) -> Step:
         """Return a step without autograd where the network is a chain of layers on a CPU, else one by autograd."""
@@ -256,15 +257,4 @@ class Classifier(CountingModule, ABC):
     def _count(self, totals: ClassificationTotals, batch: tuple[Tensor, ...]) -> None:
         images, labels, *_ = batch
         logits = self(images)
-        totals.update(F.cross_entropy(logits, labels), logits, labels)
-
-
-def measure(cross_entropy: Tensor, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """Return what `Classifier.count` needs of a step.
-
-    Args:
-        cross_entropy: Its mean in nats, a scalar.
-        logits: ``(B, C)``.
-        labels: int64 ``(B,)``.
-    """
-    return {"cross_entropy": cross_entropy.detach(), "logits": logits.detach(), "labels": labels}
+        totals.update(F.cross_entropy(logits, labels), logits.argmax(dim=1) != labels)
