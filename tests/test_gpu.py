@@ -16,7 +16,8 @@ if Path("/dev/nvidia0").exists():  # without a GPU there is nothing to skip
 
     @pytest.mark.timeout(600)
     def test_gpu_tests_pass() -> None:
-        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": os.environ.get(GPUS) or "0", "PYTHONPATH": SOURCE}
+        path = os.pathsep.join(filter(None, (SOURCE, os.environ.get("PYTHONPATH"))))
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": os.environ.get(GPUS) or "0", "PYTHONPATH": path}
         words = ["-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests/gpu"]
         run = subprocess.run([sys.executable, *words], cwd=SOURCE, env=environment, capture_output=True, text=True)
         assert run.returncode == 0, run.stdout[-3000:]

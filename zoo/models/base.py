@@ -39,7 +39,7 @@ class ZooModule(LightningModule, ABC):
     """Of an example in a batch."""
 
     is_ending = False
-    """Whether the training is to end after the step under way: a block of steps then ends too."""
+    """Whether training is to stop after the current step, within a call of several steps too."""
 
     _entered: int | None = None
     _multi_step: MultiStepTraining | None = None
