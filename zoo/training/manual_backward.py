@@ -167,6 +167,7 @@ class Chain:
     def __init__(self, layers: list[_Layer]) -> None:
         self.layers = layers
         self.parameters = [parameter for layer in layers for parameter in layer.parameters]
+        self.one = torch.ones((), dtype=self.parameters[0].dtype if self.parameters else None)
 
     @classmethod
     def of(cls, modules: Iterable[nn.Module]) -> Chain | None:
@@ -204,7 +205,7 @@ class Chain:
         log_probabilities = torch.log_softmax(logits, 1)
         loss, total_weight = aten.nll_loss_forward(log_probabilities, labels, None, 1, -100)
         gradient: Tensor | None
-        gradient = aten.nll_loss_backward(torch.ones_like(loss), log_probabilities, labels, None, 1, -100, total_weight)
+        gradient = aten.nll_loss_backward(self.one, log_probabilities, labels, None, 1, -100, total_weight)
         gradient = aten._log_softmax_backward_data(gradient, log_probabilities, 1, logits.dtype)
         for place in reversed(range(len(self.layers))):
             assert gradient is not None
