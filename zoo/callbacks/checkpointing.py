@@ -32,15 +32,22 @@ class LastStepCheckpoint(ModelCheckpoint):
     """
 
     _trainer: Trainer | None = None
+    _first_step = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Keep the Trainer, whose ``ckpt_path`` is needed in `load_state_dict`."""
         super().setup(trainer, pl_module, stage)
         self._trainer = trainer
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note where this run begins."""
+        super().on_train_start(trainer, pl_module)
+        self._first_step = trainer.global_step
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the last step unless it is saved already."""
-        if self.monitor == "step" and not self._should_skip_saving_checkpoint(trainer):
+        """Save the last step unless it is saved already, or no step was made."""
+        made_steps = trainer.global_step > self._first_step
+        if self.monitor == "step" and made_steps and not self._should_skip_saving_checkpoint(trainer):
             candidates = self._monitor_candidates(trainer)
             self._save_topk_checkpoint(trainer, candidates)
             self._save_last_checkpoint(trainer, candidates)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 from torch.distributed import all_gather_object
 from torch.optim import Optimizer
 from torchmetrics import Metric
 
 from zoo.models.base import ZooModule
+from zoo.training.lightning_loop import EpochPosition, batches_trained_on, set_position
 from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
 
@@ -33,6 +36,10 @@ class ExactResume(Callback):
         self._trainer: Trainer | None = None
         self._module: LightningModule | None = None
         self._states_to_restore: list[dict[str, Any]] | None = None
+        self._position: EpochPosition | None = None  # where a resumed training goes on
+        self._epoch_ended = False
+        self._validated_at = -1  # the number of batches trained on when the network was validated
+        self._metrics_at_end: dict[str, dict[str, Tensor]] | None = None  # of an epoch that was cut short
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Keep the Trainer and the module, and seed each process differently."""
@@ -49,7 +56,9 @@ class ExactResume(Callback):
         if self._trainer.world_size > 1:
             states = [{}] * self._trainer.world_size
             all_gather_object(states, own)
-        return {"processes": states}
+        validated = self._validated_at == batches_trained_on(self._trainer)
+        position = EpochPosition.of(self._trainer, ended=self._epoch_ended, validated=validated)
+        return {"processes": states, "position": asdict(position)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the states until training starts, because the setup in between draws random numbers.
@@ -67,6 +76,26 @@ class ExactResume(Callback):
             raise UsageError("The checkpoint's RNG state is damaged: take another copy of it, or the one before.")
         self._states_to_restore = states
 
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Tell Lightning where the training goes on, before it takes up its counters.
+
+        Raises:
+            UsageError: The position does not have the form that `state_dict` returns.
+        """
+        for callback in trainer.early_stopping_callbacks:
+            # The length of a training may change, and Lightning would take the patience from the checkpoint.
+            if earlier := checkpoint["callbacks"].get(callback.state_key):
+                earlier["patience"] = callback.patience
+        state = checkpoint["callbacks"].get(self.state_key, {})
+        if trainer.state.fn != TrainerFn.FITTING or "position" not in state:  # absent before version 0.2
+            return
+        self._position = position = _read_position(state["position"])
+        self._epoch_ended = position.ended
+        loops = checkpoint["loops"]["fit_loop"]
+        set_position(loops, position, trainer)
+        if position.validation == "done":
+            self._validated_at = loops["epoch_loop.batch_progress"]["total"]["processed"]
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Restore the position of the data loader, the module's tensors and the metrics.
 
@@ -77,6 +106,9 @@ class ExactResume(Callback):
             return
         for optimizer in trainer.optimizers:
             _check_optimizer(optimizer)
+        # Lightning would train on after it has stopped early, until the next validation.
+        if any(callback.wait_count >= callback.patience for callback in trainer.early_stopping_callbacks):
+            trainer.should_stop = True
         states = self._states_to_restore
         if states is None:
             print_rank_zero(
@@ -84,13 +116,16 @@ class ExactResume(Callback):
             )
             return
         loader: Any = trainer.train_dataloader
-        position = states[0].get("loader")
-        if position is not None and hasattr(loader, "load_state_dict"):
-            loader.load_state_dict(position)
+        loaded = states[0].get("loader")
+        epoch_finished = loaded is not None and loaded.get("batches") == len(loader)
+        if self._position is not None:
+            epoch_finished = self._position.is_complete
+            loaded = {"epoch": self._position.epoch, "batches": self._position.batches}
+        if loaded is not None and hasattr(loader, "load_state_dict"):
+            loader.load_state_dict(loaded)
         if isinstance(pl_module, ZooModule):
             pl_module.load_process_states([state.get("module", {}) for state in states])
-        # After the last step of an epoch Lightning resumes with the next epoch, which must start with empty metrics.
-        epoch_finished = position is not None and position.get("batches") == len(loader)
+        # The next epoch must start with empty metrics.
         if len(states) == trainer.world_size and not epoch_finished:
             for name, metric in _metrics(pl_module):
                 _restore_metric(metric, states[trainer.global_rank]["metrics"].get(name, {}))
@@ -101,7 +136,18 @@ class ExactResume(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         """Restore the RNG states when training resumes within an epoch."""
+        self._epoch_ended, self._metrics_at_end = False, None
         self._restore_rng(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that this network was validated."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            self._validated_at = batches_trained_on(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that the epoch ended, and keep its metrics in case it goes on later: the module resets them."""
+        self._epoch_ended = True
+        self._metrics_at_end = {name: _metric_state(metric) for name, metric in _metrics(pl_module)}
 
     def _own_state(self) -> dict[str, Any]:
         assert self._module is not None
@@ -114,7 +160,7 @@ class ExactResume(Callback):
             # Plain values, because checkpoints are read without unpickling objects.
             "numpy": [numpy_state[0], numpy_state[1].tolist(), *numpy_state[2:]],
             "loader": loader.state_dict() if hasattr(loader, "state_dict") else None,
-            "metrics": {name: _metric_state(metric) for name, metric in _metrics(self._module)},
+            "metrics": self._metrics_at_end or {name: _metric_state(metric) for name, metric in _metrics(self._module)},
         }
         if isinstance(self._module, ZooModule):
             state["module"] = {name: value.cpu() for name, value in self._module.process_state().items()}
@@ -144,6 +190,13 @@ class ExactResume(Callback):
             torch.cuda.set_rng_state(state["cuda"], self._module.device)
         if "mps" in state and self._module.device.type == "mps":
             torch.mps.set_rng_state(state["mps"])
+
+
+def _read_position(value: object) -> EpochPosition:
+    fields = EpochPosition.__dataclass_fields__
+    if not isinstance(value, dict) or value.keys() != fields.keys():
+        raise UsageError("The checkpoint's position in the training is damaged: take another copy of it.")
+    return EpochPosition(**value)
 
 
 def _metrics(module: LightningModule) -> list[tuple[str, Metric]]:
@@ -181,7 +234,7 @@ def _restore_metric(metric: Metric, state: dict[str, Tensor]) -> None:
         value = state.get(name)
         if not isinstance(value, Tensor) or not isinstance(current, Tensor) or value.shape != current.shape:
             continue
-        setattr(metric, name, value.to(current.device, current.dtype))
+        setattr(metric, name, value.to(current.device))
         if value.any():
             # After the last batch of an epoch, the metric is computed without another update.
             metric._update_count = max(1, metric._update_count)

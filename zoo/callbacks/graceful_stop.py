@@ -13,6 +13,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 
+from zoo.callbacks.checkpointing import LastStepCheckpoint
 from zoo.data.loader import BatchChunk
 from zoo.models.base import ZooModule
 from zoo.runs.checkpoint import read_checkpoint
@@ -32,9 +33,13 @@ class GracefulStop(Callback):
     and `Stopped` is raised on all processes. A second Ctrl-C interrupts at once.
 
     On a non-finite loss, `UsageError` is raised. It names the step and the newest checkpoint with finite weights.
+
+    Args:
+        checkpoint: The checkpoint to resume from; None for a new training.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, checkpoint: Path | None = None) -> None:
+        self._resumed = checkpoint
         self._signal = 0
         self._previous_handlers: dict[int, Any] = {}
         self._module: LightningModule | None = None
@@ -114,7 +119,8 @@ class GracefulStop(Callback):
 
     def _non_finite_message(self, trainer: Trainer, loss: Any, exact: bool) -> str:
         folder = _checkpoint_folder(trainer)
-        good = next((path for path in checkpoints_in(folder) if has_finite_weights(path)), None) if folder else None
+        candidates = [*(checkpoints_in(folder) if folder else []), *([self._resumed] if self._resumed else [])]
+        good = next((path for path in candidates if has_finite_weights(path)), None)
         # After a chunk of batches, one loss for each of its steps; otherwise the loss of the last step.
         losses = loss.flatten().tolist() if isinstance(loss, torch.Tensor) else []
         step, value = trainer.global_step, "not finite"
@@ -136,7 +142,9 @@ def _checkpoint_of_this_step(trainer: Trainer) -> Path | None:
 
 
 def _checkpoint_folder(trainer: Trainer) -> Path | None:
-    folder = getattr(trainer.checkpoint_callback, "dirpath", None)
+    # That of the run's own callback, whichever others a config has.
+    own = [each for each in trainer.checkpoint_callbacks if isinstance(each, LastStepCheckpoint)]
+    folder = own[0].dirpath if own else None
     return Path(folder) if folder else None
 
 

@@ -29,6 +29,7 @@ class EpochProgressBar(TQDMProgressBar):
         super().__init__(refresh_rate=20, leave=False)
         self._started = 0.0
         self._finished_epoch: tuple[int, float] | None = None
+        self._validated = False  # in the epoch under way
 
     def init_train_tqdm(self) -> Tqdm:
         """Return the training progress bar, disabled unless the output is interactive."""
@@ -57,6 +58,7 @@ class EpochProgressBar(TQDMProgressBar):
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
         """Print the line of the previous epoch, whose metrics are complete only now, and start timing."""
         self._print_epoch(trainer)
+        self._validated = False
         self._started = time.perf_counter()
         super().on_train_epoch_start(trainer, *_)
         # The lines count epochs from 1, Lightning's bar from 0.
@@ -73,6 +75,11 @@ class EpochProgressBar(TQDMProgressBar):
             self.train_progress_bar.set_postfix(self.get_metrics(trainer, pl_module), refresh=False)
             done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
             self.train_progress_bar.update(done - self.train_progress_bar.n)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that the validation metrics are of this epoch."""
+        super().on_validation_end(trainer, pl_module)
+        self._validated = True
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop timing."""
@@ -96,7 +103,8 @@ class EpochProgressBar(TQDMProgressBar):
             parts.append(stage)
         labels = module.epoch_metrics(epoch - 1) if isinstance(module, ZooModule) else {}
         for name, label in labels.items():
-            if name in metrics:
+            # Lightning keeps the metrics of an earlier validation.
+            if name in metrics and (self._validated or name.startswith("train_")):
                 parts.append(f"{label} {metrics[name]:.4f}")
         Tqdm.write("   ".join([*parts, f"{seconds:.1f} s"]), file=sys.stdout)
 

@@ -29,6 +29,8 @@ class RunRecord(Callback):
     def __init__(self, config: dict[str, Any], checkpoint: Path | None = None) -> None:
         self.config = config
         self.checkpoint = checkpoint
+        self.run_id = ""
+        """The id of the run, once it has a folder."""
         # Not registered as a callback: a Trainer that finds a Timer ignores its own max_time.
         self._timer = Timer()
         self._machine: dict[str, Any] = {}
@@ -69,6 +71,7 @@ class RunRecord(Callback):
             "config": self.config,
             "versions": versions(),
             "machine": self._machine,
+            "run": self.run_id,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

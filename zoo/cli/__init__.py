@@ -103,7 +103,7 @@ def _report_stopped(stopped: Stopped) -> int:
 
     print_rank_zero(f"zoo: {stopped}")
     if stopped.checkpoint:
-        print_rank_zero("zoo: the same command with --ckpt_path last goes on from there.")
+        print_rank_zero(f"zoo: the same command with {stopped.resume_with} goes on from there.")
     return 128 + stopped.signal
 
 

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from pytorch_lightning import Callback, LightningDataModule, Trainer, seed_everything
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from zoo.callbacks.checkpointing import CHECKPOINT_DEFAULTS, LastStepCheckpoint
@@ -18,20 +16,21 @@ from zoo.callbacks.graceful_stop import EvaluationStop, GracefulStop
 from zoo.callbacks.prediction_writer import PredictionWriter
 from zoo.callbacks.progress import EpochProgressBar, StartMessage
 from zoo.callbacks.run_record import RunRecord
+from zoo.cli.callback_checks import check_monitors, without_checkpoints
 from zoo.cli.parser import ZooArgumentParser, check_no_null_arguments
-from zoo.cli.resume_checks import check_same_network, check_same_training_settings
-from zoo.cli.run_folder import logging_arguments, print_test_command, remove_empty_folder
+from zoo.cli.resolved_config import name_of_run, resolved_config
+from zoo.cli.resume_checks import check_same_network, check_same_training_settings, read_named_checkpoint
+from zoo.cli.run_folder import FitRun, RunConfig, print_test_command, trained_checkpoint
 from zoo.cli.trainer_checks import check_trainer, set_default_devices, set_default_max_epochs
 from zoo.data.base import ImageDataModule
 from zoo.layers.sync_batchnorm import SyncBatchNormAnywhere
 from zoo.models import Classifier, ZooModule
 from zoo.models.lookup import import_member_class
 from zoo.pretrained.loading import initialize_from
-from zoo.pretrained.registry import list_models, model_info, read_demonstrations
-from zoo.runs.checkpoint import AtomicCheckpointIO, Checkpoint, check_fits, read_checkpoint
+from zoo.runs.checkpoint import AtomicCheckpointIO, Checkpoint, check_fits
 from zoo.runs.folders import newest_checkpoint
 from zoo.utils.class_paths import import_class
-from zoo.utils.errors import UsageError
+from zoo.utils.errors import Stopped, UsageError
 
 
 class ZooCLI(LightningCLI):
@@ -52,7 +51,8 @@ class ZooCLI(LightningCLI):
 
     def __init__(self, arguments: list[str]) -> None:
         self.checkpoint: Checkpoint | None = None
-        self._run_folder: Path | None = None
+        self._run: FitRun | None = None
+        self._drew_seed = False
         super().__init__(
             ZooModule,
             LightningDataModule,
@@ -62,7 +62,7 @@ class ZooCLI(LightningCLI):
             auto_configure_optimizers=False,
             # The models save their own class and arguments. Lightning would also save the path of a function to call.
             load_from_checkpoint_support=False,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=RunConfig,
             parser_class=ZooArgumentParser,
             # A new flag could change the meaning of an abbreviated one, or make it ambiguous.
             parser_kwargs={"allow_abbrev": False} | {verb: {"allow_abbrev": False} for verb in self.subcommands()},
@@ -119,6 +119,7 @@ class ZooCLI(LightningCLI):
         seed = self._get(self.config, "seed_everything")
         if not isinstance(seed, bool) and not 0 <= seed < 2**32:
             raise UsageError(f"seed_everything is {seed}, but a seed is 0 to {2**32 - 1}.")
+        self._drew_seed = seed is True
         if seed is not False:
             self.config[self.subcommand]["seed_everything"] = seed_everything(
                 None if seed is True else seed, workers=True, verbose=False
@@ -143,10 +144,9 @@ class ZooCLI(LightningCLI):
                 )
             return
         if path == "last":
-            self.checkpoint = newest_checkpoint(Path(self._log_folder) / self.run_name, self._resolved_config())
+            self.checkpoint = newest_checkpoint(self._runs_folder, self._resolved_config())
         else:
-            is_name = not Path(path).exists() and path in [*list_models(pretrained=True), *read_demonstrations()]
-            self.checkpoint = read_checkpoint(model_info(path).checkpoint if is_name else path)
+            self.checkpoint = read_named_checkpoint(path)
         # Always a path: for a keyword such as "best", Lightning would search for a checkpoint itself.
         config["ckpt_path"] = str(self.checkpoint.path)
         check_same_network(config.model, self.checkpoint, resuming=self.subcommand == "fit")
@@ -163,10 +163,15 @@ class ZooCLI(LightningCLI):
         Raises:
             UsageError: The checkpoint does not fit the model, or the model and the data cannot be used together.
         """
+        if self.trainer.precision == "64-true":
+            # Lightning does this after it has loaded a checkpoint, whose weights are rounded by then.
+            self.model.double()
         if self.checkpoint is not None:
             check_fits(self.model, self.checkpoint)
         elif self.subcommand == "fit" and getattr(self.model, "init_from", None):
             initialize_from(self.model, self.model.init_from)
+        if self.subcommand == "fit":
+            check_monitors(self.trainer, self.model, self.datamodule)
         if self.trainer.world_size > 1 and self.trainer.local_rank == 0:
             if self.subcommand == "fit" and isinstance(self.datamodule, ImageDataModule):
                 self.datamodule.batch_size_per_process(self.trainer.world_size)
@@ -175,27 +180,30 @@ class ZooCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Return the Trainer with the zoo's loggers, plugins and callbacks."""
         trainer = self._get(self.config_init, "trainer")
+        callbacks = _as_list(trainer.get("callbacks"))
         if self.subcommand != "fit":
             self.save_config_callback = None
-        if self.subcommand != "fit" or trainer.get("fast_dev_run") or trainer.get("enable_checkpointing") is False:
-            # Save no checkpoint: drop the callback that `add_arguments_to_parser` registered.
+        saves = self.subcommand == "fit" and trainer.get("enable_checkpointing") is not False
+        if not saves or trainer.get("fast_dev_run"):
+            # Drop the callback that `add_arguments_to_parser` registered as well.
             self._parser(self.subcommand).callback_keys.clear()
             kwargs["enable_checkpointing"] = False
-        if self.subcommand == "fit":
-            arguments, self._run_folder = logging_arguments(trainer.get("logger"), self._log_folder, self.run_name)
-            kwargs |= arguments
-        elif trainer.get("logger") in (None, True):
-            kwargs["logger"] = False
+            callbacks = without_checkpoints(callbacks)
+        default_loggers = trainer.get("logger") in (None, True)
+        if default_loggers:
+            kwargs["logger"] = False  # a run's own loggers write to its folder, which is not claimed yet
+        if self.subcommand == "fit" and not trainer.get("fast_dev_run"):
+            self._run = FitRun(self._runs_folder, self._resolved_config(), default_loggers=default_loggers)
         kwargs["plugins"] = [*_as_list(trainer.get("plugins")), AtomicCheckpointIO()]
         if trainer.get("sync_batchnorm"):
             kwargs["plugins"].append(SyncBatchNormAnywhere())
-        kwargs["callbacks"] = [*_as_list(trainer.get("callbacks")), *self._callbacks(trainer)]
+        kwargs["callbacks"] = [*callbacks, *self._callbacks(trainer)]
         return super().instantiate_trainer(**kwargs)
 
     @property
-    def _log_folder(self) -> str:
-        """The folder of all runs: ``default_root_dir``, or ``logs``."""
-        return self._get(self.config, "trainer").get("default_root_dir") or "logs"
+    def _runs_folder(self) -> Path:
+        """The folder of all runs of this name, in ``default_root_dir`` or in ``logs``."""
+        return Path(self._get(self.config, "trainer").get("default_root_dir") or "logs") / self.run_name
 
     def _callbacks(self, trainer: Any) -> list[Callback]:
         callbacks: list[Callback] = []
@@ -210,7 +218,7 @@ class ZooCLI(LightningCLI):
             callbacks.append(EpochProgressBar())
         if self.subcommand == "fit":
             # After EpochProgressBar, so that the last epoch's line is printed before training stops.
-            callbacks.append(GracefulStop())
+            callbacks.append(GracefulStop(self.checkpoint.path if self.checkpoint else None))
         callbacks.append(EvaluationStop())
         if self.subcommand == "predict":
             names = inspect.signature(PredictionWriter).parameters
@@ -218,56 +226,48 @@ class ZooCLI(LightningCLI):
         return callbacks
 
     def _resolved_config(self) -> dict[str, Any]:
-        """Return the seed, the model and the data with all arguments, and the Trainer's settings but for defaults."""
-        parser = self._parser(self.subcommand)
-        all_settings, changed_settings = (
-            yaml.safe_load(parser.dump(self.config[self.subcommand], skip_default=skip, skip_validation=True))
-            for skip in (False, True)
-        )
-        return {
-            "seed_everything": all_settings["seed_everything"],
-            "model": all_settings["model"],
-            "data": all_settings["data"],
-            "trainer": changed_settings.get("trainer", {}),
-        }
+        return resolved_config(self._parser(self.subcommand), self.config[self.subcommand])
 
     @property
     def run_name(self) -> str:
         """The name of the run: the file name of its first config, or the name of the network's class."""
-        configs = self._get(self.config, "config") or []
-        stem = Path(str(configs[0])).stem if configs else ""
-        if stem not in ("", "config"):
-            return stem
-        return str(self._get(self.config, "model").class_path).rpartition(".")[2]
+        return name_of_run(self.config[self.subcommand])
+
+    def before_fit(self) -> None:
+        """Claim a folder for the run."""
+        if self._run is not None:
+            self._run.begin(self.trainer)
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb, and remove the run's new folder if it fails before its first step."""
         try:
             super()._run_subcommand(subcommand)
+        except Stopped as stopped:
+            if self._drew_seed:
+                seed = self._get(self.config, "seed_everything")
+                stopped.resume_with = f"--seed_everything {seed} --ckpt_path last"
+            raise
         except Exception:
-            first_step = self.checkpoint.content["global_step"] if self.checkpoint else 0
-            remove_empty_folder(self._run_folder, self.trainer, first_step)
+            if self._run is not None:
+                first_step = self.checkpoint.content["global_step"] if self.checkpoint else 0
+                self._run.abandon(self.trainer, first_step)
             raise
 
     def after_fit(self) -> None:
         """Evaluate the trained network on the test set and print its checkpoint's path."""
-        trainer = self._get(self.config, "trainer")
-        if trainer.fast_dev_run or self.trainer.interrupted:
+        settings = self._get(self.config, "trainer")
+        if settings.fast_dev_run or self.trainer.interrupted:
             return
-        callback = self.trainer.checkpoint_callback
-        path = callback.best_model_path if isinstance(callback, ModelCheckpoint) else ""
-        # The last step's weights are in memory already, and other machines may not share the first one's disk.
-        best_path = path if path and isinstance(callback, ModelCheckpoint) and callback.monitor != "step" else None
-        if trainer.get("limit_test_batches") != 0:
-            self.trainer.test(
-                self.model, datamodule=self.datamodule, ckpt_path=best_path, verbose=False, weights_only=True
-            )
-        folder = Path(self.trainer.log_dir or ".")  # a collective operation: every process must read it
+        path, is_in_memory = trained_checkpoint(self.trainer, self.model)
+        if settings.get("limit_test_batches") != 0:
+            # From memory where that is possible: other machines may not share the first one's disk.
+            source: Any = {"ckpt_path": None if is_in_memory else str(path), "weights_only": True}
+            self.trainer.test(self.model, datamodule=self.datamodule, verbose=False, **source)
         if not self.trainer.is_global_zero:
             return
         self.after_test()
-        if path:
-            print_test_command(folder / "config.yaml", Path(path))
+        if path and self._run is not None and self._run.run is not None:
+            print_test_command(self._run.run.folder / "config.yaml", path)
         elif self.checkpoint is not None:
             print("Nothing was trained: the checkpoint is at the end already; raise --trainer.max_epochs to go on.")
 

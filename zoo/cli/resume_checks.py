@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from zoo.runs.checkpoint import Checkpoint, check_class
-from zoo.runs.recipe import NON_RECIPE_SETTINGS, first_difference, resume_settings, with_defaults
+from zoo.pretrained.registry import list_models, model_info, read_demonstrations
+from zoo.runs.checkpoint import Checkpoint, check_class, read_checkpoint
+from zoo.runs.recipe import (
+    NON_RECIPE_SETTINGS,
+    first_difference,
+    foreign_callbacks,
+    resume_settings,
+    with_defaults,
+)
 from zoo.runs.record import read_run_record
 from zoo.utils.class_paths import class_path_of, import_class
+from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
+
+
+def read_named_checkpoint(name: str) -> Checkpoint:
+    """Read a checkpoint by its path, or that of a member by the member's name.
+
+    Raises:
+        UsageError: It is missing or damaged.
+    """
+    is_member = not Path(name).exists() and name in [*list_models(pretrained=True), *read_demonstrations()]
+    return read_checkpoint(model_info(name).checkpoint if is_member else name)
 
 
 def check_same_network(model: Any, checkpoint: Checkpoint, *, resuming: bool) -> None:
@@ -68,6 +87,12 @@ def check_same_training_settings(config: dict[str, Any], checkpoint: Checkpoint)
         raise UsageError(
             f"{checkpoint.path} was trained with {name} {before!r}, but the config says {now!r}: a training goes on as "
             "it began, so name the same config or start anew."
+        )
+    earlier, later = foreign_callbacks(original), foreign_callbacks(config)
+    if earlier != later:
+        print_rank_zero(
+            f"{checkpoint.path} was trained with the callbacks {', '.join(earlier) or 'none'} of your own, and this "
+            f"training goes on with {', '.join(later) or 'none'}."
         )
 
 

@@ -1,53 +1,89 @@
-"""The folder of a run of ``zoo fit``: ``logs/NAME/version_N``."""
+"""What ``zoo fit`` keeps in the folder of its run, wherever loggers and checkpoint callbacks of a config write."""
 
 from __future__ import annotations
 
-import contextlib
 import shlex
-import shutil
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import Trainer
+import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import SaveConfigCallback
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
+from zoo.callbacks.run_record import RunRecord
+from zoo.runs.checkpoint import read_checkpoint, write_weights
+from zoo.runs.folders import clear_abandoned_checkpoints
+from zoo.runs.run import Run
 from zoo.utils.files import display_path
 
 
-def logging_arguments(logger: Any, log_folder: str, run_name: str) -> tuple[dict[str, Any], Path | None]:
-    """Return the Trainer's arguments for logging to a new folder, and that folder.
+class RunConfig(SaveConfigCallback):
+    """Saves the config in the folder of the run, and not where the first logger of a config writes."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "save_to_log_dir": False})
+        self.folder: Path | None = None
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Save the config; called in the first process only."""
+        if self.folder is not None:
+            self.parser.save(self.config, self.folder / self.config_filename, skip_unset=False, overwrite=True)
+
+
+class FitRun:
+    """The run of a ``zoo fit``, which has a folder once training begins.
 
     Args:
-        logger: The configured logger or loggers, or None, True or False. Configured loggers are left as they are, and
-            there are no arguments and no folder.
-        log_folder: The folder of all runs.
-        run_name: The name of the run.
+        parent: The folder of the runs of this name.
+        config: The resolved config.
+        default_loggers: Whether the config leaves the loggers to the zoo.
     """
-    if logger not in (None, True, False):
-        return {}, None
-    tensorboard = TensorBoardLogger(log_folder, name=run_name)
-    if logger is False:
-        # Without a logger, Lightning would write to the current folder.
-        return {"default_root_dir": tensorboard.log_dir}, Path(tensorboard.log_dir)
-    csv = CSVLogger(log_folder, name=run_name, version=tensorboard.version)
-    return {"logger": [tensorboard, csv]}, Path(tensorboard.log_dir)
 
+    def __init__(self, parent: Path, config: dict[str, Any], *, default_loggers: bool) -> None:
+        self.parent = parent
+        self.config = config
+        self.default_loggers = default_loggers
+        self.run: Run | None = None
 
-def remove_empty_folder(folder: Path | None, trainer: Trainer, first_step: int) -> None:
-    """Remove the new folder of a run that completed no step and saved no checkpoint.
+    def begin(self, trainer: Any) -> None:
+        """Claim a folder, and let the Trainer's loggers and callbacks write to it.
 
-    Args:
-        folder: The folder; None means that there is no new one.
-        trainer: The Trainer of the run.
-        first_step: The step at which the run began.
-    """
-    if folder is None or not trainer.is_global_zero or trainer.global_step > first_step:
-        return
-    if folder.is_dir() and not list(folder.rglob("*.ckpt")):
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # the parent folders are removed only if they are empty
-            folder.parent.rmdir()
-            folder.parent.parent.rmdir()
+        In other processes than the first nothing is claimed: they write nothing, and learn the folder from the first.
+
+        Raises:
+            UsageError: The folder cannot be made.
+        """
+        if getattr(rank_zero_only, "rank", 0) != 0:
+            return
+        run = Run.claim(self.parent)
+        if self.default_loggers:
+            place: dict[str, Any] = {
+                "save_dir": str(self.parent.parent),
+                "name": self.parent.name,
+                "version": run.folder.name,
+            }
+            trainer.loggers = [TensorBoardLogger(**place), CSVLogger(**place)]
+        folders = []
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
+                callback.dirpath = str(run.folder.absolute() / "checkpoints")
+            if path := getattr(callback, "dirpath", None):
+                folders.append(Path(path).absolute())
+        for callback in trainer.callbacks:
+            if isinstance(callback, RunConfig):
+                callback.folder = run.folder
+            if isinstance(callback, RunRecord):
+                callback.run_id = run.id
+        self.run = run.record(self.config, list(dict.fromkeys(folders)))
+        clear_abandoned_checkpoints(self.parent)
+
+    def abandon(self, trainer: Trainer, first_step: int) -> None:
+        """Remove the folder again where no step was made and no checkpoint saved."""
+        if self.run is not None and trainer.is_global_zero and trainer.global_step <= first_step:
+            self.run.remove_if_empty()
 
 
 def print_test_command(config: Path, checkpoint: Path) -> None:
@@ -62,3 +98,32 @@ def print_test_command(config: Path, checkpoint: Path) -> None:
     shown = display_path(last if last.exists() and last.samefile(checkpoint) else checkpoint)
     command = ["zoo", "test", "--config", str(display_path(config)), "--ckpt_path", str(shown)]
     print(f"Checkpoint: {shown}\nTest it:    {shlex.join(command)}")
+
+
+def trained_checkpoint(trainer: Trainer, module: LightningModule) -> tuple[Path | None, bool]:
+    """Return the checkpoint of the trained network, and whether its weights are in memory as well.
+
+    Some callbacks change the weights after the last step, to their average for example. The last checkpoint still holds
+    those that the training would go on with. The trained network then gets a file of its own.
+
+    Args:
+        trainer: The Trainer, whose training has ended.
+        module: The network.
+    """
+    callback = trainer.checkpoint_callback
+    if not isinstance(callback, ModelCheckpoint) or not callback.best_model_path:
+        return None, True
+    path = Path(callback.best_model_path)
+    if callback.monitor != "step":
+        return path, False
+    if trainer.is_global_zero and not _holds(path, module):
+        path = path.with_name(f"trained-{path.name}")
+        write_weights(module, dict(module.hparams), path)
+    return path, True
+
+
+def _holds(path: Path, module: LightningModule) -> bool:
+    saved, current = read_checkpoint(path).state_dict, module.state_dict()
+    return saved.keys() == current.keys() and all(
+        torch.equal(value.cpu(), saved[name]) for name, value in current.items()
+    )

@@ -38,6 +38,9 @@ class ZooModule(LightningModule, ABC):
     input_shape: ClassVar[tuple[int, ...]] = (1, 28, 28)
     """Of an example in a batch."""
 
+    logged_metrics: ClassVar[frozenset[str]] = frozenset()
+    """What it logs in training and validation; a subclass of a user's own may log more."""
+
     is_ending = False
     """Whether training is to stop after the current step, within a call of several steps too."""
 
@@ -107,13 +110,7 @@ class ZooModule(LightningModule, ABC):
 
     def mean_over_processes(self, tensor: Tensor) -> Tensor:
         """Return the mean of a tensor over all processes."""
-        mean: Tensor = self.trainer.strategy.reduce(tensor, reduce_op="mean")
-        return mean
-
-    @property
-    def parameter_dtype(self) -> torch.dtype:
-        """What the parameters are made of: single precision, unless ``trainer.precision`` says otherwise."""
-        return next(self.parameters()).dtype
+        return self.trainer.strategy.reduce(tensor, reduce_op="mean")
 
     def training_images(self, limit: int | None = None) -> Iterator[Tensor]:
         """The training images, ``(B, 784)`` at a time, as the network wants them; none while nothing is trained."""
@@ -127,6 +124,11 @@ class ZooModule(LightningModule, ABC):
     def trained_parameters(self) -> int:
         """How many parameters the training changes."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+    @property
+    def parameter_dtype(self) -> torch.dtype:
+        """What the parameters are made of: single precision, unless ``trainer.precision`` says otherwise."""
+        return next(self.parameters()).dtype
 
     @property
     def may_fuse_steps(self) -> bool:
@@ -197,9 +199,7 @@ class ZooModule(LightningModule, ABC):
         """Refuse data that is not for this network."""
         self.on_test_batch_start(batch, batch_idx)
 
-    def on_predict_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Refuse data that is not for this network."""
-        self.on_test_batch_start(batch, batch_idx)
+    on_predict_batch_start = on_validation_batch_start
 
     def _check_inputs(self, batch: Any) -> None:
         inputs, *_ = batch

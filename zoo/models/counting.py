@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -16,6 +17,8 @@ class CountingModule(ZooModule, ABC):
 
     Its subclass adds every batch to `train_totals`, `val_totals` or `test_totals`.
     """
+
+    logged_metrics: ClassVar[frozenset[str]] = frozenset({"train_loss", "train_acc", "val_loss", "val_acc"})
 
     def __init__(self) -> None:
         super().__init__()

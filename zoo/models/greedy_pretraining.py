@@ -6,7 +6,7 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
@@ -32,6 +32,8 @@ class GreedyPretraining(Classifier, ABC):
     arguments ``pretrain_epochs``, ``initial_epochs``, ``initial_momentum``, ``pretrain_momentum`` and ``pretrain_lr``,
     and an optimizer of pretraining before that of fine-tuning where there is a pretraining.
     """
+
+    logged_metrics: ClassVar[frozenset[str]] = Classifier.logged_metrics | {"stage", *MONITORED_METRICS}
 
     layers: nn.ModuleList
     val_rbm_totals: RBMTotals

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -62,6 +62,9 @@ class RBM(ZooModule):
         UsageError: A number is out of range or a name is unknown.
     """
 
+    logged_metrics: ClassVar[frozenset[str]] = frozenset(
+        {*MONITORED_METRICS, "val_free_energy", "val_pseudo_log_likelihood"}
+    )
     training_arguments = (
         *("gibbs_steps", "persistent", "sample_pixels", "lr", "lr_schedule", "initial_momentum", "momentum"),
         *("initial_epochs", "weight_cost", "sparsity_target", "sparsity_cost", "centred", "steps_per_call"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,51 +11,97 @@ from typing import Any
 from zoo.runs.checkpoint import Checkpoint, read_checkpoint
 from zoo.runs.recipe import first_difference, resume_settings, with_defaults
 from zoo.runs.record import read_run_record
+from zoo.runs.run import Run, runs_in
 from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
+from zoo.utils.files import is_abandoned_temporary
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
-    """Return the checkpoints in a folder and its subfolders, newest first, without links such as ``last.ckpt``."""
+    """Return the checkpoints in a folder and its subfolders, without links such as ``last.ckpt``.
+
+    The one with the most steps is first. Times of files are no measure of that: a clock may be set, and files copied.
+    """
     paths = [path for path in folder.rglob("*.ckpt") if path.is_file() and not path.is_symlink()]
-    return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+    return sorted(paths, key=lambda path: (_steps_of(path), path.stat().st_mtime_ns, path.name), reverse=True)
+
+
+def _steps_of(path: Path) -> int:
+    if match := re.search(r"step=(\d+)", path.name):
+        return int(match[1])
+    try:
+        steps = read_checkpoint(path).content.get("global_step")
+    except UsageError:
+        return -1
+    return steps if isinstance(steps, int) else -1
+
+
+def is_finite(checkpoint: Checkpoint) -> bool:
+    """Return whether all weights of a checkpoint are finite."""
+    return all(bool(tensor.isfinite().all()) for tensor in checkpoint.state_dict.values())
 
 
 def has_finite_weights(path: Path) -> bool:
     """Return whether a checkpoint is readable and all its weights are finite."""
     try:
-        return all(bool(tensor.isfinite().all()) for tensor in read_checkpoint(path).state_dict.values())
+        return is_finite(read_checkpoint(path))
     except UsageError:
         return False
 
 
-def newest_checkpoint(folder: Path, config: dict[str, Any]) -> Checkpoint:
-    """Return the newest readable checkpoint of the runs of a config.
+def newest_checkpoint(parent: Path, config: dict[str, Any]) -> Checkpoint:
+    """Return the checkpoint from which a config's training goes on: the furthest step of its newest run.
 
     Args:
-        folder: The folder with the runs ``version_0``, ``version_1``, …
+        parent: The folder with the runs ``version_0``, ``version_1``, …
         config: The resolved config, in the form that `zoo.callbacks.run_record.RunRecord` stores. Runs with another
-            seed, model, data or step settings are skipped.
+            seed, model, data, step settings or callbacks that shape a training are skipped.
 
     Raises:
         UsageError: There is no such checkpoint.
     """
-    for checkpoint in _readable_checkpoints(folder):
-        record = read_run_record(checkpoint.content)
-        if record and not first_difference(
-            resume_settings(with_defaults(record["config"], config)), resume_settings(config)
-        ):
-            return checkpoint
+    for run in runs_in(parent):
+        if run.config is None or _agree(run.config, config):
+            for checkpoint in _checkpoints_of(run):
+                record = read_run_record(checkpoint.content)
+                if record and _agree(record["config"], config):
+                    return checkpoint
     raise UsageError(
-        f"There is no checkpoint of this config and seed in {folder}, so nothing can go on from the last one: "
+        f"There is no checkpoint of this config and seed in {parent}, so nothing can go on from the last one: "
         "start without --ckpt_path."
     )
 
 
-def _readable_checkpoints(folder: Path) -> Iterator[Checkpoint]:
-    """Yield the readable checkpoints, newest first, and print a line for each one that is skipped."""
-    for path in checkpoints_in(folder):
+def _agree(older: dict[str, Any], newer: dict[str, Any]) -> bool:
+    return not first_difference(resume_settings(with_defaults(older, newer)), resume_settings(newer))
+
+
+def _checkpoints_of(run: Run) -> Iterator[Checkpoint]:
+    """Yield a run's checkpoints that can be used, the furthest first, and print a line for each one that is skipped."""
+    paths = {path.resolve(): path for folder in run.checkpoint_folders for path in checkpoints_in(folder)}
+    for path in sorted(paths.values(), key=_steps_of, reverse=True):
         try:
-            yield read_checkpoint(path)
+            checkpoint = read_checkpoint(path)
         except UsageError as error:
             print_rank_zero(f"{error} Looking for the one before.")
+            continue
+        record = read_run_record(checkpoint.content)
+        if record is None or record["run"] not in (run.id, ""):
+            continue  # weights only, or another run's in a folder that both use
+        if not is_finite(checkpoint):
+            print_rank_zero(f"{path} holds numbers that are not finite. Looking for the one before.")
+            continue
+        yield checkpoint
+
+
+def clear_abandoned_checkpoints(parent: Path) -> None:
+    """Remove the temporary files of checkpoints that processes of earlier runs had begun to write when they died.
+
+    Args:
+        parent: The folder with the runs ``version_0``, ``version_1``, …
+    """
+    for run in runs_in(parent):
+        for path in (path for folder in run.checkpoint_folders for path in folder.glob(".*.tmp")):
+            if is_abandoned_temporary(path):
+                with contextlib.suppress(OSError):
+                    path.unlink()

@@ -20,6 +20,11 @@ STEP_SETTINGS = (
     "limit_train_batches",
     "overfit_batches",
 )
+# Callbacks of Lightning's that look at a training, save it or end it, but do not change its steps.
+_WATCHING_CALLBACKS = frozenset(
+    {"DeviceStatsMonitor", "EarlyStopping", "LearningRateMonitor", "ModelCheckpoint", "ModelSummary"}
+    | {"OnExceptionCheckpoint", "RichModelSummary", "RichProgressBar", "TQDMProgressBar", "ThroughputMonitor", "Timer"}
+)
 
 
 def recipe(config: dict[str, Any]) -> dict[str, Any]:
@@ -34,12 +39,43 @@ def recipe(config: dict[str, Any]) -> dict[str, Any]:
 def resume_settings(config: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a resolved config that must not change when training is resumed: all but its length."""
     trainer = config.get("trainer") or {}
+    parts = ("seed_everything", "float32_matmul_precision", "model", "data")
     return recipe(
         {
-            **{part: config.get(part) for part in ("seed_everything", "model", "data")},
+            **{part: config.get(part) for part in parts},
             "trainer": {name: trainer[name] for name in STEP_SETTINGS if name in trainer},
+            "callbacks": shaping_callbacks(config),
         }
     )
+
+
+def shaping_callbacks(config: dict[str, Any]) -> dict[str, Any]:
+    """Return Lightning's own callbacks in a resolved config that change what is trained, with their arguments by name.
+
+    What a callback of the user's own does is unknown. See `foreign_callbacks`.
+    """
+    return {
+        name: callback.get("init_args") or {}
+        for callback in _callbacks(config)
+        if (name := _lightning_name(callback)) and name not in _WATCHING_CALLBACKS
+    }
+
+
+def foreign_callbacks(config: dict[str, Any]) -> list[str]:
+    """Return the class paths of the callbacks in a resolved config that are neither Lightning's nor the zoo's."""
+    paths = [str(callback["class_path"]) for callback in _callbacks(config) if not _lightning_name(callback)]
+    return sorted(path for path in paths if not path.startswith("zoo."))
+
+
+def _callbacks(config: dict[str, Any]) -> list[dict[str, Any]]:
+    found = (config.get("trainer") or {}).get("callbacks") or []
+    listed = found if isinstance(found, list) else [found]
+    return [each for each in listed if isinstance(each, dict) and "class_path" in each]
+
+
+def _lightning_name(callback: dict[str, Any]) -> str:
+    package, _, name = str(callback["class_path"]).rpartition(".")
+    return name if package.startswith(("pytorch_lightning.", "lightning.")) else ""
 
 
 def with_defaults(older: dict[str, Any], newer: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ def read_run_record(content: dict[str, Any]) -> dict[str, Any] | None:
         content: The whole checkpoint as Lightning wrote it.
 
     Returns:
-        The ``config``, ``versions``, ``machine`` and ``seconds`` of the run, or None if the checkpoint contains weights
-        only or was not written by ``zoo fit``.
+        The ``config``, ``versions``, ``machine`` and ``seconds`` of the run and the ``run``'s id, which is empty before
+        version 0.2; or None if the checkpoint contains weights only or was not written by ``zoo fit``.
     """
     callbacks = content.get("callbacks")
     state = callbacks.get(RUN_RECORD) if isinstance(callbacks, dict) else None
@@ -27,4 +27,4 @@ def read_run_record(content: dict[str, Any]) -> dict[str, Any] | None:
     seconds = elapsed.get("train") if isinstance(elapsed, dict) else None
     if not all(isinstance(part, dict) for part in record.values()) or not isinstance(seconds, int | float):
         return None
-    return {**record, "seconds": seconds}
+    return {**record, "seconds": seconds, "run": str(state.get("run", ""))}

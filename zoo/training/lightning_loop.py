@@ -8,6 +8,7 @@ epoch mean what they mean without chunks. A test holds each attribute to its mea
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
@@ -81,3 +82,116 @@ class ChunkedLoop:
 def train_time_interval(callback: ModelCheckpoint) -> object:
     """Return the time between two checkpoints that a callback saves by the clock, or None."""
     return callback._train_time_interval
+
+
+@dataclass(frozen=True)
+class EpochPosition:
+    """How far a training is: what a training that is resumed has to do next."""
+
+    epoch: int
+    """The epoch under way, or the one that has just ended, from 0."""
+    batches: int
+    """Batches of it that were trained on."""
+    length: int
+    """Batches that an epoch has."""
+    ended: bool
+    """Whether the epoch was ended: it was validated, logged and reported. One that ``max_steps`` or ``max_time`` cut
+    short was ended early."""
+    validation: str
+    """Whether the network of this batch has to be validated: ``none``, ``due`` or ``done``."""
+
+    @classmethod
+    def of(cls, trainer: Trainer, *, ended: bool, validated: bool) -> EpochPosition:
+        """Return the position of a training under way.
+
+        Args:
+            trainer: The Trainer.
+            ended: Whether Lightning has announced the end of the epoch.
+            validated: Whether the network was validated after its last step.
+        """
+        progress: Any = trainer.fit_loop.epoch_progress.current
+        batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
+        validation = "none" if not _validation_is_due(trainer) else "done" if validated else "due"
+        return cls(
+            progress.processed - 1 if ended else progress.processed,
+            batches.processed,
+            int(trainer.num_training_batches),
+            ended,
+            validation,
+        )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing of the epoch is left to do."""
+        return self.ended and self.batches >= self.length
+
+
+def batches_trained_on(trainer: Trainer) -> int:
+    """Return the number of batches that were trained on, over all epochs."""
+    total: Any = trainer.fit_loop.epoch_loop.batch_progress.total
+    return int(total.processed)
+
+
+def _validation_is_due(trainer: Trainer) -> bool:
+    loop = trainer.fit_loop.epoch_loop
+    interval = trainer.val_check_batch
+    if interval is None or not loop._should_check_val_epoch():
+        return False
+    if math.isinf(interval):
+        return bool(loop.batch_progress.is_last_batch)
+    progress = loop.batch_progress
+    counted = progress.total.ready if trainer.check_val_every_n_epoch is None else progress.current.ready
+    return counted % int(interval) == 0
+
+
+def set_position(state: dict[str, Any], position: EpochPosition, trainer: Trainer) -> None:
+    """Make Lightning go on at a position, whatever happened around the moment when the state was saved.
+
+    Lightning guesses from its counters where a training was saved. The guess is wrong for an epoch that ``max_steps``
+    cut short, it leaves out the validation that follows a checkpoint, and after a checkpoint at an epoch's last batch
+    the counters of epochs are one too low, so that the next resumed training goes astray.
+
+    Args:
+        state: The state of the fit loop in a checkpoint, modified in place.
+        position: Where the training was.
+        trainer: The Trainer that will go on.
+    """
+    epochs, batches = state["epoch_progress"], state["epoch_loop.batch_progress"]
+    validated = state["epoch_loop.val_loop.batch_progress"]
+    stepped = state["epoch_loop.state_dict"]
+    # Lightning counts the last batch in a different place than its step, before it announces the end of an epoch.
+    steps_counted = stepped["_batches_that_stepped"] + (not position.ended)
+    total = batches["total"]["processed"]
+    if position.is_complete or not position.batches:
+        finished = position.epoch + position.is_complete
+        _set(epochs, "total", finished)
+        _set(epochs, "current", finished)
+        _set(batches, "total", total)
+        _set(batches, "current", 0)
+        batches["is_last_batch"] = False
+        # With max_steps, Lightning passes once through its loop without a batch, and counts it.
+        stepped["_batches_that_stepped"] = steps_counted - (trainer.max_steps != -1 and total > 0)
+        return
+    for part in ("total", "current"):
+        _set(epochs, part, position.epoch)
+        epochs[part]["ready"] = epochs[part]["started"] = position.epoch + 1
+    is_last = position.batches >= position.length
+    # Where nothing follows the batch, Lightning's own way for a checkpoint that was saved at its end.
+    saved_at_batch_end = position.validation == "none" and not is_last
+    _set(batches, "total", total)
+    _set(batches, "current", position.batches)
+    if saved_at_batch_end:
+        batches["total"]["completed"] -= 1
+        batches["current"]["completed"] -= 1
+    batches["is_last_batch"] = is_last
+    nothing_follows = is_last and position.validation == "none"
+    stepped["_batches_that_stepped"] = steps_counted if nothing_follows else steps_counted - 1
+    for part in ("total", "current"):
+        _set(validated, part, 0)
+        if position.validation == "due":  # as if it had been interrupted in its first batch
+            validated[part]["ready"] = validated[part]["started"] = 1
+
+
+def _set(progress: dict[str, Any], part: str, count: int) -> None:
+    for name in progress[part]:
+        progress[part][name] = count

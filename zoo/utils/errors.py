@@ -28,6 +28,8 @@ class Stopped(Exception):
         super().__init__(f"Stopped in epoch {epoch + 1} after step {step}; {saved}.")
         self.signal = signal
         self.checkpoint = checkpoint
+        self.resume_with = "--ckpt_path last"
+        """What has to be added to the same command to go on."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from zoo.utils.errors import UsageError
+
+_TEMPORARY = re.compile(r"\..+\.([\w-]+)\.(\d+)\.[0-9a-f]{32}\.tmp")
 
 
 @contextmanager
@@ -23,7 +27,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         UsageError: The folder cannot be made or the file cannot be written (no permission, disk full).
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    # With the machine and the process, so that a later start can tell whether it is still written.
+    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -50,3 +55,21 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())  # else a power failure after the rename could leave an empty file
+
+
+def is_abandoned_temporary(path: Path) -> bool:
+    """Return whether a file is one that `atomic_path` began to write on this machine in a process that is gone."""
+    match = _TEMPORARY.fullmatch(path.name)
+    if match is None or match[1] != _host():
+        return False
+    try:
+        os.kill(int(match[2]), 0)  # sends nothing
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def _host() -> str:
+    return re.sub(r"\W", "-", platform.node())
