@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from zoo.utils.errors import UsageError
+
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before a process is forked
 
 
 class ResourceUsage(NamedTuple):
@@ -38,11 +42,17 @@ def run_program(arguments: Sequence[str], environment: Mapping[str, str] | None 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_end_with_parent,
     )
     assert process.stderr is not None
-    with process.stderr as stderr:
-        error_output = stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    try:
+        with process.stderr as stderr:
+            error_output = stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:  # a signal, for example
+        process.kill()
+        process.wait()
+        raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise UsageError(
@@ -50,3 +60,9 @@ def run_program(arguments: Sequence[str], environment: Mapping[str, str] | None 
         )
     unit = 1 if sys.platform == "darwin" else 1024
     return ResourceUsage(time.perf_counter() - started, usage.ru_maxrss * unit)
+
+
+def _end_with_parent() -> None:
+    """Let the kernel end this process when its parent ends, even by SIGKILL. Linux only."""
+    if _LIBC is not None:
+        _LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -1,4 +1,4 @@
-"""A checkpoint callback that saves the last step and restores the best checkpoints when training is resumed."""
+"""Checkpoint callbacks: of the last and the best steps, and of the step at which an error occurred."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
+
+from zoo.utils.errors import Stopped
 
 CHECKPOINT_DEFAULTS = {
     # Keep the last two epochs. The last is the trained network, the other a backup if its file is damaged.
@@ -72,3 +75,33 @@ class LastStepCheckpoint(ModelCheckpoint):
         self.best_k_models = scores
         self.best_model_path, self.best_model_score = best, scores[best]
         self.kth_best_model_path, self.kth_value = worst, scores[worst]
+
+
+class ExceptionCheckpoint(Checkpoint):
+    """Saves the state of a training when an error ends it, as Lightning's `OnExceptionCheckpoint` does.
+
+    Lightning's makes every training resume from the newest such file without being asked, replaces the file of another
+    training, and removes it after the next evaluation. This one only saves.
+
+    Args:
+        dirpath: The folder of the file.
+        filename: Its name without the extension.
+    """
+
+    chunk_aware = False
+    """Whether several steps may be made between two of its calls."""
+
+    def __init__(self, dirpath: str | Path, filename: str) -> None:
+        self.dirpath = dirpath
+        self.filename = filename
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save the state, unless `zoo.callbacks.graceful_stop.GracefulStop` has, or no step was made."""
+        if isinstance(exception, Stopped) or trainer.state.fn != TrainerFn.FITTING or not trainer.global_step:
+            return
+        path = Path(self.dirpath) / f"{self.filename}.ckpt"
+        version = 0
+        while path.exists():
+            version += 1
+            path = path.with_name(f"{self.filename}-v{version}.ckpt")
+        trainer.save_checkpoint(path, weights_only=False)

@@ -50,7 +50,8 @@ class ExactResume(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the states of all processes; a collective call that every process must make."""
-        assert self._trainer is not None
+        if self._trainer is None:  # something saves before the training is set up, because of an error for example
+            return {}
         own = self._own_state()
         states = [own]
         if self._trainer.world_size > 1:

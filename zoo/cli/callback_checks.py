@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pytorch_lightning import Callback, LightningDataModule, LightningModule
-from pytorch_lightning.callbacks import Checkpoint, DeviceStatsMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint, DeviceStatsMonitor, ModelCheckpoint, OnExceptionCheckpoint
 
+from zoo.callbacks.checkpointing import ExceptionCheckpoint
 from zoo.models import ZooModule
 from zoo.utils.errors import UsageError, unknown_name
 
@@ -18,6 +19,16 @@ def without_checkpoints(callbacks: Sequence[Callback]) -> list[Callback]:
     Lightning refuses callbacks that save checkpoints there, and one that wants a logger where there is none.
     """
     return [callback for callback in callbacks if not isinstance(callback, Checkpoint | DeviceStatsMonitor)]
+
+
+def with_own_checkpoints(callbacks: Sequence[Callback]) -> list[Callback]:
+    """Return the callbacks with `ExceptionCheckpoint` in place of Lightning's `OnExceptionCheckpoint`."""
+    return [
+        ExceptionCheckpoint(callback.dirpath, callback.filename)
+        if type(callback) is OnExceptionCheckpoint
+        else callback
+        for callback in callbacks
+    ]
 
 
 def check_monitors(trainer: Any, module: LightningModule, data: LightningDataModule) -> None:

@@ -16,7 +16,7 @@ from zoo.callbacks.graceful_stop import EvaluationStop, GracefulStop
 from zoo.callbacks.prediction_writer import PredictionWriter
 from zoo.callbacks.progress import EpochProgressBar, StartMessage
 from zoo.callbacks.run_record import RunRecord
-from zoo.cli.callback_checks import check_monitors, without_checkpoints
+from zoo.cli.callback_checks import check_monitors, with_own_checkpoints, without_checkpoints
 from zoo.cli.parser import ZooArgumentParser, check_no_null_arguments
 from zoo.cli.resolved_config import name_of_run, resolved_config
 from zoo.cli.resume_checks import check_same_network, check_same_training_settings, read_named_checkpoint
@@ -180,7 +180,7 @@ class ZooCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Return the Trainer with the zoo's loggers, plugins and callbacks."""
         trainer = self._get(self.config_init, "trainer")
-        callbacks = _as_list(trainer.get("callbacks"))
+        callbacks = with_own_checkpoints(_as_list(trainer.get("callbacks")))
         if self.subcommand != "fit":
             self.save_config_callback = None
         saves = self.subcommand == "fit" and trainer.get("enable_checkpointing") is not False
@@ -190,7 +190,7 @@ class ZooCLI(LightningCLI):
             kwargs["enable_checkpointing"] = False
             callbacks = without_checkpoints(callbacks)
         default_loggers = trainer.get("logger") in (None, True)
-        if default_loggers:
+        if default_loggers and not trainer.get("fast_dev_run"):
             kwargs["logger"] = False  # a run's own loggers write to its folder, which is not claimed yet
         if self.subcommand == "fit" and not trainer.get("fast_dev_run"):
             self._run = FitRun(self._runs_folder, self._resolved_config(), default_loggers=default_loggers)

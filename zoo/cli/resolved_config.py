@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonargparse import Namespace
 from pytorch_lightning.cli import LightningArgumentParser
+
+_UNSERIALIZED = "Unable to serialize instance"
 
 
 def resolved_config(parser: LightningArgumentParser, config: Namespace) -> dict[str, Any]:
@@ -17,9 +20,7 @@ def resolved_config(parser: LightningArgumentParser, config: Namespace) -> dict[
         parser: The parser of the verb.
         config: The verb's parsed config.
     """
-    all_settings, changed_settings = (
-        yaml.safe_load(parser.dump(config, skip_default=skip, skip_validation=True)) for skip in (False, True)
-    )
+    all_settings, changed_settings = (plain_settings(parser, config, skip_default=skip) for skip in (False, True))
     precision = changed_settings.get("float32_matmul_precision")
     return {
         "seed_everything": all_settings["seed_everything"],
@@ -28,6 +29,38 @@ def resolved_config(parser: LightningArgumentParser, config: Namespace) -> dict[
         "trainer": changed_settings.get("trainer", {}),
         **({"float32_matmul_precision": precision} if precision else {}),
     }
+
+
+def plain_settings(parser: LightningArgumentParser, config: Namespace, *, skip_default: bool) -> dict[str, Any]:
+    """Return the settings of a parsed config as plain values, from which the parser makes the same config.
+
+    Args:
+        parser: The parser of the verb.
+        config: The verb's parsed config.
+        skip_default: Whether to leave out what is as by default.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=f"(?s).*{_UNSERIALIZED}")  # which `_restore` mends
+        text = parser.dump(config, skip_default=skip_default, skip_unset=False, skip_validation=True)
+    settings: dict[str, Any] = _restore(yaml.safe_load(text), config)
+    return settings
+
+
+def _restore(dumped: Any, parsed: Any) -> Any:
+    """Put back what jsonargparse does not write, for example the name of a function where the type is a callable."""
+    if isinstance(dumped, dict):
+        return {name: _restore(value, _part(parsed, name)) for name, value in dumped.items()}
+    if isinstance(dumped, list):
+        return [_restore(value, _part(parsed, place)) for place, value in enumerate(dumped)]
+    is_lost = isinstance(dumped, str) and dumped.lower().startswith(_UNSERIALIZED.lower())
+    return str(parsed) if is_lost else dumped
+
+
+def _part(parsed: Any, key: Any) -> Any:
+    try:
+        return parsed[key]
+    except (KeyError, IndexError, TypeError):
+        return None
 
 
 def name_of_run(config: Namespace) -> str:

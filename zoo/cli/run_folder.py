@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -14,10 +15,11 @@ from pytorch_lightning.cli import SaveConfigCallback
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from zoo.callbacks.run_record import RunRecord
+from zoo.cli.resolved_config import plain_settings
 from zoo.runs.checkpoint import read_checkpoint, write_weights
 from zoo.runs.folders import clear_abandoned_checkpoints
 from zoo.runs.run import Run
-from zoo.utils.files import display_path
+from zoo.utils.files import display_path, write_bytes
 
 
 class RunConfig(SaveConfigCallback):
@@ -30,7 +32,8 @@ class RunConfig(SaveConfigCallback):
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Save the config; called in the first process only."""
         if self.folder is not None:
-            self.parser.save(self.config, self.folder / self.config_filename, skip_unset=False, overwrite=True)
+            settings = plain_settings(self.parser, self.config, skip_default=False)
+            write_bytes(self.folder / self.config_filename, yaml.safe_dump(settings, sort_keys=False).encode())
 
 
 class FitRun:
@@ -110,8 +113,9 @@ def trained_checkpoint(trainer: Trainer, module: LightningModule) -> tuple[Path 
         trainer: The Trainer, whose training has ended.
         module: The network.
     """
-    callback = trainer.checkpoint_callback
-    if not isinstance(callback, ModelCheckpoint) or not callback.best_model_path:
+    savers = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
+    callback = next((callback for callback in savers if callback.best_model_path), None)
+    if callback is None:
         return None, True
     path = Path(callback.best_model_path)
     if callback.monitor != "step":

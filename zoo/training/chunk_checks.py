@@ -91,7 +91,7 @@ def _reasons_against(module: LightningModule, trainer: Any, author: type) -> Ite
 def _is_chunk_aware(callback: Callback) -> bool:
     cls = type(callback)
     if cls.__module__.startswith("zoo."):
-        return True
+        return bool(getattr(cls, "chunk_aware", True))
     if cls.__module__.startswith(LIGHTNING):
         # Of the others, some have no such hook and change steps all the same: what gradients they gather, their rate.
         return cls.__name__ in CHUNK_AWARE

@@ -23,6 +23,7 @@ _DROPPED_PREFIXES = (
     "\nDetected KeyboardInterrupt",
     "Loading `train_dataloader`",
     "Loaded model",
+    "`weights_only` was not set",
     "Initializing distributed",
     "---",
 )
@@ -36,6 +37,8 @@ def quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
     # Both loggers write to the same folder, so it is not empty for the second one.
     warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
+    # Lightning gives checkpoints other names than those that are there.
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     # The first line of a training says what it runs on.
     warnings.filterwarnings("ignore", message="GPU available but not used")
     # Checkpoints are saved after complete steps in manual optimization too.
@@ -43,6 +46,10 @@ def quieten_lightning() -> None:
     # Evaluation has no checkpoint callback, and a resumed training has its own folder.
     warnings.filterwarnings("ignore", message="Be aware that when using `ckpt_path`, callbacks used")
     warnings.filterwarnings("ignore", message="The dirpath has changed from")
+    # A training begins anew unless a checkpoint is named, whatever callbacks there are.
+    warnings.filterwarnings("ignore", message=r"`\.fit\(ckpt_path=None\)` was called without a model")
+    # Whose weights are in the checkpoint.
+    warnings.filterwarnings("ignore", message="You're using the WeightAveraging callback, but loading a checkpoint")
     for name in ("pytorch_lightning", "lightning_fabric"):
         for handler in logging.getLogger(name).handlers:
             # A logger's filters do not apply to the records of its child loggers, so the handlers get the filter.
