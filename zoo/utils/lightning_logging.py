@@ -48,6 +48,8 @@ def quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message="The dirpath has changed from")
     # A training begins anew unless a checkpoint is named, whatever callbacks there are.
     warnings.filterwarnings("ignore", message=r"`\.fit\(ckpt_path=None\)` was called without a model")
+    # A network's own class reads its arguments, whichever version of Lightning wrote the file.
+    warnings.filterwarnings("ignore", message="The loaded checkpoint was produced with Lightning")
     # Whose weights are in the checkpoint.
     warnings.filterwarnings("ignore", message="You're using the WeightAveraging callback, but loading a checkpoint")
     for name in ("pytorch_lightning", "lightning_fabric"):
