@@ -133,6 +133,15 @@ def test_other_files_are_refused_by_name_and_left_as_they_are(
     assert snapshot(Path()) == before
 
 
+@pytest.mark.parametrize("name", NAMES[:2])
+def test_file_that_would_take_hours_to_read_is_refused_at_once(name: str) -> None:
+    raw = make_raw()
+    (raw / name).touch()
+    os.truncate(raw / name, 2**40)  # takes no place on the disk
+    with pytest.raises(UsageError, match=name):
+        MNISTDataModule("own").prepare_data()
+
+
 def test_file_that_was_changed_after_it_was_accepted_is_refused() -> None:
     raw = make_raw()
     write_official(raw)
