@@ -11,7 +11,7 @@ import torch
 
 import zoo
 from zoo.data import MNISTDataModule
-from zoo.data.archives import stage
+from zoo.data.archives import write_for_torchvision
 from zoo.pretrained import registry
 from zoo.rbm.likelihood import measure_likelihood
 
@@ -30,17 +30,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the MNIST archives that the package ships."""
+    """A folder with MNIST's decompressed files, where torchvision reads them."""
     folder = tmp_path_factory.mktemp("data")
-    stage(folder)
+    write_for_torchvision(folder)
     return folder
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Run every test in its own empty folder, with the staged archives, one thread and a fixed RNG state."""
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run every test in its own empty folder, without a data folder, with one thread and a fixed RNG state."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ZOO_DATA", str(data_dir))
+    monkeypatch.setenv("ZOO_DATA", str(tmp_path / "no-data"))
     # seed_everything sets these variables, which must not affect the next test.
     monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)
     monkeypatch.delenv("PL_SEED_WORKERS", raising=False)
@@ -52,9 +52,9 @@ def elsewhere(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def test_batch(data_dir: Path) -> tuple[torch.Tensor, torch.Tensor]:
+def test_batch() -> tuple[torch.Tensor, torch.Tensor]:
     """The first 1,000 official test images and their labels."""
-    data = MNISTDataModule(str(data_dir))
+    data = MNISTDataModule()
     data.setup("test")
     images, labels = next(iter(data.test_dataloader()))
     return images, labels

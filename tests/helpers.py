@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import random
 import re
+import stat
+import struct
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from zoo import MNISTDataModule
 from zoo.cli import main
+from zoo.data.datasets import DATASETS
 
 SOURCE = str(Path(__file__).parent.parent)
 
@@ -151,3 +157,45 @@ def write_pictures(folder: Path, names: list[str], count: int, first: int = 0) -
         for index in (labels == digit % 10).nonzero().flatten()[first : first + count].tolist():
             Image.fromarray(images[index].numpy()).save(folder / name / f"{index:05}.png")
     return folder
+
+
+def idx_bytes(numbers: NDArray[Any]) -> bytes:
+    """Return the content of an idx file of uint8 or int32 numbers."""
+    code, dtype = (0x08, "u1") if numbers.dtype == np.uint8 else (0x0C, ">i4")
+    header = struct.pack(f">BBBB{numbers.ndim}I", 0, 0, code, numbers.ndim, *numbers.shape)
+    return header + numbers.astype(dtype).tobytes()
+
+
+def snapshot(folder: Path) -> dict[str, tuple[Any, ...]]:
+    """Return what lies in a folder: of each path the kind, the time of change, and the content or the link's target."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for path in sorted(folder.rglob("*")):
+        status = path.lstat()
+        content = (
+            os.readlink(path) if path.is_symlink() else path.read_bytes() if stat.S_ISREG(status.st_mode) else None
+        )
+        found[str(path.relative_to(folder))] = (status.st_mode, status.st_ino, status.st_mtime_ns, content)
+    return found
+
+
+def write_dataset(folder: Path, name: str, train: int, test: int) -> Path:
+    """Write the files of a data set in MNIST's format, compressed: class 1 is bright and class 0 dark.
+
+    Args:
+        folder: The data folder.
+        name: ``fashion_mnist`` or ``kmnist``.
+        train: Number of training images.
+        test: Number of test images.
+
+    Returns:
+        The folder with the files.
+    """
+    raw = folder / DATASETS[name].__name__ / "raw"
+    raw.mkdir(parents=True)
+    for part, count in (("train", train), ("t10k", test)):
+        labels = (np.arange(count) % 2).astype(np.uint8)
+        images = np.repeat(labels * 200, 784).reshape(count, 28, 28).astype(np.uint8)
+        for file, numbers in (("images-idx3", images), ("labels-idx1", labels)):
+            packed = gzip.compress(idx_bytes(numbers), compresslevel=2, mtime=0)
+            (raw / f"{part}-{file}-ubyte.gz").write_bytes(packed)
+    return raw

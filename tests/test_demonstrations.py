@@ -37,14 +37,14 @@ pytestmark = pytest.mark.usefixtures("quick_annealing")
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, data_dir: Path, quick_annealing: None) -> Path:
+def runs(tmp_path_factory: pytest.TempPathFactory, quick_annealing: None) -> Path:
     """The logs of two training runs, seeds 0 and 1, shared by all tests of this file."""
     folder = tmp_path_factory.mktemp("runs")
     torch.set_num_threads(1)
     (folder / "tiny.yaml").write_text(CONFIG)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("ZOO_DATA", str(data_dir))
+        patch.setenv("ZOO_DATA", str(folder / "no-data"))
         patch.setattr("sys.argv", ["zoo"])
         for seed in ("0", "1"):
             assert main(["fit", "--config", "tiny.yaml", "--seed_everything", seed, *CPU]) == 0

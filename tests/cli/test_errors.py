@@ -190,9 +190,12 @@ def test_checkpoint_with_invalid_arguments_is_rejected(
     )
 
 
-def test_named_pipe_is_rejected_without_blocking(capsys: pytest.CaptureFixture[str]) -> None:
+def test_pipes_and_devices_are_rejected_without_being_opened(capsys: pytest.CaptureFixture[str]) -> None:
     os.mkfifo("pipe.png")
-    assert "pipe.png is a pipe: name a file" in error_output(["classify", "pipe.png", "--model", "softmax"], capsys)
+    Path("device.png").symlink_to("/dev/zero")
+    for kind in ("pipe", "device"):
+        message = error_output(["classify", f"{kind}.png", "--model", "softmax"], capsys)
+        assert f"{kind}.png is a {kind}: name a file" in message
 
 
 def test_fit_works_with_closed_stderr() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from PIL import Image
 
 import zoo
-from tests.helpers import error_output, errors, write_pictures
+from tests.helpers import error_output, errors, snapshot, write_pictures
 from zoo.cli import main
 from zoo.data import ImageFolderDataModule
 from zoo.runs.checkpoint import read_checkpoint
@@ -138,6 +139,20 @@ def test_unreadable_files_are_reported_and_skipped(own: Path, capsys: pytest.Cap
     assert [line.split()[1] for line in said[:2]] == ["own/one/empty.png", "own/one/notes.txt"]
     assert said[2].startswith("zoo: own/two/blank.png: There is nothing")
     assert said[3] == "zoo: 3 of 33 files were passed over."
+
+
+def test_folder_is_only_read_whatever_lies_in_it(own: Path) -> None:
+    os.mkfifo("own/one/pipe.png")
+    Path("own/one/folder.png").mkdir()
+    Path("outside").mkdir()
+    for index, target in enumerate(("/dev/zero", "link-2.png", "link-2.png", str(Path("outside").absolute()))):
+        Path(f"own/one/link-{index}.png").symlink_to(target)
+    Path("own/two/no picture.png").write_bytes(b"mine")
+    picture = next(Path("own/two").glob("0*.png"))
+    Path(os.fsdecode(b"own/two/\xff.png")).write_bytes(picture.read_bytes())  # a name that is not UTF-8
+    before = snapshot(Path())
+    assert sum(len(split) for split in read().splits.values()) == 31
+    assert snapshot(Path()) == before
 
 
 def test_one_or_two_images_per_class_are_all_used_for_training(capsys: pytest.CaptureFixture[str]) -> None:

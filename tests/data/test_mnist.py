@@ -122,9 +122,11 @@ def test_out_of_range_sizes_are_rejected(arguments: dict[str, int], sentence: st
         MNISTDataModule(**arguments)  # type: ignore[arg-type]
 
 
-def test_setup_before_prepare_data_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="call prepare_data"):
-        MNISTDataModule(str(tmp_path / "empty")).setup("fit")
+def test_mnist_needs_no_folder_and_no_preparation(tmp_path: Path) -> None:
+    data = MNISTDataModule(str(tmp_path / "missing"))
+    data.setup("test")
+    assert len(data.splits["test"]) == 10_000
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_single_example_can_be_indexed() -> None:

@@ -31,9 +31,9 @@ ZERO: Points = [
 
 
 @pytest.fixture(scope="module")
-def address(data_dir: Path) -> Iterator[str]:
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     names = ("softmax", "deep_relu_xavier", "dropout_batchnorm")
-    process = start_zoo("demo", *names, "--port", "0", ZOO_DATA=str(data_dir))
+    process = start_zoo("demo", *names, "--port", "0", ZOO_DATA=str(tmp_path_factory.mktemp("data")))
     assert process.stdout is not None
     line = process.stdout.readline()
     yield line.split()[2]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from PIL import Image
 
 import zoo
 from tests.helpers import error_output
-from zoo.data.archives import stage
 
 httpx = pytest.importorskip("httpx", reason="needs httpx, which is in .[test]")
 testclient = pytest.importorskip("starlette.testclient", reason="needs Starlette, which is in .[test]")
@@ -27,10 +25,9 @@ MEMBERS = ("softmax", "deep_relu_xavier")
 
 
 @pytest.fixture(scope="module")
-def predictor(data_dir: Path) -> Iterator[Predictor]:
-    stage(data_dir)
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZOO_DATA", str(data_dir))
+        patch.setenv("ZOO_DATA", str(tmp_path_factory.mktemp("data")))
         yield Predictor(MEMBERS)
 
 

@@ -42,7 +42,7 @@ def test_a_calibrated_network_has_no_calibration_error() -> None:
     assert found.calibration_error == pytest.approx(0, abs=1e-6)
 
 
-def test_the_golden_images_are_the_first_of_each_digit(data_dir: None) -> None:
+def test_the_golden_images_are_the_first_of_each_digit() -> None:
     data = MNISTDataModule()
     data.setup("test")
     images, labels = next(iter(data.test_dataloader()))

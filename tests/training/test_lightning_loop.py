@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,11 +44,11 @@ class Reading(Callback):
 
 
 @pytest.fixture(scope="module", params=[1, 3, None], ids=["one step in a call", "three", "as many as possible"])
-def values(request: pytest.FixtureRequest, data_dir: Path) -> dict[str, Any]:
+def values(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     callback = Reading()
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = Trainer(max_epochs=2, accelerator="cpu", limit_val_batches=1, callbacks=[callback], **quiet)
-    data = zoo.MNISTDataModule(str(data_dir), num_train=650)
+    data = zoo.MNISTDataModule(str(tmp_path_factory.mktemp("data")), num_train=650)
     trainer.fit(zoo.create_model("softmax", steps_per_call=request.param), datamodule=data)
     return callback.values
 

@@ -68,8 +68,8 @@ class ImageBatches(Dataset[Batch]):
         labels = self.labels.index_select(0, positions)
         return (labels, self.rows.index_select(0, positions)) if self.with_indices else (labels,)
 
-    def select(self, positions: Tensor) -> ImageBatches:
-        """Return a data set of the examples at these positions."""
+    def select(self, positions: Tensor | slice) -> ImageBatches:
+        """Return a data set of the examples at these positions. With a slice, it shares the memory of this one."""
         return ImageBatches(
             self.images[positions],
             self.labels[positions],

@@ -1,16 +1,14 @@
 """Data sets in MNIST's format, by name: 60,000 training and 10,000 test images of 28×28 grey pixels in ten classes.
 
-MNIST ships with the package. The others are torchvision's and are downloaded if missing.
+MNIST ships with the package. The others are torchvision's and are downloaded if missing. A file that is there is only
+read: it is never changed, replaced, removed or unpacked.
 """
 
 from __future__ import annotations
 
 import gzip
-import socket
-import time
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,11 @@ import torch
 from torch import Tensor
 from torchvision.datasets import KMNIST, MNIST, QMNIST, FashionMNIST
 
-from zoo.data.archives import stage
+from zoo.data.archives import ARCHIVES, check_folder, read_packaged
 from zoo.data.base import DIGITS
-from zoo.utils.console import print_rank_zero
+from zoo.data.download import Resource, download
+from zoo.data.idx import decode_idx, read_idx
 from zoo.utils.errors import UsageError, unknown_name
-from zoo.utils.files import write_bytes
 
 DATASETS: dict[str, type[MNIST]] = {
     "mnist": MNIST,
@@ -33,14 +31,7 @@ DATASETS: dict[str, type[MNIST]] = {
 """Data set classes by name. Fashion-MNIST: Xiao, Rasul and Vollgraf, 2017; KMNIST: Clanuwat et al., "Deep learning for
 classical Japanese literature", 2018; QMNIST: Yadav and Bottou, "Cold case: the lost MNIST digits", NeurIPS 2019. Of
 QMNIST's 60,000 test images only the first 10,000 are used, which are MNIST's."""
-
-MAX_ATTEMPTS = 3
-RETRY_DELAY = 2.0
-"""Seconds before the second download attempt. The delay before the third is twice as long."""
-READ_ERRORS = (OSError, RuntimeError, ValueError, AssertionError)
-"""What torchvision raises if a file is missing, truncated or cannot be downloaded."""
-SOCKET_TIMEOUT = 20.0
-"""Seconds without data after which a download attempt is aborted, so that a hanging mirror does not block training."""
+QMNIST_TEST_IMAGES = 10_000
 
 
 def check_dataset(name: str) -> None:
@@ -55,101 +46,92 @@ def class_names(name: str) -> tuple[str, ...]:
 
 
 def prepare(name: str, data_dir: Path) -> None:
-    """Write a data set's files to ``data_dir``, where torchvision expects them, downloading them if necessary.
+    """Download the files of a data set that are missing. For MNIST nothing is written, and the folder is checked.
+
+    The files lie in ``data_dir/CLASS/raw``, for example ``data_dir/KMNIST/raw``, compressed or not, where torchvision
+    has them too.
 
     Raises:
-        UsageError: The files are missing and cannot be downloaded, or the folder cannot be written.
+        UsageError: Files are missing and cannot be downloaded, or the folder has other files under MNIST's names.
     """
     if name == "mnist":
-        stage(data_dir)
+        check_folder(data_dir)
         return
-    folder = data_dir / DATASETS[name].__name__ / "raw"
-    problem: Exception | None = None
-    for attempt in range(MAX_ATTEMPTS):
-        if attempt:
-            print_rank_zero(
-                f"The download of {name} failed ({_reason(problem)}); once more in {RETRY_DELAY * attempt:.0f} s."
-            )
-            time.sleep(RETRY_DELAY * attempt)
-        try:
-            _unpack(folder, _file_names(name))
-            with _socket_timeout():
-                for train in (True, False):
-                    # Downloads only what is missing.
-                    DATASETS[name](str(data_dir), train=train, download=True, **_split_arguments(name, train))
-            return
-        except READ_ERRORS as error:
-            problem = error
-            _remove_unpacked(folder)
-    raise UsageError(
-        f"{name} is not in {folder} and could not be downloaded ({_reason(problem)}): put "
-        f"{', '.join(_file_names(name))} there, or name another data.data_dir."
-    )
+    folder = _raw_folder(name, data_dir)
+    missing = [resource for resource in _resources(name) if _find(folder, resource) is None]
+    if missing:
+        download(name, missing, data_dir, folder)
 
 
 def read(name: str, data_dir: Path, *, train: bool) -> tuple[Tensor, Tensor]:
-    """Read the training or the test images of a data set.
+    """Read the training or the test images of a data set: MNIST from the package, the others from ``data_dir``.
 
     Returns:
-        The images, uint8 ``(N, 28, 28)``, and the labels, int64 ``(N,)``.
+        The images, uint8 ``(N, 28, 28)``, and the labels, int64 ``(N,)`` in 0..9.
 
     Raises:
-        UsageError: The files are missing or damaged.
+        UsageError: A file is missing, damaged or not one of the data set.
     """
-    try:
-        archive = DATASETS[name](str(data_dir), train=train, download=False, **_split_arguments(name, train))
-    except READ_ERRORS as error:
-        raise UsageError(f"No {name} in {data_dir}, or a damaged one: call prepare_data() first.") from error
-    labels = archive.targets.to(torch.int64)
-    # QMNIST's labels have further columns after the class, for example the writer.
-    return archive.data, labels[:, 0] if labels.dim() == 2 else labels
+    if name == "mnist":
+        check_folder(data_dir)
+        archives = ARCHIVES[:2] if train else ARCHIVES[2:]
+        images, labels = (decode_idx(gzip.GzipFile(fileobj=io.BytesIO(read_packaged(each)))) for each in archives)
+        return images, labels.to(torch.int64)
+    folder = _raw_folder(name, data_dir)
+    resources = _resources(name)[:2] if train else _resources(name)[2:]
+    paths = [_find(folder, resource) for resource in resources]
+    for path, resource in zip(paths, resources, strict=True):
+        if path is None:
+            raise UsageError(f"{resource.name} is not in {folder}: call prepare_data() first, or put it there.")
+    images_file, labels_file = (path for path in paths if path)
+    images, labels = _read_images(images_file), _read_labels(labels_file)
+    if len(images) != len(labels):
+        raise UsageError(
+            f"{images_file} holds {len(images):,} images, but {labels_file.name} {len(labels):,} labels: "
+            "replace one of them, or name another data_dir."
+        )
+    if name == "qmnist" and not train:
+        return images[:QMNIST_TEST_IMAGES].clone(), labels[:QMNIST_TEST_IMAGES].clone()
+    return images, labels
 
 
-def _reason(problem: Exception | None) -> str:
-    """Return the message of an exception in one line."""
-    return " ".join(str(problem).split())
+def _read_images(path: Path) -> Tensor:
+    images = read_idx(path)
+    if images.dtype != torch.uint8 or images.shape[1:] != (28, 28):
+        shape = " × ".join(map(str, images.shape))
+        raise UsageError(
+            f"{path} holds {shape} numbers of the type {images.dtype}, but images are N × 28 × 28 of the type "
+            "torch.uint8: remove it, or replace it."
+        )
+    return images
 
 
-def _unpack(folder: Path, names: list[str]) -> None:
-    """Decompress the archives in a folder that are not decompressed yet.
-
-    torchvision does this too, but rejects archives that were compressed again, as Debian's are, because their MD5
-    differs.
-    """
-    for packed in (folder / name for name in names):
-        unpacked = packed.with_suffix("")
-        if packed.suffix != ".gz" or not packed.is_file() or unpacked.exists():
-            continue
-        try:
-            content = gzip.decompress(packed.read_bytes())
-        except (OSError, EOFError, zlib.error):
-            continue  # damaged: torchvision downloads it again
-        write_bytes(unpacked, content)
+def _read_labels(path: Path) -> Tensor:
+    labels = read_idx(path)
+    if labels.dim() == 2:
+        labels = labels[:, 0]  # QMNIST's have further columns after the class, for example the writer
+    if labels.dim() != 1 or not 0 <= int(labels.min()) <= int(labels.max()) < len(DIGITS):
+        raise UsageError(f"{path} holds other numbers than labels of 0 to 9: remove it, or replace it.")
+    return labels.to(torch.int64)
 
 
-def _remove_unpacked(folder: Path) -> None:
-    """Remove the decompressed files, which may be incomplete: torchvision only checks that they exist."""
-    if folder.is_dir():
-        for path in folder.iterdir():
-            if path.suffix not in (".gz", ".xz"):
-                path.unlink(missing_ok=True)
+def _raw_folder(name: str, data_dir: Path) -> Path:
+    return data_dir / DATASETS[name].__name__ / "raw"
 
 
-def _split_arguments(name: str, train: bool) -> dict[str, Any]:
-    return {"what": "train" if train else "test10k"} if name == "qmnist" else {}
+def _find(folder: Path, resource: Resource) -> Path | None:
+    """Return the path of a file, decompressed or not. A symbolic link to nothing is found too: the name is taken."""
+    for path in (folder / resource.name.removesuffix(".gz"), folder / resource.name):
+        if os.path.lexists(path):
+            return path
+    return None
 
 
-def _file_names(name: str) -> list[str]:
-    resources: Any = DATASETS[name].resources
-    pairs = [*resources["train"], *resources["test"]] if isinstance(resources, dict) else resources
-    return [file.rpartition("/")[2] for file, _ in pairs]
-
-
-@contextmanager
-def _socket_timeout() -> Iterator[None]:
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(SOCKET_TIMEOUT)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+def _resources(name: str) -> list[Resource]:
+    """Return the files of a data set: training images and labels, test images and labels."""
+    dataset: Any = DATASETS[name]
+    found = dataset.resources
+    pairs = [*found["train"], *found["test"]] if isinstance(found, dict) else found
+    # QMNIST's are whole addresses.
+    mirrors = [""] if "://" in pairs[0][0] else dataset.mirrors
+    return [Resource(file.rpartition("/")[2], [f"{mirror}{file}" for mirror in mirrors], md5) for file, md5 in pairs]

@@ -63,8 +63,9 @@ def open_picture(picture: Any, notes: list[str]) -> Image.Image:
 def _decode(source: Path | io.BytesIO, name: str, notes: list[str]) -> Image.Image:
     """Decode an image file or its bytes. Error messages refer to it as ``name``."""
     megapixels = MAX_PIXELS // 1_000_000
-    if isinstance(source, Path) and source.is_fifo():
-        raise UsageError(f"{name} is a pipe: name a file.")  # opening it would block until another process writes to it
+    if isinstance(source, Path) and source.exists() and not (source.is_file() or source.is_dir()):
+        # Opening a pipe or a terminal would wait for another process or for the user.
+        raise UsageError(f"{name} is {'a pipe' if source.is_fifo() else 'a device'}: name a file.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below replaces Pillow's

@@ -16,6 +16,7 @@ from zoo.data.batches import ImageBatches
 from zoo.utils.checks import check_data_dir, check_fractions, check_seeds, join_names
 from zoo.utils.console import is_interactive, print_rank_zero
 from zoo.utils.errors import UsageError
+from zoo.utils.files import expand_user
 
 LabelledFile = tuple[Path, int]
 
@@ -75,7 +76,7 @@ class ImageFolderDataModule(ImageDataModule):
         check_seeds(split_seed=split_seed)
         check_data_dir(data_dir)
         self.save_hyperparameters()
-        self.data_dir = Path(data_dir).expanduser()
+        self.data_dir = expand_user(data_dir)
         self.val_share = val_share
         self.test_share = test_share
         self.split_seed = split_seed
@@ -173,7 +174,8 @@ class ImageFolderDataModule(ImageDataModule):
 
     def _split_hash(self, picture: LabelledFile) -> bytes:
         path, label = picture
-        return hashlib.sha256(f"{self.split_seed}/{self.class_names[label]}/{path.name}".encode()).digest()
+        text = f"{self.split_seed}/{self.class_names[label]}/{path.name}"
+        return hashlib.sha256(text.encode(errors="surrogateescape")).digest()  # a name need not be UTF-8
 
     def _batches(self, examples: list[tuple[Path, int, Tensor]]) -> ImageBatches:
         first = len(self.files)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from zoo.data.archives import default_data_dir
@@ -13,6 +13,7 @@ from zoo.data.base import ImageDataModule
 from zoo.data.batches import Batch, ImageBatches, balanced_subset
 from zoo.utils.checks import check_counts, check_data_dir, check_seeds
 from zoo.utils.errors import UsageError
+from zoo.utils.files import expand_user
 
 TRAINING_IMAGES = 60_000
 """Images in the official training archives; the test archives hold 10,000 more."""
@@ -22,12 +23,14 @@ class MNISTDataModule(ImageDataModule):
     """MNIST as batches ``(images, labels)``: float32 ``(B, 1, 28, 28)`` in [0, 1] and int64 ``(B,)`` in 0..9.
 
     The first ``val_size`` of the 60,000 training images are the validation set, the others the training set. The 10,000
-    test images are used for testing only. MNIST's archives ship with the package.
+    test images are used for testing only. MNIST ships with the package and is read from there, so it needs no folder.
     LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 1998.
 
     Args:
-        data_dir: Folder of the files, in torchvision's layout (``MNIST/raw/…``). Missing files are written to it. None
-            means the folder in the environment variable ``ZOO_DATA``, or else ``zoo`` in the user's cache folder.
+        data_dir: Folder of the other data sets' files, in torchvision's layout (``KMNIST/raw/…``). Missing files are
+            downloaded to it; files in it are never changed. For MNIST nothing is written and the folder need not exist.
+            Files that it has in ``MNIST/raw`` must be the official ones. None means the folder in the environment
+            variable ``ZOO_DATA``, or else ``zoo`` in the user's cache folder.
         batch_size: Images per training step, summed over all devices, so that a config trains the same network on one
             device and on several. Must be a multiple of the number of devices.
         eval_batch_size: Images per batch in validation, test and prediction. Does not change the results.
@@ -86,12 +89,13 @@ class MNISTDataModule(ImageDataModule):
 
             check_dataset(dataset)
         self.save_hyperparameters()
-        self.data_dir = Path(data_dir).expanduser() if data_dir else default_data_dir()
+        self.data_dir = expand_user(data_dir) if data_dir else default_data_dir()
         self.val_size = val_size
         self.num_train = num_train
         self.unlabelled_epochs = unlabelled_epochs
         self.subset_seed = subset_seed
         self.dataset = dataset
+        self._archives: dict[bool, tuple[Tensor, Tensor]] = {}
 
     @property
     def class_names(self) -> Sequence[str]:
@@ -101,22 +105,31 @@ class MNISTDataModule(ImageDataModule):
         return class_names(self.dataset)
 
     def prepare_data(self) -> None:
-        """Write or download the files. Lightning calls this in one process per machine."""
-        from zoo.data.datasets import prepare
+        """Check the files and download those that are missing. Lightning calls this in one process per machine.
+
+        Raises:
+            UsageError: As for `zoo.data.datasets.prepare` and `zoo.data.datasets.read`, or there are too few images.
+        """
+        from zoo.data.datasets import prepare, read
 
         prepare(self.dataset, self.data_dir)
+        if self.dataset != "mnist":
+            # Read before other processes and the folder of the run begin, and kept: decompression takes a while.
+            self._archives = {train: read(self.dataset, self.data_dir, train=train) for train in (True, False)}
+            self._check_sizes(len(self._archives[True][1]))
 
     def setup(self, stage: str | None = None) -> None:
         """Load the splits that ``stage`` (fit, validate, test, predict, or None for all) needs into memory."""
         if stage in ("fit", "validate", None) and "train" not in self.splits:
             archive = self._read(train=True)
-            self.splits["validation"] = archive.select(torch.arange(self.val_size))
-            training = torch.arange(self.val_size, len(archive))
+            self._check_sizes(len(archive))
+            self.splits["validation"] = archive.select(slice(self.val_size))
+            training = archive.select(slice(self.val_size, None))
             if self.unlabelled_epochs:
-                self.splits["unlabelled"] = archive.select(training).without_labels()
+                self.splits["unlabelled"] = training.without_labels()
             if self.num_train is not None:
-                training = training[balanced_subset(archive.labels[training], self.num_train, self.subset_seed)]
-            self.splits["train"] = archive.select(training)
+                training = training.select(balanced_subset(training.labels, self.num_train, self.subset_seed))
+            self.splits["train"] = training
         if self.unlabelled_epochs and self.trainer:
             # Otherwise the Trainer would keep the loader of the first epoch.
             self.trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
@@ -131,10 +144,19 @@ class MNISTDataModule(ImageDataModule):
         """Return ``unlabelled`` during the first ``unlabelled_epochs`` epochs, then ``train``."""
         return "unlabelled" if self.trainer and self.trainer.current_epoch < self.unlabelled_epochs else "train"
 
+    def _check_sizes(self, images: int) -> None:
+        """Raise `UsageError` if a data set of this many training images cannot be split as the arguments say."""
+        if (needed := self.val_size + (self.num_train or 1)) > images:
+            raise UsageError(
+                f"{self.dataset} in {self.data_dir} has {images:,} training images, but val_size and num_train need at "
+                f"least {needed:,}: choose less, or name another data_dir."
+            )
+
     def _read(self, *, train: bool) -> ImageBatches:
         from zoo.data.datasets import read
 
-        images, labels = read(self.dataset, self.data_dir, train=train)
+        kept = self._archives.pop(train) if train in self._archives else None
+        images, labels = kept or read(self.dataset, self.data_dir, train=train)
         return ImageBatches(images, labels, torch.arange(len(labels)), with_indices=self.with_indices)
 
 

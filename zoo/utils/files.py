@@ -1,13 +1,15 @@
-"""Atomic writing of files, and paths for display."""
+"""Atomic writing of files, reading of regular files only, and paths for display."""
 
 from __future__ import annotations
 
 import os
 import platform
 import re
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 from zoo.utils.errors import UsageError
@@ -45,6 +47,11 @@ def display_path(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+def expand_user(path: str) -> Path:
+    """Return a path with ``~`` replaced by the home folder, or unchanged where there is no such home folder."""
+    return Path(os.path.expanduser(path))
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write ``content`` to ``path`` atomically.
 
@@ -73,3 +80,17 @@ def is_abandoned_temporary(path: Path) -> bool:
 
 def _host() -> str:
     return re.sub(r"\W", "-", platform.node())
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a regular file, or a symbolic link to one, for reading.
+
+    Anything else is not opened: opening a pipe waits for another process, and a device may never end.
+
+    Raises:
+        UsageError: The path is a folder, a pipe, a device or a socket.
+        OSError: The file is missing or cannot be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise UsageError(f"{path} is no file, but a folder, a pipe or a device: remove it, or name another place.")
+    return path.open("rb")

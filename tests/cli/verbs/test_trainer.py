@@ -99,9 +99,7 @@ def test_checkpoints_contain_the_class_path_and_primitive_types_only() -> None:
     assert isinstance(MLP.load_from_checkpoint(path, weights_only=True), LightningModule)
 
 
-def test_predict_writes_probabilities_in_dataset_order_and_a_picture(
-    capsys: pytest.CaptureFixture[str], data_dir: Path
-) -> None:
+def test_predict_writes_probabilities_in_dataset_order_and_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
     main(["fit", "--config", "softmax", *SHORT])
     trained = errors(capsys.readouterr().out)
     run = "logs/softmax/version_0"
@@ -112,7 +110,7 @@ def test_predict_writes_probabilities_in_dataset_order_and_a_picture(
         rows = list(csv.DictReader(file))
     assert [int(row["index"]) for row in rows] == list(range(10_000))
     model = zoo.models.SoftmaxRegression.load_from_checkpoint(f"{run}/checkpoints/last.ckpt").eval()
-    data = zoo.MNISTDataModule(str(data_dir))
+    data = zoo.MNISTDataModule()
     data.setup("test")
     images, labels = next(iter(data.test_dataloader()))
     probabilities = model(images).softmax(1)

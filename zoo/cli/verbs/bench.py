@@ -60,10 +60,8 @@ def run(verb: str, arguments: list[str]) -> int:
 
     import torch
 
-    from zoo.data.archives import default_data_dir, stage
     from zoo.utils.environment import device_name, machine, versions
 
-    stage(default_data_dir())
     header = {"versions": {**versions(), **_baseline_versions()}, "machine": machine(), "rounds": options.rounds}
     header["device"] = device_name(torch.device("cuda" if options.accelerator == "gpu" else "cpu"))
     measurements: dict[str, Any] = {}
@@ -134,13 +132,14 @@ def measure_runs(config: Path, full_runs: int, fit_arguments: Sequence[str] = ()
 
     from zoo.benchmark.eager import network_from_config
     from zoo.benchmark.processes import run_program
-    from zoo.data.archives import default_data_dir
+    from zoo.data.archives import write_for_torchvision
 
     content = yaml.safe_load(config.read_text(encoding="utf-8"))
-    script = ["-m", "zoo.benchmark.eager", str(config), "--data_dir", str(default_data_dir())]
     lengths = {"short": (1, 1), **({"whole": (content["trainer"]["max_epochs"], full_runs)} if full_runs else {})}
     measured: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
+        write_for_torchvision(Path(folder))
+        script = ["-m", "zoo.benchmark.eager", str(config), "--data_dir", folder]
         for name, (epochs, repetitions) in lengths.items():
             programs = {"zoo": [*_fit_command(config, folder, epochs), *fit_arguments]}
             if network_from_config(content) is not None:
