@@ -19,7 +19,7 @@ from zoo.callbacks.prediction_writer import PredictionWriter
 from zoo.callbacks.progress import EpochProgressBar, StartMessage
 from zoo.callbacks.run_record import RunRecord
 from zoo.cli.parser import ZooArgumentParser, check_no_null_arguments
-from zoo.cli.resume_checks import check_same_network, check_same_training_settings
+from zoo.cli.resume_checks import check_restorable, check_same_network, check_same_training_settings
 from zoo.cli.run_folder import logging_arguments, print_test_command, remove_empty_folder
 from zoo.cli.trainer_checks import check_trainer, set_default_devices, set_default_max_epochs
 from zoo.data.base import ImageDataModule
@@ -28,7 +28,7 @@ from zoo.models import Classifier, ZooModule
 from zoo.models.lookup import import_member_class
 from zoo.pretrained.loading import initialize_from
 from zoo.pretrained.registry import list_models, model_info, read_demonstrations
-from zoo.runs.checkpoint import AtomicCheckpointIO, Checkpoint, check_fits, read_checkpoint
+from zoo.runs.checkpoint import AtomicCheckpointIO, Checkpoint, read_checkpoint
 from zoo.runs.folders import newest_checkpoint
 from zoo.utils.class_paths import import_class
 from zoo.utils.errors import UsageError
@@ -164,7 +164,7 @@ class ZooCLI(LightningCLI):
             UsageError: The checkpoint does not fit the model, or the model and the data cannot be used together.
         """
         if self.checkpoint is not None:
-            check_fits(self.model, self.checkpoint)
+            check_restorable(self.trainer, self.model, self.datamodule, self.checkpoint)
         elif self.subcommand == "fit" and getattr(self.model, "init_from", None):
             initialize_from(self.model, self.model.init_from)
         if self.trainer.world_size > 1 and self.trainer.local_rank == 0:
