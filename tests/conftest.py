@@ -10,6 +10,8 @@ import pytest
 import torch
 
 import zoo
+from tests.archives import SMALL
+from zoo.cli import main
 from zoo.data import MNISTDataModule
 from zoo.data.archives import stage
 from zoo.pretrained import registry
@@ -82,3 +84,14 @@ def quick_annealing() -> Iterator[None]:
         for module in ("zoo.models.rbm", "zoo.pretrained.verification"):
             patch.setattr(f"{module}.measure_likelihood", quick_measurement)
         yield
+
+
+@pytest.fixture(scope="session")
+def small_run(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The last checkpoint of a run of a small network over one epoch."""
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("ZOO_DATA", str(data_dir))
+        assert main(["fit", *SMALL, "--trainer.max_epochs", "1"]) == 0
+    return (folder / "logs/dropout_batchnorm/version_0/checkpoints/last.ckpt").resolve()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import StochasticWeightAveraging
 from torch import Tensor
 from torch.distributed import all_gather_object
 from torchmetrics import Metric
@@ -82,8 +83,11 @@ class ExactResume(Callback):
             return
         try:
             check_optimizer_states(trainer.optimizers, checkpoint.get("optimizer_states"), self._state_counts)
-            schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
-            check_schedule_states(schedules, checkpoint.get("lr_schedulers"))
+            callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+            # That callback replaces the schedules in the course of a training, and restores its own.
+            if not any(isinstance(each, StochasticWeightAveraging) for each in callbacks):
+                schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
+                check_schedule_states(schedules, checkpoint.get("lr_schedulers"))
             expected = {name: _metric_state(metric) for name, metric in _metrics(pl_module)}
             for state in self._states_to_restore or []:
                 compare_states("metrics", expected, state["metrics"])

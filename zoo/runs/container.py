@@ -104,7 +104,7 @@ def _read_regular_file(path: Path) -> bytes:
             raise UsageError(f"There is no checkpoint {path}: check the path, or train one with `zoo fit`.")
         if status.st_size > MAX_BYTES:
             raise UsageError(f"{path} has more than {MAX_BYTES >> 30} GiB, so it is no checkpoint of this zoo.")
-        return file.read(MAX_BYTES + 1)
+        return file.read(status.st_size)
 
 
 def _parse(data: bytes) -> dict[str, Record]:

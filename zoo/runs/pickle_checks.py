@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from zoo.runs.pickle_values import (
     DEVICE,
     GLOBALS,
+    MAX_DEPTH,
     ORDERED_DICT,
     STORAGES,
     Storage,
@@ -65,6 +66,7 @@ class _Machine:
             self.stack.append(_CONSTANTS[opcode])
         elif opcode == "MARK":
             self.below.append(self.stack)
+            require(len(self.below) <= MAX_DEPTH, "values lie too deep in each other")
             self.stack = []
         elif opcode in _TUPLES:
             items = [self.stack.pop() for _ in range(_TUPLES[opcode])][::-1]
@@ -105,8 +107,8 @@ class _Machine:
 
     def _remembered(self, index: int) -> Any:
         value = self.memo[index]
-        # Otherwise a value could contain itself.
-        require(not isinstance(value, Value) or value.is_complete or value.kind == "tuple", "a value is incomplete")
+        if isinstance(value, Value):
+            value.is_complete = True  # otherwise it could become a part of itself
         return value
 
     def _append(self, items: list[Any]) -> None:

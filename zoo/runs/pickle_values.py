@@ -52,7 +52,7 @@ class Value:
         content: The items of a list, dict or tuple.
         size: The number of values and bytes in it, if it were written out in full.
         depth: How deep values lie in it.
-        is_complete: Whether it has become a part of another value, after which it never changes.
+        is_complete: Whether it is a part of another value or referred to, after which it must not change.
     """
 
     kind: str
