@@ -88,10 +88,11 @@ def quick_annealing() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def small_run(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The last checkpoint of a run of a small network over one epoch."""
+    """A checkpoint within the first epoch of a run of a small network over two."""
     folder = tmp_path_factory.mktemp("run")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("ZOO_DATA", str(data_dir))
-        assert main(["fit", *SMALL, "--trainer.max_epochs", "1"]) == 0
-    return (folder / "logs/dropout_batchnorm/version_0/checkpoints/last.ckpt").resolve()
+        every_step = ["--checkpoint.every_n_train_steps", "1", "--checkpoint.save_top_k", "-1"]
+        assert main(["fit", *SMALL, "--trainer.max_epochs", "2", *every_step]) == 0
+    return folder / "logs/dropout_batchnorm/version_0/checkpoints/epoch=0-step=2.ckpt"

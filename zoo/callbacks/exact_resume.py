@@ -15,7 +15,7 @@ from torchmetrics import Metric
 
 from zoo.models.base import ZooModule
 from zoo.runs.generator_states import are_generator_states, to_tuples
-from zoo.runs.training_state import StateMismatch, compare_states
+from zoo.runs.training_state import StateMismatch, compare_states, is_position
 from zoo.training.optimizer_state import check_optimizer_states, check_schedule_states
 from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
@@ -181,7 +181,7 @@ def _metric_state(metric: Metric) -> dict[str, Tensor]:
 
 def _is_process_state(state: Any) -> bool:
     """Return whether a value has the form of what `ExactResume` stores of a process."""
-    if not isinstance(state, dict) or not isinstance(state.get("loader"), dict | None):
+    if not isinstance(state, dict) or not is_position(state.get("loader")):
         return False
     tensors = [state.get("metrics"), {"module": state.get("module", {})}]
     is_complete = all(

@@ -14,7 +14,7 @@ from zoo.callbacks.exact_resume import ExactResume
 from zoo.runs.checkpoint import Checkpoint, check_class, check_fits
 from zoo.runs.recipe import NON_RECIPE_SETTINGS, first_difference, resume_settings, with_defaults
 from zoo.runs.record import RUN_RECORD, read_run_record
-from zoo.runs.training_state import StateMismatch, compare_states, is_count
+from zoo.runs.training_state import StateMismatch, compare_states, is_count, is_position
 from zoo.utils.class_paths import class_path_of, import_class
 from zoo.utils.errors import UsageError
 
@@ -123,6 +123,9 @@ def _check_loops(trainer: Trainer, states: Any, version: Version) -> None:
             expected = {key: value for key, value in expected.items() if key in found}
             found = {key: value for key, value in found.items() if key in expected}
         compare_states(name, expected, found, exact=True)
+    positions = states["fit_loop"].get("state_dict", {}).get("combined_loader", [])
+    if not isinstance(positions, list) or not all(map(is_position, positions)):
+        raise StateMismatch("loops.fit_loop.state_dict.combined_loader is no list of positions")
 
 
 def _check_callbacks(trainer: Trainer, states: Any) -> None:

@@ -56,6 +56,13 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def is_position(value: Any) -> bool:
+    """Return whether a value can be the state of a loader: None, or a dict whose epoch and batches are counts."""
+    return value is None or (
+        isinstance(value, dict) and all(is_count(value[name]) for name in ("epoch", "batches") if name in value)
+    )
+
+
 def _compare_tensors(name: str, expected: Tensor, found: Any) -> None:
     if expected.dim() == 0 and is_number(found):
         return

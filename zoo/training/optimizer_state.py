@@ -34,8 +34,8 @@ def check_optimizer_states(optimizers: Sequence[Optimizer], states: Any, counts:
         raise StateMismatch("optimizer_states lacks parameters, or has other ones")
     for index, (optimizer, state) in enumerate(zip(optimizers, states, strict=True)):
         name = f"optimizer_states[{index}]"
-        _check_groups(f"{name}.param_groups", optimizer, state["param_groups"])
-        _check_parameters(f"{name}.state", optimizer, state["state"])
+        groups = _check_groups(f"{name}.param_groups", optimizer, state["param_groups"])
+        _check_parameters(f"{name}.state", optimizer, groups, state["state"])
 
 
 def check_schedule_states(schedules: Sequence[Any], states: Any) -> None:
@@ -60,7 +60,8 @@ def check_schedule_states(schedules: Sequence[Any], states: Any) -> None:
             raise StateMismatch(f"{name} has an unknown {hidden[0]}")
 
 
-def _check_groups(name: str, optimizer: Optimizer, groups: Any) -> None:
+def _check_groups(name: str, optimizer: Optimizer, groups: Any) -> list[dict[str, Any]]:
+    """Check the settings of an optimizer in a checkpoint, and return them with the defaults of those that it lacks."""
     expected = optimizer.state_dict()["param_groups"]
     # Settings that later versions of torch have added are missing in the files of earlier ones.
     compare_states(name, [{"params": group["params"]} for group in expected], groups)
@@ -70,13 +71,14 @@ def _check_groups(name: str, optimizer: Optimizer, groups: Any) -> None:
         compare_states(f"{name}[{index}]", group, found)
         if found["params"] != group["params"]:
             raise StateMismatch(f"{name}[{index}].params are other parameters")
+    return defaulted.param_groups
 
 
-def _check_parameters(name: str, optimizer: Optimizer, found: dict[Any, Any]) -> None:
+def _check_parameters(name: str, optimizer: Optimizer, groups: list[dict[str, Any]], found: dict[Any, Any]) -> None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if not found.keys() <= set(range(len(parameters))):
         raise StateMismatch(f"{name} is of other parameters")
-    expected = _state_after_first_step(optimizer)
+    expected = _state_after_first_step(optimizer, groups)
     for index, entry in found.items():
         if not isinstance(entry, dict):
             raise StateMismatch(f"{name}[{index}] is no dict")
@@ -97,14 +99,15 @@ def _check_entry(name: str, parameter: Tensor, expected: dict[str, Any], found: 
         compare_states(f"{name}.{key}", value, other)
 
 
-def _state_after_first_step(optimizer: Optimizer) -> list[dict[str, Any]] | None:
-    """Return what an optimizer keeps of each parameter; None if that is not known before a real step."""
+def _state_after_first_step(optimizer: Optimizer, groups: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+    """Return what an optimizer with these settings keeps of each parameter; None if only a real step shows that."""
     if optimizer.state:
         return [optimizer.state.get(each, {}) for group in optimizer.param_groups for each in group["params"]]
     trial = copy.copy(optimizer)
     trial.state = defaultdict(dict)
     trial.param_groups = [
-        {**group, "params": [_with_zero_gradient(each) for each in group["params"]]} for group in optimizer.param_groups
+        {**settings, "params": [_with_zero_gradient(each) for each in group["params"]]}
+        for group, settings in zip(optimizer.param_groups, groups, strict=True)
     ]
     try:
         trial.step()
