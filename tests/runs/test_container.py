@@ -52,6 +52,14 @@ def test_the_run_s_checkpoint_is_read(small_run: Path) -> None:
     assert AtomicCheckpointIO().load_checkpoint(small_run)["global_step"] == 2
 
 
+def test_a_file_without_the_records_that_later_versions_of_torch_add_is_read(small_run: Path) -> None:
+    records = container.read_records(small_run)
+    assert {"byteorder", ".format_version", ".data/serialization_id"} <= records.keys()
+    older = {name: record for name, record in records.items() if name[0] != "." and name != "byteorder"}
+    CHANGED.write_bytes(container.canonical_archive(older))
+    assert content_or_refusal(CHANGED) == content_of(small_run)
+
+
 @pytest.mark.parametrize("count", [200, pytest.param(6000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
 def test_a_flipped_bit_is_refused_or_has_no_effect(count: int, small_run: Path) -> None:
     seed = 20 + count

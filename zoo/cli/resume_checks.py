@@ -72,7 +72,7 @@ def check_same_training_settings(config: dict[str, Any], checkpoint: Checkpoint)
     record = read_run_record(checkpoint.content)
     if record is None and RUN_RECORD not in checkpoint.content["callbacks"]:
         return
-    if record is None or not _is_config(record["config"]):
+    if record is None:
         raise _damaged(checkpoint, "record of its run is incomplete")
     original = with_defaults(record["config"], config)
     if difference := first_difference(resume_settings(original), resume_settings(config)):
@@ -156,17 +156,6 @@ def _check_resumable(checkpoint: Checkpoint) -> None:
         value = content.get(name)
         if not isinstance(value, expected_type) or (expected_type is int and not is_count(value)):
             raise _damaged(checkpoint, f"{name} is no {'count' if expected_type is int else expected_type.__name__}")
-
-
-def _is_config(config: dict[str, Any]) -> bool:
-    """Return whether a recorded config has the parts that are compared, each of the right type."""
-    parts = [config.get("model"), config.get("data")]
-    return isinstance(config.get("trainer", {}), dict | None) and all(
-        isinstance(part, dict)
-        and isinstance(part.get("class_path"), str)
-        and isinstance(part.get("init_args", {}), dict | None)
-        for part in parts
-    )
 
 
 def _damaged(checkpoint: Checkpoint, reason: str) -> UsageError:

@@ -93,7 +93,7 @@ def _parse(path: Path, content: Any) -> Checkpoint:
     if not _is_state_dict(state_dict) or not isinstance(arguments, Mapping):
         raise UsageError(f"{path} holds no network that this zoo could load: it needs a Lightning checkpoint.")
     arguments = {name: value for name, value in arguments.items() if name != "_instantiator"}
-    if not _is_plain(arguments):
+    if not is_plain(arguments):
         raise UsageError(f"{path} is refused: a network's arguments are plain values, and some of these are not.")
     class_path = arguments.pop(CLASS_PATH, None)
     if class_path is not None and not isinstance(class_path, str):
@@ -216,11 +216,12 @@ def _serialize(content: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _is_plain(value: object) -> bool:
+def is_plain(value: object) -> bool:
+    """Return whether a value consists of numbers, strings, bools, None, and lists, tuples and dicts of them."""
     if isinstance(value, dict):
-        return all(isinstance(name, str) and _is_plain(item) for name, item in value.items())
+        return all(isinstance(name, str | int) and is_plain(item) for name, item in value.items())
     if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
+        return all(map(is_plain, value))
     return value is None or isinstance(value, str | int | float | bool)
 
 
