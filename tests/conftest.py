@@ -10,6 +10,8 @@ import pytest
 import torch
 
 import zoo
+from tests.archives import SMALL
+from zoo.cli import main
 from zoo.data import MNISTDataModule
 from zoo.data.archives import write_for_torchvision
 from zoo.pretrained import registry
@@ -82,3 +84,15 @@ def quick_annealing() -> Iterator[None]:
         for module in ("zoo.models.rbm", "zoo.pretrained.verification"):
             patch.setattr(f"{module}.measure_likelihood", quick_measurement)
         yield
+
+
+@pytest.fixture(scope="session")
+def small_run(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint within the first epoch of a run of a small network over two."""
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("ZOO_DATA", str(data_dir))
+        every_step = ["--checkpoint.every_n_train_steps", "1", "--checkpoint.save_top_k", "-1"]
+        assert main(["fit", *SMALL, "--trainer.max_epochs", "2", *every_step]) == 0
+    return folder / "logs/dropout_batchnorm/version_0/checkpoints/epoch=0-step=2.ckpt"

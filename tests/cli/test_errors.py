@@ -284,7 +284,7 @@ def test_training_state_of_the_wrong_type_is_rejected(
     ("name", "value"),
     [
         ("exp_avg", torch.zeros(3)),
-        ("exp_avg", torch.zeros(1).expand(10, 784)),  # one element of memory: a kernel would write past it
+        ("exp_avg", torch.zeros(784, 10).t()),  # of the same shape, but a kernel takes the elements in another order
         ("step", torch.zeros(2)),
     ],
 )

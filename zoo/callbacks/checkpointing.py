@@ -66,7 +66,10 @@ class LastStepCheckpoint(ModelCheckpoint):
         scores = {
             str(folder / Path(name).name): score
             for name, score in recorded.items()
-            if isinstance(name, str) and isinstance(score, Tensor) and (folder / Path(name).name).is_file()
+            if isinstance(name, str)
+            and isinstance(score, Tensor)
+            and score.numel() == 1
+            and (folder / Path(name).name).is_file()
         }
         if not scores:
             return

@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import StochasticWeightAveraging
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 from torch.distributed import all_gather_object
-from torch.optim import Optimizer
 from torchmetrics import Metric
 
 from zoo.models.base import ZooModule
+from zoo.runs.generator_states import are_generator_states, to_tuples
+from zoo.runs.training_state import StateMismatch, compare_states, is_count, is_position
 from zoo.training.lightning_loop import EpochPosition, batches_trained_on, set_position
+from zoo.training.optimizer_state import check_optimizer_states, check_schedule_states
 from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
 
@@ -40,6 +43,8 @@ class ExactResume(Callback):
         self._epoch_ended = False
         self._validated_at = -1  # the number of batches trained on when the network was validated
         self._metrics_at_end: dict[str, dict[str, Tensor]] | None = None  # of an epoch that was cut short
+        self._state_counts: list[int] | None = None
+        self._checkpoint: dict[str, Any] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Keep the Trainer and the module, and seed each process differently."""
@@ -59,7 +64,11 @@ class ExactResume(Callback):
             all_gather_object(states, own)
         validated = self._validated_at == batches_trained_on(self._trainer)
         position = EpochPosition.of(self._trainer, ended=self._epoch_ended, validated=validated)
-        return {"processes": states, "position": asdict(position)}
+        return {
+            "processes": states,
+            "position": asdict(position),
+            "state_counts": [len(each.state) for each in self._trainer.optimizers],
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep the states until training starts, because the setup in between draws random numbers.
@@ -67,22 +76,21 @@ class ExactResume(Callback):
         Raises:
             UsageError: The state does not have the form that `state_dict` returns.
         """
-        states = state_dict.get("processes")
-        required = {"torch": Tensor, "python": list | tuple, "numpy": list, "metrics": dict}
-        is_valid = isinstance(states, list) and all(
-            isinstance(state, dict) and all(isinstance(state.get(name), kind) for name, kind in required.items())
-            for state in states
-        )
-        if not states or not is_valid:
+        states = state_dict.get("processes") if isinstance(state_dict, dict) else None
+        if not isinstance(states, list) or not states or not all(map(_is_process_state, states)):
             raise UsageError("The checkpoint's RNG state is damaged: take another copy of it, or the one before.")
         self._states_to_restore = states
+        self._state_counts = state_dict.get("state_counts")
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Tell Lightning where the training goes on, before it takes up its counters.
 
+        The checkpoint is kept until the optimizers exist, which it is compared with.
+
         Raises:
             UsageError: The position does not have the form that `state_dict` returns.
         """
+        self._checkpoint = checkpoint
         for callback in trainer.early_stopping_callbacks:
             # The length of a training may change, and Lightning would take the patience from the checkpoint.
             if earlier := checkpoint["callbacks"].get(callback.state_key):
@@ -97,6 +105,28 @@ class ExactResume(Callback):
         if position.validation == "done":
             self._validated_at = loops["epoch_loop.batch_progress"]["total"]["processed"]
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check the states of the optimizers, the schedules and the metrics, which Lightning restores next.
+
+        Raises:
+            UsageError: A state does not fit.
+        """
+        checkpoint, self._checkpoint = self._checkpoint, None
+        if checkpoint is None:
+            return
+        try:
+            check_optimizer_states(trainer.optimizers, checkpoint.get("optimizer_states"), self._state_counts)
+            callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+            # That callback replaces the schedules in the course of a training, and restores its own.
+            if not any(isinstance(each, StochasticWeightAveraging) for each in callbacks):
+                schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
+                check_schedule_states(schedules, checkpoint.get("lr_schedulers"))
+            expected = {name: _metric_state(metric) for name, metric in _metrics(pl_module)}
+            for state in self._states_to_restore or []:
+                compare_states("metrics", expected, state["metrics"])
+        except StateMismatch as error:
+            raise UsageError(f"{trainer.ckpt_path} is damaged: its {error}, so take another copy of it.") from error
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Restore the position of the data loader, the module's tensors and the metrics.
 
@@ -105,8 +135,6 @@ class ExactResume(Callback):
         """
         if trainer.ckpt_path is None:
             return
-        for optimizer in trainer.optimizers:
-            _check_optimizer(optimizer)
         # Lightning would train on after it has stopped early, until the next validation.
         if any(callback.wait_count >= callback.patience for callback in trainer.early_stopping_callbacks):
             trainer.should_stop = True
@@ -184,7 +212,7 @@ class ExactResume(Callback):
             return
         state = states[trainer.global_rank]
         torch.set_rng_state(state["torch"])
-        random.setstate(_to_tuples(state["python"]))
+        random.setstate(to_tuples(state["python"]))
         np.random.set_state(tuple(state["numpy"]))
         assert self._module is not None
         if "cuda" in state and self._module.device.type == "cuda":
@@ -194,8 +222,15 @@ class ExactResume(Callback):
 
 
 def _read_position(value: object) -> EpochPosition:
-    fields = EpochPosition.__dataclass_fields__
-    if not isinstance(value, dict) or value.keys() != fields.keys():
+    counts = ("epoch", "batches", "length")
+    is_valid = (
+        isinstance(value, dict)
+        and value.keys() == {*counts, "ended", "validation"}
+        and all(is_count(value[name]) for name in counts)
+        and isinstance(value["ended"], bool)
+        and value["validation"] in ("none", "due", "done")
+    )
+    if not isinstance(value, dict) or not is_valid:
         raise UsageError("The checkpoint's position in the training is damaged: take another copy of it.")
     return EpochPosition(**value)
 
@@ -208,39 +243,28 @@ def _metric_state(metric: Metric) -> dict[str, Tensor]:
     return {name: value.detach().cpu() for name, value in metric.metric_state.items() if isinstance(value, Tensor)}
 
 
-def _check_optimizer(optimizer: Optimizer) -> None:
-    """Check that the optimizer's state has the shapes and strides of its parameters.
-
-    Fused kernels do not check this and would write out of bounds.
-
-    Raises:
-        UsageError: A tensor of the state has another shape or memory layout.
-    """
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            if not isinstance(value, Tensor):
-                continue
-            expected_shape = torch.Size() if name == "step" else parameter.shape
-            # The parameters of a convolution need not be contiguous, so their strides are compared.
-            same_layout = name == "step" or (value.layout == torch.strided and value.stride() == parameter.stride())
-            if value.shape != expected_shape or not same_layout:
-                raise UsageError(
-                    f"The checkpoint's optimizer state does not fit its network: {name} is {tuple(value.shape)} for a "
-                    f"parameter of {tuple(parameter.shape)}, so take another copy of the file."
-                )
+def _is_process_state(state: Any) -> bool:
+    """Return whether a value has the form of what `ExactResume` stores of a process."""
+    if not isinstance(state, dict) or not is_position(state.get("loader")):
+        return False
+    tensors = [state.get("metrics"), {"module": state.get("module", {})}]
+    is_complete = all(
+        isinstance(group, dict)
+        and all(
+            isinstance(each, dict) and all(isinstance(value, Tensor) for value in each.values())
+            for each in group.values()
+        )
+        for group in tensors
+    )
+    return is_complete and are_generator_states(state)
 
 
 def _restore_metric(metric: Metric, state: dict[str, Tensor]) -> None:
     for name, current in metric.metric_state.items():
         value = state.get(name)
-        if not isinstance(value, Tensor) or not isinstance(current, Tensor) or value.shape != current.shape:
+        if not isinstance(value, Tensor) or not isinstance(current, Tensor):
             continue
         setattr(metric, name, value.to(current.device))
         if value.any():
             # After the last batch of an epoch, the metric is computed without another update.
             metric._update_count = max(1, metric._update_count)
-
-
-def _to_tuples(value: Any) -> Any:
-    """Convert nested lists to tuples: checkpoints store lists and `random.setstate` requires tuples."""
-    return tuple(map(_to_tuples, value)) if isinstance(value, list | tuple) else value

@@ -19,7 +19,12 @@ from zoo.callbacks.run_record import RunRecord
 from zoo.cli.callback_checks import check_monitors, with_own_checkpoints, without_checkpoints
 from zoo.cli.parser import ZooArgumentParser, check_no_null_arguments
 from zoo.cli.resolved_config import name_of_run, resolved_config
-from zoo.cli.resume_checks import check_same_network, check_same_training_settings, read_named_checkpoint
+from zoo.cli.resume_checks import (
+    check_restorable,
+    check_same_network,
+    check_same_training_settings,
+    read_named_checkpoint,
+)
 from zoo.cli.run_folder import FitRun, RunConfig, print_test_command, trained_checkpoint
 from zoo.cli.trainer_checks import check_trainer, set_default_devices, set_default_max_epochs
 from zoo.data.base import ImageDataModule
@@ -27,7 +32,7 @@ from zoo.layers.sync_batchnorm import SyncBatchNormAnywhere
 from zoo.models import Classifier, ZooModule
 from zoo.models.lookup import import_member_class
 from zoo.pretrained.loading import initialize_from
-from zoo.runs.checkpoint import AtomicCheckpointIO, Checkpoint, check_fits
+from zoo.runs.checkpoint import AtomicCheckpointIO, Checkpoint
 from zoo.runs.folders import newest_checkpoint
 from zoo.utils.class_paths import import_class
 from zoo.utils.errors import Stopped, UsageError
@@ -167,7 +172,7 @@ class ZooCLI(LightningCLI):
             # Lightning does this after it has loaded a checkpoint, whose weights are rounded by then.
             self.model.double()
         if self.checkpoint is not None:
-            check_fits(self.model, self.checkpoint)
+            check_restorable(self.trainer, self.model, self.datamodule, self.checkpoint)
         elif self.subcommand == "fit" and getattr(self.model, "init_from", None):
             initialize_from(self.model, self.model.init_from)
         if self.subcommand == "fit":

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
+from packaging.version import InvalidVersion, Version
+from pytorch_lightning import LightningDataModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import nn
+
+from zoo.callbacks.exact_resume import ExactResume
 from zoo.pretrained.registry import list_models, model_info, read_demonstrations
-from zoo.runs.checkpoint import Checkpoint, check_class, read_checkpoint
+from zoo.runs.checkpoint import Checkpoint, check_class, check_fits, read_checkpoint
 from zoo.runs.recipe import (
     NON_RECIPE_SETTINGS,
     first_difference,
@@ -14,10 +21,13 @@ from zoo.runs.recipe import (
     resume_settings,
     with_defaults,
 )
-from zoo.runs.record import read_run_record
+from zoo.runs.record import RUN_RECORD, read_run_record
+from zoo.runs.training_state import StateMismatch, compare_states, is_count, is_position
 from zoo.utils.class_paths import class_path_of, import_class
 from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
+
+LIGHTNING = installed_version("pytorch-lightning")
 
 
 def read_named_checkpoint(name: str) -> Checkpoint:
@@ -79,8 +89,10 @@ def check_same_training_settings(config: dict[str, Any], checkpoint: Checkpoint)
         UsageError: A setting differs.
     """
     record = read_run_record(checkpoint.content)
-    if record is None:
+    if record is None and RUN_RECORD not in checkpoint.content["callbacks"]:
         return
+    if record is None:
+        raise _damaged(checkpoint, "record of its run is incomplete")
     original = with_defaults(record["config"], config)
     if difference := first_difference(resume_settings(original), resume_settings(config)):
         name, before, now = difference
@@ -96,6 +108,66 @@ def check_same_training_settings(config: dict[str, Any], checkpoint: Checkpoint)
         )
 
 
+def check_restorable(
+    trainer: Trainer, model: nn.Module, datamodule: LightningDataModule, checkpoint: Checkpoint
+) -> None:
+    """Check that a checkpoint fits the model and what a Trainer restores before its optimizers exist.
+
+    This is the progress of its loops, the states of its callbacks and of its data module, and the scale of a loss. The
+    rest is checked by `zoo.callbacks.exact_resume.ExactResume`, which has a state of its own.
+
+    Raises:
+        UsageError: A part of the checkpoint does not fit.
+    """
+    check_fits(model, checkpoint)
+    content = checkpoint.content
+    try:
+        version = content.get("pytorch-lightning_version", LIGHTNING)
+        compare_states("pytorch-lightning_version", "", version)
+        _check_loops(trainer, content.get("loops"), Version(version))
+        _check_callbacks(trainer, content.get("callbacks"))
+        for part, state in ((datamodule, {}), (trainer.precision_plugin, trainer.precision_plugin.state_dict())):
+            if (name := type(part).__qualname__) in content:
+                compare_states(name, state, content[name])
+    except InvalidVersion as error:
+        raise _damaged(checkpoint, "pytorch-lightning_version is no version") from error
+    except StateMismatch as error:
+        raise _damaged(checkpoint, str(error)) from error
+
+
+def _check_loops(trainer: Trainer, states: Any, version: Version) -> None:
+    if states is None:
+        return
+    loops = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
+    compare_states("loops", dict.fromkeys(loops), states, exact=True)
+    same_release = version.release[:2] == Version(LIGHTNING).release[:2]
+    for loop in loops:
+        name, found, expected = f"loops.{loop}", states[loop], getattr(trainer, loop).state_dict()
+        compare_states(name, {}, found)
+        if not same_release:  # Lightning takes up what both have
+            expected = {key: value for key, value in expected.items() if key in found}
+            found = {key: value for key, value in found.items() if key in expected}
+        compare_states(name, expected, found, exact=True)
+    positions = states["fit_loop"].get("state_dict", {}).get("combined_loader", [])
+    if not isinstance(positions, list) or not all(map(is_position, positions)):
+        raise StateMismatch("loops.fit_loop.state_dict.combined_loader is no list of positions")
+
+
+def _check_callbacks(trainer: Trainer, states: Any) -> None:
+    if states is None:
+        return
+    compare_states("callbacks", {}, states)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        # Both check their states themselves: theirs have names and lengths that differ from run to run.
+        if callback.state_key not in states or isinstance(callback, ExactResume | ModelCheckpoint):
+            compare_states(callback.state_key, {}, states.get(callback.state_key, {}))
+            continue
+        expected = callback.state_dict()
+        if callback.state_key == RUN_RECORD:  # the only part that is loaded
+            expected = {"time_elapsed": expected["time_elapsed"]}
+        compare_states(callback.state_key, expected, states[callback.state_key])
+
+
 def _check_resumable(checkpoint: Checkpoint) -> None:
     """Raise `UsageError` unless a checkpoint holds the training state that Lightning restores."""
     content = checkpoint.content
@@ -106,10 +178,13 @@ def _check_resumable(checkpoint: Checkpoint) -> None:
         )
     types |= {"callbacks": dict, "epoch": int, "global_step": int, "pytorch-lightning_version": str}
     for name, expected_type in types.items():
-        if not isinstance(content.get(name), expected_type):
-            raise UsageError(
-                f"{checkpoint.path} is damaged: its {name} is no {expected_type.__name__}, so take another copy."
-            )
+        value = content.get(name)
+        if not isinstance(value, expected_type) or (expected_type is int and not is_count(value)):
+            raise _damaged(checkpoint, f"{name} is no {'count' if expected_type is int else expected_type.__name__}")
+
+
+def _damaged(checkpoint: Checkpoint, reason: str) -> UsageError:
+    return UsageError(f"{checkpoint.path} is damaged: its {reason}, so take another copy of it.")
 
 
 def _tuples_to_lists(value: Any) -> Any:

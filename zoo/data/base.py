@@ -84,7 +84,10 @@ class ImageDataModule(LightningDataModule, ABC):
         Raises:
             UsageError: The class names differ.
         """
-        if (known := list(state_dict.get(CLASS_NAMES, self.class_names))) != list(self.class_names):
+        known = state_dict.get(CLASS_NAMES, list(self.class_names))
+        if not isinstance(known, list) or not all(isinstance(name, str) for name in known):
+            raise UsageError("The checkpoint's class names are damaged: take another copy of it, or the one before.")
+        if known != list(self.class_names):
             raise UsageError(
                 f"The checkpoint was trained on the classes {join_names(known)}, and these are "
                 f"{join_names(self.class_names)}: name the data that belongs to it."

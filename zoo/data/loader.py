@@ -13,6 +13,8 @@ from torch.utils.data import DataLoader
 from zoo.data.augmentation import AugmentedBatches
 from zoo.data.batches import Batch, ImageBatches
 from zoo.data.sampler import ExactSampler
+from zoo.runs.training_state import is_count
+from zoo.utils.errors import UsageError
 
 
 def _identity(batch: Any) -> Any:
@@ -89,8 +91,17 @@ class BatchLoader(DataLoader[Batch]):
         return {"epoch": self._epoch, "batches": self._fetched}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Make the next iteration over that epoch start after those batches."""
+        """Make the next iteration over that epoch start after those batches.
+
+        Raises:
+            UsageError: The state is not one that `state_dict` returns.
+        """
         if isinstance(self.sampler, ExactSampler):
+            counts = [state.get("epoch"), state.get("batches")] if isinstance(state, dict) else [None]
+            if not all(map(is_count, counts)) or state["batches"] > len(self):
+                raise UsageError(
+                    "The checkpoint's position in the data is damaged: take another copy of it, or the one before."
+                )
             self._resumed = state  # type: ignore[misc]  # set on the instance
             self.sampler.resume(state["epoch"], state["batches"] * (self.batch_size or 1))
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import io
 import pickle
-import zipfile
-import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,8 @@ import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
+from zoo.runs.container import DATA, PICKLE, canonical_archive, damaged, read_records
+from zoo.runs.pickle_checks import check_pickle, check_tensors
 from zoo.utils.class_paths import class_path_of
 from zoo.utils.errors import UsageError
 from zoo.utils.files import write_bytes
@@ -70,18 +70,21 @@ def _read(path: str | Path) -> Any:
     if "://" in str(path):
         raise UsageError(f"{path} is a URL, but checkpoints are read from local files only: download it first.")
     path = Path(path)
-    if not path.is_file():
-        raise UsageError(f"There is no checkpoint {path}: check the path, or train one with `zoo fit`.")
-    if not _is_intact_archive(path):
-        raise UsageError(f"{path} is damaged, truncated or no checkpoint: take another copy of it.")
+    records = read_records(path)
+    sizes = {name.removeprefix(DATA): len(record.data) for name, record in records.items() if name.startswith(DATA)}
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        check_pickle(bytes(records[PICKLE].data), sizes)
+        archive = io.BytesIO(canonical_archive(records))
+        del records  # the file's bytes are no longer needed
+        content = torch.load(archive, map_location="cpu", weights_only=True, mmap=False)
+        check_tensors(content)
+        return content
     except pickle.UnpicklingError as error:
         raise UsageError(
             f"{path} is refused: it is no checkpoint, or it holds code or objects beyond weights and plain values."
         ) from error
-    except Exception as error:  # a malformed pickle can raise anything in torch's reader
-        raise UsageError(f"{path} is damaged, truncated or no checkpoint: take another copy of it.") from error
+    except Exception as error:  # a malformed pickle can raise anything
+        raise damaged(path) from error
 
 
 def _parse(path: Path, content: Any) -> Checkpoint:
@@ -90,7 +93,7 @@ def _parse(path: Path, content: Any) -> Checkpoint:
     if not _is_state_dict(state_dict) or not isinstance(arguments, Mapping):
         raise UsageError(f"{path} holds no network that this zoo could load: it needs a Lightning checkpoint.")
     arguments = {name: value for name, value in arguments.items() if name != "_instantiator"}
-    if not _is_plain(arguments):
+    if not is_plain(arguments):
         raise UsageError(f"{path} is refused: a network's arguments are plain values, and some of these are not.")
     class_path = arguments.pop(CLASS_PATH, None)
     if class_path is not None and not isinstance(class_path, str):
@@ -205,15 +208,6 @@ def write_weights(model: nn.Module, arguments: Mapping[str, Any], path: Path) ->
     write_bytes(path, _serialize(content))
 
 
-def _is_intact_archive(path: Path) -> bool:
-    """Return whether the file is a zip archive, as written by torch, whose parts all have correct checksums."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, zlib.error):
-        return False
-
-
 def _serialize(content: dict[str, Any]) -> bytes:
     # In memory, because torch writes a file's name into the file, so that equal networks would give different files.
     # Its error for a full disk also does not name the reason.
@@ -222,11 +216,12 @@ def _serialize(content: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _is_plain(value: object) -> bool:
+def is_plain(value: object) -> bool:
+    """Return whether a value consists of numbers, strings, bools, None, and lists, tuples and dicts of them."""
     if isinstance(value, dict):
-        return all(isinstance(name, str) and _is_plain(item) for name, item in value.items())
+        return all(isinstance(name, str | int) and is_plain(item) for name, item in value.items())
     if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
+        return all(map(is_plain, value))
     return value is None or isinstance(value, str | int | float | bool)
 
 
