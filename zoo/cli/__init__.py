@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 import zoo
 from zoo.utils.denormals import denormals_given_back
 from zoo.utils.errors import Stopped, UsageError, unknown_name
+from zoo.utils.matplotlib_settings import ignore_local_matplotlibrc
 
 VERBS = {
     "fit": ("zoo.cli.verbs.trainer", "train a member, or a network of your own"),
@@ -64,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ended the command: 130 for Ctrl-C, 143 for SIGTERM.
     """
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    ignore_local_matplotlibrc()
     try:
         with denormals_given_back():
             status = _dispatch(argv)

@@ -145,7 +145,7 @@ class ZooCLI(LightningCLI):
         if path == "last":
             self.checkpoint = newest_checkpoint(Path(self._log_folder) / self.run_name, self._resolved_config())
         else:
-            is_name = not Path(path).exists() and path in [*list_models(pretrained=True), *read_demonstrations()]
+            is_name = path in [*list_models(pretrained=True), *read_demonstrations()]
             self.checkpoint = read_checkpoint(model_info(path).checkpoint if is_name else path)
         # Always a path: for a keyword such as "best", Lightning would search for a checkpoint itself.
         config["ckpt_path"] = str(self.checkpoint.path)

@@ -50,7 +50,7 @@ def run(verb: str, arguments: list[str]) -> int:
     paths = list(_picture_files(options.images))
     names = list(dict.fromkeys(options.model or list_models(pretrained=True)))  # without duplicates
     for name in names:
-        if not Path(name).is_file():
+        if name in list_models() or not Path(name).is_file():
             model_info(name)  # report a misspelled name before the slow imports
     flush_denormals()
     errors: list[str] = []
