@@ -40,9 +40,13 @@ def run_program(arguments: Sequence[str], environment: Mapping[str, str] | None 
         text=True,
     )
     assert process.stderr is not None
-    with process.stderr as stderr:
-        error_output = stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    try:
+        with process.stderr as stderr:
+            error_output = stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:  # Ctrl-C or SIGTERM
+        process.kill()
+        raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise UsageError(

@@ -82,10 +82,10 @@ def stage(data_dir: Path) -> None:
         source = _read_packaged(archive)
         if not _is_intact(packed, "md5", archive.md5):
             _warn_if_damaged(packed)
-            write_bytes(packed, source)
+            write_bytes(packed, source, replace=True)
         if not _is_intact(unpacked, "sha256", archive.content_sha256):
             _warn_if_damaged(unpacked)
-            write_bytes(unpacked, gzip.decompress(source))
+            write_bytes(unpacked, gzip.decompress(source), replace=True)
 
 
 def _is_intact(path: Path, algorithm: str, digest: str) -> bool:

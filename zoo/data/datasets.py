@@ -124,7 +124,7 @@ def _unpack(folder: Path, names: list[str]) -> None:
             content = gzip.decompress(packed.read_bytes())
         except (OSError, EOFError, zlib.error):
             continue  # damaged: torchvision downloads it again
-        write_bytes(unpacked, content)
+        write_bytes(unpacked, content, replace=True)
 
 
 def _remove_unpacked(folder: Path) -> None:
