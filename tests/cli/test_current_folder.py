@@ -148,7 +148,7 @@ def write_package(folder: Path, hidden: int) -> None:
         "class Data(MNISTDataModule):\n    pass\n\n"
         "class Logger(CSVLogger):\n    pass\n\n"
         "class Told(Callback):\n    def on_fit_start(self, *_):\n        import late\n"
-        "        print('told', late.WORD)\n"
+        "        print('told ' + late.WORD)\n"
     )
     (folder / "late.py").write_text("WORD = 'late'\n")
 

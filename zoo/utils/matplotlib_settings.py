@@ -36,6 +36,7 @@ class _Finder(MetaPathFinder):
             execute = loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
+                sys.meta_path.remove(self)
                 if "MATPLOTLIBRC" in os.environ:
                     os.environ["MATPLOTLIBRC"] = os.path.abspath(os.environ["MATPLOTLIBRC"])
                 with contextlib.chdir(Path(__file__).parent):
