@@ -11,112 +11,12 @@ import pytest
 from PIL import Image
 
 from tests.helpers import SOURCE, error_output, start_zoo
+from tests.hostile_folder import PROBED, plant
 from zoo.cli import main
 from zoo.utils.local_modules import LocalModules
 
 SHORT = ["--trainer.accelerator", "cpu", "--data.num_train", "200", "--trainer.max_epochs", "1"]
 SHORT += ["--trainer.limit_test_batches", "1", "--trainer.limit_val_batches", "1"]
-
-PROBED = [
-    "_jsonnet",
-    "accimage",
-    "adlfs",
-    "argcomplete",
-    "backports",
-    "botocore",
-    "colorama",
-    "cutlass",
-    "cython",
-    "defusedxml",
-    "dill",
-    "dotenv",
-    "envwrap",
-    "faster_coco_eval",
-    "flint",
-    "fx2trt_oss",
-    "gammatone",
-    "gcsfs",
-    "gmpy",
-    "gmpy2",
-    "habana_frameworks",
-    "ipywidgets",
-    "isal",
-    "jsonschema",
-    "librosa",
-    "lightning",
-    "lightning_habana",
-    "litlogger",
-    "lz4",
-    "lzmaffi",
-    "mlflow",
-    "monkeytype",
-    "mpi4py",
-    "msvcrt",
-    "multipart",
-    "neptune",
-    "omegaconf",
-    "onnx_tf",
-    "org",
-    "pandas",
-    "pesq",
-    "pycocotools",
-    "pydantic",
-    "pydot",
-    "pynvml",
-    "pystoi",
-    "python_multipart",
-    "pytorch",
-    "redis",
-    "regex",
-    "rocm_sdk",
-    "ruamel",
-    "s3fs",
-    "scienceplots",
-    "scikits",
-    "sitecustomize",
-    "sksparse",
-    "snappy",
-    "sniffio",
-    "spmd_types",
-    "tabulate",
-    "tensorflow",
-    "tensorrt",
-    "toml",
-    "torch2trt",
-    "torch_fidelity",
-    "torch_xla",
-    "torchcomms",
-    "torchdistx",
-    "tree",
-    "tvm",
-    "uarray",
-    "usercustomize",
-    "wandb",
-    "winreg",
-    "xarray",
-    "z3",
-    "zstandard",
-    "helpers",
-    "random",
-    "typing",
-    "json",
-    "pickle",
-    "socket",
-    "multiprocessing",
-    "queue",
-    "signal",
-]
-"""Names that libraries probe while the commands run, and some of modules that are always there."""
-
-
-def plant(folder: Path, names: list[str]) -> None:
-    """Write modules that leave a file when they are run, and files that libraries or commands may follow."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (folder / f"{name}.py").write_text(f"open({str(folder / f'ran-{name}')!r}, 'w').close()\n")
-    (folder / "matplotlibrc").write_bytes(b"backend: module://tensorflow\nsavefig.facecolor: red\n\xff\n")
-    for name in (".env", "pyproject.toml", "lightning_logs", "dropout", "softmax", "MLP", "cpu", "MNISTDataModule"):
-        (folder / name).write_text("class_path: tensorflow.Network\n")
 
 
 def unchanged(folder: Path, planted: dict[Path, bytes]) -> bool:
