@@ -5,14 +5,13 @@
 >>> zoo.list_models()  # what there is
 """
 
-from __future__ import annotations
-
-import importlib
-from typing import TYPE_CHECKING, Any
-
+# `python -m zoo` runs this file while the current folder is on sys.path. It therefore imports nothing of others.
 from zoo.version import __version__ as __version__
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from zoo.data import MNISTDataModule
     from zoo.data.preprocessing import preprocess
     from zoo.pretrained.loading import create_model, load_pretrained
@@ -40,10 +39,12 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     # PEP 562: torch and Lightning take seconds to import, so nothing is imported before it is asked for.
     if name not in _HOMES:
         raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    import importlib
+
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

@@ -217,7 +217,7 @@ def test_temporary_files_of_dead_processes_are_removed_at_the_next_start() -> No
     subprocess.run([sys.executable, "-c", script, str(folder / "epoch=9.ckpt")], check=True)
     [abandoned] = folder.glob(".*.tmp")
     others = [folder / name for name in (".notes.tmp", f".{abandoned.name[1:]}".replace("epoch=9", "epoch=8"))]
-    others[1] = others[1].with_name(re.sub(r"\.\d+\.([0-9a-f]{32})", rf".{os.getpid()}.\1", others[1].name))
+    others[1] = others[1].with_name(re.sub(r"\.\d+\.([0-9a-f]{8})", rf".{os.getpid()}.\1", others[1].name))
     for path in others:  # a user's own, and one of a process that lives
         path.write_text("keep")
     main(FIT)

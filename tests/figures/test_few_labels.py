@@ -71,6 +71,6 @@ def test_results_of_other_settings_are_refused(
 @pytest.mark.usefixtures("quick")
 def test_damaged_csv_file_is_named_in_the_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["figures", "few_labels"]) == 0
-    Path("figures/few_labels/tried.csv").write_text("labels,kind\n1,dbn\n")
+    Path("figures/few_labels/tried.csv").write_text("labels,kind,lr\n1,dbn\n")
     assert main(["figures", "few_labels"]) == 2
     assert "figures/few_labels/tried.csv is damaged" in capsys.readouterr().err

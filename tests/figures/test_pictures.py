@@ -63,8 +63,8 @@ def test_figure_is_written_as_png_svg_and_csv_with_its_origin(
     output = capsys.readouterr().out
     assert f"pictures/{name}.png" in output
     head = Path(f"pictures/{name}.csv").read_text(encoding="utf-8").splitlines()
-    assert head[:2] == [f"# command: zoo figures {name} --output_dir pictures --seeds 2", "# seeds: 0 1"]
-    assert f"torch {version('torch')}" in head[2]
+    assert head[1:3] == [f"# command: zoo figures {name} --output_dir pictures --seeds 2", "# seeds: 0 1"]
+    assert f"torch {version('torch')}" in head[3]
     assert Path(f"pictures/{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in Path(f"pictures/{name}.svg").read_text(encoding="utf-8")
     rows = read_table(Path(f"pictures/{name}.csv"))

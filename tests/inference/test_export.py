@@ -11,6 +11,7 @@ from zoo.cli import main
 from zoo.cli.verbs.export import FORMATS
 from zoo.inference import export
 from zoo.models import Classifier
+from zoo.utils.files import MARKER
 
 
 def skip_without(format_name: str) -> None:
@@ -50,11 +51,11 @@ def test_deviating_export_fails_and_keeps_the_existing_file(
     original = export.FORMATS["torch_export"]
     wrong = original._replace(read=lambda model, path: lambda images: model(images) + error)
     monkeypatch.setitem(export.FORMATS, "torch_export", wrong)
-    Path("softmax.pt2").write_text("what was there before")
+    Path("softmax.pt2").write_text(f"what was there before: {MARKER}")
     assert "gives logits that deviate from the network's" in error_output(
         ["export", "softmax", "--format", "torch_export"], capsys
     )
-    assert Path("softmax.pt2").read_text() == "what was there before"
+    assert Path("softmax.pt2").read_text() == f"what was there before: {MARKER}"
 
 
 @pytest.mark.parametrize(

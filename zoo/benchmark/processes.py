@@ -36,7 +36,7 @@ def run_program(arguments: Sequence[str], environment: Mapping[str, str] | None 
     """
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, *arguments],
+        [sys.executable, "-P", *arguments],  # without the current folder on sys.path
         # JAX would take three quarters of a GPU's memory for itself.
         env={"XLA_PYTHON_CLIENT_PREALLOCATE": "false", **os.environ, **(environment or {})},
         stdout=subprocess.DEVNULL,

@@ -12,7 +12,11 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from zoo.utils.errors import UsageError
-from zoo.utils.files import atomic_path
+from zoo.utils.files import atomic_path, check_output
+from zoo.utils.pictures import save_figure
+
+TABLE_MARKER = "index,label,prediction,p"
+"""The begin of the header line, by which a table of predictions is known: programs that read it know no comments."""
 
 
 class PredictionWriter(Callback):
@@ -47,6 +51,10 @@ class PredictionWriter(Callback):
         self.indices = indices
         self.count = count
         self._batches: list[tuple[Tensor, ...]] = []
+        self._table = self.output_dir / "predictions.csv"
+        self._picture = self.output_dir / "predictions.png"
+        check_output(self._table, TABLE_MARKER)
+        check_output(self._picture)
 
     def on_predict_batch_end(
         self,
@@ -89,11 +97,12 @@ class PredictionWriter(Callback):
         names: Sequence[str],
         files: Sequence[Path],
     ) -> None:
-        table = self.output_dir / "predictions.csv"
-        picture = self.output_dir / "predictions.png"
         chosen = self._choose(indices)
         predictions = probabilities.argmax(dim=1)
-        with atomic_path(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with (
+            atomic_path(self._table, TABLE_MARKER) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.writer(file)
             file_header = ["file"] if files else []
             writer.writerow(["index", "label", "prediction", *(f"p{name}" for name in names), *file_header])
@@ -102,15 +111,15 @@ class PredictionWriter(Callback):
             ):
                 file_cell = [files[index]] if files else []
                 writer.writerow([index, names[label], names[prediction], *(f"{p:.8g}" for p in row), *file_cell])
-        draw_grid(images[chosen], indices[chosen], labels[chosen], predictions[chosen], names, picture)
+        draw_grid(images[chosen], indices[chosen], labels[chosen], predictions[chosen], names, self._picture)
         wrong = predictions != labels
         print(f"{len(labels):,} images, {int(wrong.sum()):,} errors, accuracy {1 - wrong.double().mean():.4f}")
         if wrong.any():
             pairs, counts = torch.stack([labels, predictions])[:, wrong].unique(dim=1, return_counts=True)
             (label, prediction), count = pairs[:, counts.argmax()].tolist(), int(counts.max())
             print(f"Most often:    a {names[label]} taken for a {names[prediction]}, {count} times")
-        print(f"Probabilities: {table}")
-        print(f"Picture:       {picture}")
+        print(f"Probabilities: {self._table}")
+        print(f"Picture:       {self._picture}")
 
     def _choose(self, indices: Tensor) -> Tensor:
         if self.indices is None:
@@ -162,5 +171,4 @@ def draw_grid(
         else:
             axes.set_title(f"✗ {label}{arrow}{prediction}", fontsize=title_size, color="#b30000", weight="bold")
             axes.spines[:].set(color="#b30000", linewidth=2.5)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
+    save_figure(figure, path, dpi=110)

@@ -10,11 +10,15 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 import zoo
 from zoo.utils.denormals import denormals_given_back
 from zoo.utils.errors import Stopped, UsageError, unknown_name
+from zoo.utils.matplotlib_settings import ignore_local_matplotlibrc
 
 VERBS = {
     "fit": ("zoo.cli.verbs.trainer", "train a member, or a network of your own"),
@@ -46,11 +50,31 @@ def program() -> int:
     hundred thousand objects, and none of them is garbage.
     """
     gc.set_threshold(100_000, 50, 100)
+    output_is_closed = sys.stdout is None
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # not every terminal can encode a character such as ×
     atexit.register(gc.freeze)  # no search for reference cycles at interpreter exit
-    return main()
+    status = main()
+    # As other programs have it that could not write what they were asked for.
+    return 2 if status == 0 and output_is_closed else status
+
+
+def _open_closed_streams() -> None:
+    """Open standard streams that the parent process has closed (``>&-``) on the null device.
+
+    Otherwise a file that is opened later would get the descriptor, and what libraries print would go into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is not None:
+            continue
+        null = os.open(os.devnull, os.O_RDWR)
+        if null != number:
+            os.dup2(null, number)
+            os.close(null)
+        stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115  # until the end
+        setattr(sys, name, stream)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,10 +86,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 on success, 1 when a check failed, 2 after a user's mistake, and 128 plus the signal's number when a signal
         ended the command: 130 for Ctrl-C, 143 for SIGTERM.
+
+    Raises:
+        SystemExit: SIGTERM ended a command that saves no state, with code 143.
     """
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    ignore_local_matplotlibrc()
     try:
-        with denormals_given_back():
+        with denormals_given_back(), _stopped_by_sigterm():
             status = _dispatch(argv)
         sys.stdout.flush()  # here, so that a failed write is handled below
         return status
@@ -90,6 +118,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output()
         print("zoo: The disk is full: make room on it, or name a place on another one.", file=sys.stderr)
         return 2
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the command with status 143, so that no temporary files are left.
+
+    A handler that was there before stays. So does Lightning's, which calls this one.
+    """
+    previous = signal.getsignal(signal.SIGTERM)
+    if previous != signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    process, received = os.getpid(), False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal received
+        if os.getpid() != process:  # a process that was forked, such as a worker of a DataLoader
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        if not received:
+            print("zoo: stopped by SIGTERM", file=sys.stderr)
+        received = True
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+        if received:  # Python ignores exceptions in destructors
+            raise SystemExit(128 + signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _discard_output() -> None:

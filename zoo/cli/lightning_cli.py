@@ -19,12 +19,7 @@ from zoo.callbacks.run_record import RunRecord
 from zoo.cli.callback_checks import check_monitors, with_own_checkpoints, without_checkpoints
 from zoo.cli.parser import ZooArgumentParser, check_no_null_arguments
 from zoo.cli.resolved_config import name_of_run, resolved_config
-from zoo.cli.resume_checks import (
-    check_restorable,
-    check_same_network,
-    check_same_training_settings,
-    read_named_checkpoint,
-)
+from zoo.cli.resume_checks import check_restorable, check_same_config, read_named_checkpoint
 from zoo.cli.run_folder import FitRun, RunConfig, print_test_command, trained_checkpoint
 from zoo.cli.trainer_checks import check_trainer, set_default_devices, set_default_max_epochs
 from zoo.data.base import ImageDataModule
@@ -154,9 +149,7 @@ class ZooCLI(LightningCLI):
             self.checkpoint = read_named_checkpoint(path)
         # Always a path: for a keyword such as "best", Lightning would search for a checkpoint itself.
         config["ckpt_path"] = str(self.checkpoint.path)
-        check_same_network(config.model, self.checkpoint, resuming=self.subcommand == "fit")
-        if self.subcommand == "fit":
-            check_same_training_settings(self._resolved_config(), self.checkpoint)
+        check_same_config(config, self._resolved_config(), self.checkpoint, resuming=self.subcommand == "fit")
 
     def before_instantiate_classes(self) -> None:
         """Set the precision of products, which no argument of Lightning's does."""

@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 
 from pytorch_lightning.cli import LightningArgumentParser
 
-from zoo.utils.class_paths import import_class, parameters_of
+from zoo.cli.sub_configs import sub_configs_by_path
+from zoo.utils.class_paths import import_class, parameters_of, where_it_was_looked_for
 from zoo.utils.errors import UsageError
 
 # Lines that jsonargparse prints around the reason when a class's arguments are invalid.
@@ -22,6 +23,16 @@ _NOISE = re.compile(
 
 class ZooArgumentParser(LightningArgumentParser):
     """A `LightningArgumentParser` that reports an error in one sentence, without jsonargparse's usage text."""
+
+    def parse_args(self, *arguments: Any, **options: Any) -> Any:
+        """Parse arguments as jsonargparse does, but read only values that look like a path as configs."""
+        with sub_configs_by_path():
+            return super().parse_args(*arguments, **options)
+
+    def validate(self, *arguments: Any, **options: Any) -> None:
+        """Validate a config as jsonargparse does, but read only values that look like a path as configs."""
+        with sub_configs_by_path():
+            super().validate(*arguments, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Report an error.
@@ -47,7 +58,7 @@ class ZooArgumentParser(LightningArgumentParser):
         if unknown := re.search(r"unrecognized arguments: (--[\w.]+)", message):
             known = {flag for action in self._actions for flag in action.option_strings}
             return f"Unknown flag {unknown[1]}{_hint(unknown[1], known)}; `zoo COMMAND --help` lists them all."
-        return one_sentence(message)
+        return where_it_was_looked_for(one_sentence(message))
 
 
 def find_usage_error(error: BaseException | None) -> UsageError | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.metadata import version as installed_version
-from pathlib import Path
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
@@ -36,8 +35,25 @@ def read_named_checkpoint(name: str) -> Checkpoint:
     Raises:
         UsageError: It is missing or damaged.
     """
-    is_member = not Path(name).exists() and name in [*list_models(pretrained=True), *read_demonstrations()]
+    is_member = name in [*list_models(pretrained=True), *read_demonstrations()]
     return read_checkpoint(model_info(name).checkpoint if is_member else name)
+
+
+def check_same_config(config: Any, resolved: dict[str, Any], checkpoint: Checkpoint, *, resuming: bool) -> None:
+    """Check that a checkpoint belongs to a config; see `check_same_network` and `check_same_training_settings`.
+
+    Args:
+        config: The parsed config of the verb.
+        resolved: The same as plain values.
+        checkpoint: The checkpoint.
+        resuming: Whether training is resumed from it.
+
+    Raises:
+        UsageError: It does not.
+    """
+    check_same_network(config.model, checkpoint, resuming=resuming)
+    if resuming:
+        check_same_training_settings(resolved, checkpoint)
 
 
 def check_same_network(model: Any, checkpoint: Checkpoint, *, resuming: bool) -> None:

@@ -33,11 +33,11 @@ from zoo.metrics.intervals import t_975
 from zoo.models import DBN
 from zoo.pretrained.evaluation import evaluate
 from zoo.pretrained.loading import create_model
-from zoo.runs.checkpoint import write_weights
+from zoo.runs.checkpoint import CLASS_PATH, write_weights
 from zoo.utils.console import print_rank_zero
 from zoo.utils.environment import versions
 from zoo.utils.errors import UsageError
-from zoo.utils.files import atomic_path, display_path, write_bytes
+from zoo.utils.files import atomic_path, check_output, display_path, write_bytes
 
 KINDS = ("dbn", "control")
 SEEDS = {100: 10, 1_000: 10, 10_000: 3, 55_000: 3}
@@ -49,6 +49,11 @@ EPOCHS = {100: 300, 1_000: 100, 10_000: 30, 55_000: 30}
 LEARNING_RATES = (0.0003, 0.001, 0.003, 0.01)
 DROPOUTS = (0.0, 0.5)
 """Dropout rates of the hidden units. With a rate above 0, the pixels have dropout at a rate of 0.2."""
+
+STUDY_MARKER = '"pytorch-lightning": '
+"""The text by which the record of a study's settings and package versions is known."""
+ROWS_MARKER = "labels,kind,"
+"""The begin of the header line of trials and results, by which they are known."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ def draw(writer: FigureWriter) -> None:
             versions.
     """
     folder = writer.folder / "few_labels"
+    _check_outputs(folder)
     _check_same_study(folder)
     trials: list[Trial] = _read_rows(folder / "tried.csv", Trial)
     results: list[Result] = _read_rows(folder / "results.csv", Result)
@@ -121,6 +127,19 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
+def _check_outputs(folder: Path) -> None:
+    """Check that all files of the study can be written.
+
+    Raises:
+        UsageError: As for `check_output`.
+    """
+    check_output(folder / "study.json", STUDY_MARKER)
+    check_output(folder / "tried.csv", ROWS_MARKER)
+    check_output(folder / "results.csv", ROWS_MARKER)
+    for seed in range(max(SEEDS.values())):
+        check_output(folder / f"pretrained-{seed}.ckpt", CLASS_PATH)
+
+
 def _check_same_study(folder: Path) -> None:
     """Check that the settings and package versions are those recorded in ``study.json``; record them in a new study.
 
@@ -131,7 +150,7 @@ def _check_same_study(folder: Path) -> None:
     current = json.dumps([dict(create_model("dbn").hparams), *settings, versions()], indent=1, sort_keys=True)
     path = folder / "study.json"
     if not path.is_file() and not (folder / "tried.csv").exists():
-        write_bytes(path, current.encode())
+        write_bytes(path, current.encode(), STUDY_MARKER)
     try:
         recorded = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -234,7 +253,7 @@ def _read_rows(path: Path, row_type: type) -> list[Any]:
 
 def _write_rows(path: Path, rows: Sequence[Any]) -> None:
     """Write dataclass instances to a CSV file."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_path(path, ROWS_MARKER) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         table_writer = csv.DictWriter(file, [field.name for field in fields(rows[0])])
         table_writer.writeheader()
         table_writer.writerows(map(asdict, rows))

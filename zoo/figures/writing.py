@@ -11,7 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from zoo.utils.environment import machine, versions
-from zoo.utils.files import atomic_path, display_path
+from zoo.utils.files import MARKER, atomic_path, check_output, display_path
+from zoo.utils.pictures import save_figure
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """The palette of Okabe and Ito, whose colors are distinct with color blindness too."""
@@ -33,6 +34,19 @@ class FigureWriter:
     command: str
     seeds: Sequence[int]
 
+    def check(self, names: Iterable[str]) -> None:
+        """Check that the files of figures can be written, before they are drawn.
+
+        Args:
+            names: Names of the files, without extension.
+
+        Raises:
+            UsageError: As for `check_output`.
+        """
+        for name in names:
+            for extension in ("png", "svg", "csv"):
+                check_output(self.folder / f"{name}.{extension}")
+
     def write(self, figure: Any, columns: Sequence[str], rows: Iterable[Row], name: str) -> None:
         """Write ``name.png``, ``name.svg`` and ``name.csv``, and print their paths.
 
@@ -45,9 +59,8 @@ class FigureWriter:
         Raises:
             UsageError: A file cannot be written.
         """
-        for extension in ("png", "svg"):
-            with atomic_path(self.folder / f"{name}.{extension}") as temporary:
-                figure.savefig(temporary, format=extension, dpi=120)
+        save_figure(figure, self.folder / f"{name}.png", "png")
+        save_figure(figure, self.folder / f"{name}.svg", "svg")
         path = self.folder / f"{name}.csv"
         with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             file.writelines(f"# {line}\n" for line in self._origin())
@@ -97,7 +110,8 @@ class FigureWriter:
         self.write(figure, ["row", "column", *(f"pixel{number}" for number in range(784))], table, name)
 
     def _origin(self) -> Iterator[str]:
-        """Yield the lines of the CSV file's head: command, seeds, package versions and machine."""
+        """Yield the lines of the CSV file's head: the marker, command, seeds, package versions and machine."""
+        yield MARKER
         yield f"command: {self.command}"
         yield f"seeds: {' '.join(map(str, self.seeds)) or 'none'}"
         yield f"versions: {', '.join(f'{package} {version}' for package, version in versions().items())}"

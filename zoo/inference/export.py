@@ -19,7 +19,7 @@ from zoo.models import Classifier
 from zoo.pretrained.evaluation import golden_images
 from zoo.utils.class_paths import class_path_of
 from zoo.utils.errors import UsageError, unknown_name
-from zoo.utils.files import atomic_path
+from zoo.utils.files import MARKER, atomic_path
 
 MAX_DEVIATION = 1e-4
 """Maximum deviation of a logit, relative to the largest logit. Other programs sum in another order."""
@@ -44,7 +44,8 @@ def export(model: Classifier, format_name: str, path: Path) -> float:
     Args:
         model: A network in eval mode.
         format_name: A name in `FORMATS`.
-        path: The file. An existing file is replaced only after the comparison has succeeded.
+        path: The file, or a device or pipe. An existing file is replaced only if the zoo has written it, and only after
+            the comparison has succeeded.
 
     Returns:
         The maximum deviation of a logit, relative to the largest logit.
@@ -112,7 +113,9 @@ def _traced(model: Classifier) -> Any:
 
 def _write_onnx(model: Classifier, path: Path) -> None:
     program: Any = torch.onnx.export(_traced(model), dynamo=True, verbose=False)
-    path.write_bytes(program.model_proto.SerializeToString())
+    model_proto = program.model_proto  # made anew at each access
+    model_proto.metadata_props.add(key="source", value=MARKER)
+    path.write_bytes(model_proto.SerializeToString())
 
 
 def _read_onnx(model: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
@@ -125,7 +128,7 @@ def _read_onnx(model: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
 
 def _write_torch_export(model: Classifier, path: Path) -> None:
     buffer = io.BytesIO()
-    torch.export.save(_traced(model), buffer)
+    torch.export.save(_traced(model), buffer, extra_files={"source": MARKER})
     path.write_bytes(buffer.getvalue())  # torch.export.save(path) reports a full disk only as a failed write
 
 
@@ -139,7 +142,11 @@ def _write_safetensors(model: Classifier, path: Path) -> None:
     from safetensors.torch import save
 
     tensors = {name: value.detach().contiguous().clone() for name, value in model.state_dict().items()}
-    metadata = {"class_path": class_path_of(type(model)), "arguments": json.dumps(dict(model.hparams))}
+    metadata = {
+        "source": MARKER,
+        "class_path": class_path_of(type(model)),
+        "arguments": json.dumps(dict(model.hparams)),
+    }
     path.write_bytes(save(tensors, metadata=metadata))
 
 

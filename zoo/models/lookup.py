@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.models.classifier import Classifier
-from zoo.utils.class_paths import class_path_of, import_class
+from zoo.utils.class_paths import class_path_of, import_class, where_it_was_looked_for
 from zoo.utils.errors import UsageError, unknown_name
+from zoo.utils.local_modules import is_retired
 
 
 def find_classifier(name: str, exclude: type[Classifier]) -> type[Classifier]:
@@ -30,7 +31,7 @@ def find_classifier(name: str, exclude: type[Classifier]) -> type[Classifier]:
         cls = pending.pop()
         pending += cls.__subclasses__()
         path = class_path_of(cls)
-        if cls is exclude or inspect.isabstract(cls):
+        if cls is exclude or inspect.isabstract(cls) or is_retired(cls):
             continue
         if path.startswith("zoo.models."):
             zoo_classes |= {cls.__name__: cls, path: cls, f"zoo.models.{cls.__name__}": cls}
@@ -78,4 +79,4 @@ def import_member_class(class_path: str) -> None:
     try:
         import_class(class_path)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"There is no class {class_path} ({error}): check model.member.") from error
+        raise UsageError(f"model.member: {where_it_was_looked_for(str(error))}.") from error

@@ -48,7 +48,7 @@ def initialize_from(model: Classifier, source: str) -> None:
     Raises:
         UsageError: The source does not exist, or it is of another class or architecture.
     """
-    if not Path(source).exists() and source in list_models():
+    if source in list_models():
         info = model_info(source)
         check_file(info.checkpoint, published_entry(info))
         source = str(info.checkpoint)

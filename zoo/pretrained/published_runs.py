@@ -116,7 +116,7 @@ def write_index(path: Path, index: Mapping[str, Any]) -> None:
     text = json.dumps(dict(sorted(index.items())), indent=1, ensure_ascii=False) + "\n"
     # Put each row of numbers on one line.
     text = re.sub(r"\[([-+.\de,\s]+)\]", lambda row: "[" + " ".join(row[1].split()) + "]", text)
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), replace=True)
 
 
 def _read_run(info: ModelInfo, path: str | Path) -> FinishedRun:

@@ -34,7 +34,7 @@ from zoo.pretrained.verification import (
     golden_free_energies,
     measured_likelihood,
 )
-from zoo.runs.checkpoint import read_checkpoint, write_weights
+from zoo.runs.checkpoint import CLASS_PATH, read_checkpoint, write_weights
 from zoo.utils.errors import UsageError
 from zoo.utils.files import atomic_path
 
@@ -74,7 +74,7 @@ def publish(name: str, paths: Sequence[str | Path]) -> Entry | LikelihoodEntry:
     reported = info.metrics or info.demonstration
     runs = finished_runs(info, paths, len(reported["runs"]) if reported else 0)
     # The index is written before the checkpoint is renamed: a failure up to then leaves both files unchanged.
-    with atomic_path(info.checkpoint) as temporary:
+    with atomic_path(info.checkpoint, CLASS_PATH) as temporary:
         write_weights(runs[0].model, dict(runs[0].model.hparams), temporary)
         temporary_info = dataclasses.replace(info, checkpoint=temporary)
         model = build(temporary_info, read_checkpoint(temporary))

@@ -114,7 +114,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Raises:
             UsageError: The file cannot be written, for example because the disk is full. An existing file is kept.
         """
-        write_bytes(Path(path), _serialize(checkpoint))
+        write_bytes(Path(path), _serialize(checkpoint), replace=True)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = True
@@ -205,7 +205,7 @@ def write_weights(model: nn.Module, arguments: Mapping[str, Any], path: Path) ->
         # Lightning uses the version to migrate old files and warns if it is missing.
         "pytorch-lightning_version": version("pytorch-lightning"),
     }
-    write_bytes(path, _serialize(content))
+    write_bytes(path, _serialize(content), CLASS_PATH)
 
 
 def _serialize(content: dict[str, Any]) -> bytes:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
+import sys
+from pathlib import Path
 from typing import Any
 
 
@@ -24,6 +27,26 @@ def import_class(class_path: str) -> type:
     module, _, name = class_path.rpartition(".")
     cls: type = getattr(importlib.import_module(module), name)
     return cls
+
+
+def where_it_was_looked_for(message: str) -> str:
+    """Replace Python's message about a module or name that does not exist by one that says where it was looked for."""
+    message = re.sub(
+        r"No module named '([\w.]+)'(; '[\w.]+' is not a package)?",
+        lambda found: f"There is no module {found[1]}, neither among the installed packages nor in {Path.cwd()}",
+        message,
+    )
+    return re.sub(
+        r"(?:partially initialized )?module '([\w.]+)' has no attribute '(\w+)'",
+        lambda found: f"There is no class {found[2]} in the module {found[1]}{_origin_of(found[1])}",
+        message,
+    )
+
+
+def _origin_of(module: str) -> str:
+    """Return ``, which is FILE``, or an empty string for a module that has none or is not imported."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return f", which is {file}" if file else ""
 
 
 def default_arguments(cls: type) -> dict[str, Any]:

@@ -1,11 +1,19 @@
-"""Atomic writing of files, reading of regular files only, and paths for display."""
+"""Atomic writing of files, reading of regular files only, and paths for display.
+
+A file is replaced only if the zoo has written it, which a marker in its content says. A device or a pipe is written to.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 import os
-import platform
 import re
+import shutil
+import socket
 import stat
+import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,31 +22,121 @@ from pathlib import Path
 
 from zoo.utils.errors import UsageError
 
-_TEMPORARY = re.compile(r"\..+\.([\w-]+)\.(\d+)\.[0-9a-f]{32}\.tmp")
+MARKER = "Written by mnist-lightning-zoo (b1f7c04e)"
+"""The text in every output by which the zoo knows it as its own."""
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, marker: str = MARKER, replace: bool = False) -> Iterator[Path]:
     """Write a file atomically: yield a temporary path in the same folder and rename it to ``path`` on success.
 
     Several processes may write the same path at once. Each writes its own temporary file, and the last rename wins.
+    What is meant for a device or a pipe is written to a temporary file and then copied to it.
 
     Args:
-        path: The file to write. Its folder is created if it does not exist.
+        path: The file to write. Its folder is created if it does not exist, and removed again on failure.
+        marker: The text that an existing file must contain, as in `check_output`.
+        replace: Whether to replace any existing file, for files that only the zoo writes, such as those of a run.
 
     Raises:
-        UsageError: The folder cannot be made or the file cannot be written (no permission, disk full).
+        UsageError: As for `check_output`, or the file cannot be written (disk full).
     """
-    # With the machine and the process, so that a later start can tell whether it is still written.
-    temporary = path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{uuid.uuid4().hex}.tmp")
+    if not replace:
+        check_output(path, marker)
+    if not replace and is_stream(path):
+        with _reported(path), tempfile.TemporaryDirectory() as temporary_folder:
+            temporary = Path(temporary_folder) / "output"
+            yield temporary
+            _copy_to_stream(temporary, path)
+        return
+    temporary = path.with_name(_temporary_name(path.name))
+    created = [folder for folder in path.parents if not folder.exists()]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UsageError(f"Cannot write {path}: {error.strerror or error}; name another place.") from error
+        with _reported(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            if not replace:
+                check_output(path, marker)  # again, because another program may have written it meanwhile
+            os.replace(temporary, path)
+            created = []
     finally:
-        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+        if temporary.parent.is_dir():
+            temporary.unlink(missing_ok=True)
+        for folder in created:
+            with contextlib.suppress(OSError):  # it was not created, or another process uses it
+                folder.rmdir()
+
+
+def write_bytes(path: Path, content: bytes, marker: str = MARKER, replace: bool = False) -> None:
+    """Write ``content`` to ``path`` atomically.
+
+    Args:
+        path: The file to write.
+        content: Its content.
+        marker: As for `atomic_path`.
+        replace: As for `atomic_path`.
+
+    Raises:
+        UsageError: As for `atomic_path`.
+    """
+    with atomic_path(path, marker, replace) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # else a power failure after the rename could leave an empty file
+
+
+def check_output(path: Path, marker: str = MARKER) -> None:
+    """Check that a file can be written, before work begins whose result it is to hold.
+
+    Args:
+        path: The file to write.
+        marker: The text that an existing file must contain to be replaced.
+
+    Raises:
+        UsageError: The path is a folder, a disk, a link to anything but a device, or a file without the marker, or the
+            folder does not permit it.
+    """
+    with _reported(path):
+        if is_stream(path):
+            return
+        if path.is_symlink():
+            raise UsageError(f"{path} is a link, and links are not written through: name the file itself.")
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder: name a file in it.")
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path} is a disk or a socket: name a file.")
+        if path.exists() and not _contains(path, marker.encode()):
+            raise UsageError(f"{path} exists and was not written by zoo: name another file, or remove it.")
+        folder = next(parent for parent in path.absolute().parents if parent.exists() or parent.is_symlink())
+        if not folder.is_dir():
+            raise UsageError(f"Cannot write {path}: {folder} is no folder; name another place.")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise UsageError(f"Cannot write {path}: the folder {folder} may not be written to; name another place.")
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is, or links to, a character device or a pipe, which is written to and never replaced."""
+    if _descriptor(path) is not None:
+        return True
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+
+
+def is_abandoned_temporary(path: Path) -> bool:
+    """Return whether a path is named as a temporary file of `atomic_path` whose process, on this host, has ended."""
+    found = re.fullmatch(rf"\..*\.{re.escape(_host())}\.([1-9]\d*)\.[0-9a-f]{{8}}\.tmp", path.name, re.DOTALL)
+    if found is None:
+        return False
+    try:
+        os.kill(int(found[1]), 0)  # sends no signal
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def display_path(path: Path) -> Path:
@@ -50,36 +148,6 @@ def display_path(path: Path) -> Path:
 def expand_user(path: str) -> Path:
     """Return a path with ``~`` replaced by the home folder, or unchanged where there is no such home folder."""
     return Path(os.path.expanduser(path))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` atomically.
-
-    Raises:
-        UsageError: As for `atomic_path`.
-    """
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())  # else a power failure after the rename could leave an empty file
-
-
-def is_abandoned_temporary(path: Path) -> bool:
-    """Return whether a file is one that `atomic_path` began to write on this machine in a process that is gone."""
-    match = _TEMPORARY.fullmatch(path.name)
-    if match is None or match[1] != _host():
-        return False
-    try:
-        os.kill(int(match[2]), 0)  # sends nothing
-    except (ProcessLookupError, OverflowError):
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
-def _host() -> str:
-    return re.sub(r"\W", "-", platform.node())
 
 
 def open_file(path: Path) -> BufferedReader:
@@ -94,3 +162,49 @@ def open_file(path: Path) -> BufferedReader:
     if not stat.S_ISREG(path.stat().st_mode):
         raise UsageError(f"{path} is no file, but a folder, a pipe or a device: remove it, or name another place.")
     return path.open("rb")
+
+
+@contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """Raise an OSError as a `UsageError` that names the path."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"Cannot write {path}: {error.strerror or error}; name another place.") from error
+
+
+def _temporary_name(name: str) -> str:
+    # Cut, because a file name has at most 255 bytes.
+    return f".{name[:40]}.{_host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
+
+
+def _host() -> str:
+    return re.sub(r"[^\w-]", "-", socket.gethostname())[:64]
+
+
+def _contains(path: Path, marker: bytes) -> bool:
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return content.find(marker) >= 0
+
+
+def _descriptor(path: Path) -> int | None:
+    """Return the file descriptor of this process that a path such as ``/dev/stdout`` is, or None."""
+    for _ in range(3):  # /dev/stdout is a link to /proc/self/fd/1, and that one to the file itself
+        if found := re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", os.path.abspath(path)):
+            return int(found[1])
+        if not path.is_symlink() or path.parent != Path("/dev"):
+            return None
+        path = path.parent / os.readlink(path)
+    return None
+
+
+def _copy_to_stream(source: Path, path: Path) -> None:
+    descriptor = _descriptor(path)
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    # A descriptor is duplicated and not opened anew: a file behind it would be written from its beginning.
+    with source.open("rb") as file, open(path if descriptor is None else os.dup(descriptor), "wb") as stream:
+        shutil.copyfileobj(file, stream)

@@ -15,7 +15,8 @@ from zoo.cli.arguments import ShortErrorParser
 from zoo.pretrained.registry import list_models, model_info
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
-from zoo.utils.files import atomic_path, display_path
+from zoo.utils.files import check_output, display_path
+from zoo.utils.pictures import save_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +51,7 @@ def run(verb: str, arguments: list[str]) -> int:
     paths = list(_picture_files(options.images))
     names = list(dict.fromkeys(options.model or list_models(pretrained=True)))  # without duplicates
     for name in names:
-        if not Path(name).is_file():
+        if name in list_models() or not Path(name).is_file():
             model_info(name)  # report a misspelled name before the slow imports
     flush_denormals()
     errors: list[str] = []
@@ -111,6 +112,19 @@ def _picture_files(paths: list[Path]) -> Iterator[Path]:
         yield from visible
 
 
+def _output_files(paths: list[Path], folder: Path) -> dict[Path, Path]:
+    """Return the file for what the networks see of each picture, and check that all can be written."""
+    outputs: dict[Path, Path] = {}
+    named: Counter[str] = Counter()
+    for path in dict.fromkeys(paths):
+        named[path.stem] += 1
+        # Pictures in different folders may have the same name.
+        number = f"-{named[path.stem]}" * (named[path.stem] > 1)
+        outputs[path] = folder / f"{path.stem}-seen{number}.png"
+        check_output(outputs[path])
+    return outputs
+
+
 def _classify(
     paths: list[Path], names: list[str], options: argparse.Namespace, errors: list[str]
 ) -> Iterator[Classification]:
@@ -121,8 +135,8 @@ def _classify(
     from zoo.inference.ensemble import Committee
     from zoo.utils.console import is_interactive
 
+    outputs = _output_files(paths, options.save) if options.save else {}
     committee = Committee(names)
-    saved: Counter[str] = Counter()
     hide_progress = len(paths) < 100 or not is_interactive()
     with tqdm(total=len(paths), desc="Classifying", leave=False, disable=hide_progress) as bar:
         for start in range(0, len(paths), PICTURES_PER_BATCH):
@@ -141,10 +155,7 @@ def _classify(
             predictions = committee.predict(torch.stack([digit.pixels for _, digit in read]))
             if options.save:
                 for path, digit in read:
-                    saved[path.stem] += 1
-                    # Pictures in different folders may have the same name.
-                    number = f"-{saved[path.stem]}" * (saved[path.stem] > 1)
-                    _save(options.save / f"{path.stem}-seen{number}.png", digit.pixels)
+                    _save(outputs[path], digit.pixels)
             yield from _results(read, predictions, committee.class_names)
 
 
@@ -218,5 +229,4 @@ def _save(path: Path, pixels: Tensor) -> None:
     from PIL import Image
 
     grey = (pixels[0] * 255).round().byte().numpy()
-    with atomic_path(path) as temporary:
-        Image.fromarray(np.kron(grey, np.ones((SCALE, SCALE), np.uint8))).save(temporary, format="png")
+    save_image(Image.fromarray(np.kron(grey, np.ones((SCALE, SCALE), np.uint8))), path)

@@ -11,7 +11,8 @@ from zoo.metrics.intervals import wilson_interval
 from zoo.pretrained.registry import list_models, model_info
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
-from zoo.utils.files import atomic_path, display_path
+from zoo.utils.files import check_output, display_path
+from zoo.utils.pictures import save_figure
 
 if TYPE_CHECKING:
     from zoo.inference.comparison import Comparison
@@ -40,6 +41,9 @@ def run(verb: str, arguments: list[str]) -> int:
         model_info(name)  # report a misspelled name before the slow imports
     if len(set(names)) < 2 or len(set(names)) < len(names):
         raise UsageError("Name two different members or more, or none for all of them.")
+    picture = options.output_dir / "compare.png"
+    if len(names) == 2:
+        check_output(picture)
 
     from zoo.inference.comparison import compare
 
@@ -50,7 +54,7 @@ def run(verb: str, arguments: list[str]) -> int:
     for other in names[1:]:
         print(_pairwise_line(comparison, first, other))
     if len(names) == 2:
-        _draw(comparison, names, options.output_dir / "compare.png")
+        _draw(comparison, names, picture)
     return 0
 
 
@@ -102,6 +106,5 @@ def _draw(comparison: Comparison, names: Sequence[str], path: Path) -> None:
             subplot.set_title(
                 f"{int(comparison.labels[row])}, not {int(comparison.predictions[second][row])}", fontsize=7, y=-0.2
             )
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    save_figure(figure, path)
     print(f"Picture:    {display_path(path)}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.pretrained.registry import model_info
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
-from zoo.utils.files import display_path
+from zoo.utils.files import check_output, display_path, is_stream
 
 FORMATS = ("onnx", "safetensors", "torch_export")
 
@@ -25,19 +26,23 @@ def run(verb: str, arguments: list[str]) -> int:
     parser.add_argument("--output", type=Path, metavar="FILE", help="the file (default: NAME with the format's suffix)")
     options = parser.parse_args(arguments)
     model_info(options.name)  # report a misspelled name before the slow imports
+    if options.output:
+        check_output(options.output)
 
     from zoo.inference import export
     from zoo.models import Classifier
     from zoo.pretrained.loading import load_pretrained
 
+    path = options.output or Path(options.name + export.FORMATS[options.format].suffix)
+    check_output(path)
     flush_denormals()
     model = load_pretrained(options.name)
     if not isinstance(model, Classifier):
         raise UsageError(f"{options.name} is no classifier, so there are no logits to export: name a member.")
-    path = options.output or Path(options.name + export.FORMATS[options.format].suffix)
     deviation = export.export(model, options.format, path)
-    size, member = path.stat().st_size, options.name
-    print(
-        f"{display_path(path)}: {size:,} bytes; read back, its logits are {member}'s to {deviation:.1e} of the largest"
-    )
+    comparison = f"read back, its logits are {options.name}'s to {deviation:.1e} of the largest"
+    if is_stream(path):  # standard output perhaps
+        print(f"{options.name}: {comparison}", file=sys.stderr)
+    else:
+        print(f"{display_path(path)}: {path.stat().st_size:,} bytes; {comparison}")
     return 0

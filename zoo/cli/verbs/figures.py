@@ -25,6 +25,8 @@ class FigureSpec(NamedTuple):
     seeds: int
     """Number of seeds per setting: 0 if nothing is trained, 1 if ``--seed`` sets the only seed."""
     draw: Callable[[FigureWriter, argparse.Namespace], None]
+    files: tuple[str, ...] = ()
+    """Names of the files, without extension. Empty if the only one has the name of the figure."""
     in_all: bool = True
     """Whether ``zoo figures all`` draws the figure: it needs no further option and takes only minutes."""
 
@@ -81,8 +83,18 @@ FIGURES = {
     "optimizers_compared": FigureSpec(
         "the same net with each optimizer", 3, _draw_function("comparisons", "draw_optimizers")
     ),
-    "confusion": FigureSpec("what a member takes for what, and its most confident errors (--model)", 0, _confusion),
-    "rbm": FigureSpec("filters, reconstructions and samples of an RBM; digits a DBN makes up", 1, _rbm),
+    "confusion": FigureSpec(
+        "what a member takes for what, and its most confident errors (--model)",
+        0,
+        _confusion,
+        ("confusion", "confident_mistakes"),
+    ),
+    "rbm": FigureSpec(
+        "filters, reconstructions and samples of an RBM; digits a DBN makes up",
+        1,
+        _rbm,
+        ("rbm_filters", "rbm_reconstructions", "rbm_samples", "dbn_samples"),
+    ),
     "curves": FigureSpec("the logged curves of a run (--run)", 0, _curves, in_all=False),
     "few_labels": FigureSpec(
         "test error against the number of labels, with and without pretraining (hours)",
@@ -110,6 +122,8 @@ def run(verb: str, arguments: list[str]) -> int:
     flush_denormals()
     if options.seeds is not None and "few_labels" in names:
         raise UsageError("few_labels has seeds of its own, ten for few labels and three for many: leave --seeds out.")
+    for name in names:
+        FigureWriter(options.output_dir, "", ()).check(FIGURES[name].files or (name,))
     for name in names:
         figure = FIGURES[name]
         count = options.seeds or figure.seeds

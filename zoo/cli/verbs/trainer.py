@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 import yaml
+from jsonargparse._util import import_object
 
 from zoo.cli.library_errors import as_usage_error
 from zoo.cli.lightning_cli import ZooCLI
 from zoo.cli.parser import find_values, replace_value
 from zoo.pretrained.registry import list_models, packaged_config
+from zoo.utils.class_paths import import_class
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError, unknown_name
 from zoo.utils.lightning_logging import quieten_lightning
+from zoo.utils.local_modules import local_modules
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -42,19 +44,24 @@ def _run(verb: str, arguments: list[str]) -> ZooCLI:
     quieten_lightning()
     flush_denormals()
     _resolve_configs(arguments)
-    if os.getcwd() not in sys.path:
-        # A config may name a class in a module of the current directory. Append the directory, so that no such module
-        # shadows an installed package.
-        sys.path.append(os.getcwd())
     matmul_precision = torch.get_float32_matmul_precision()
     try:
-        return ZooCLI([verb, *arguments])
+        # A config may name a class in a module of the current folder.
+        with local_modules(_current_folder(), (import_object, import_class)):
+            return ZooCLI([verb, *arguments])
     except Exception as error:
         if usage := as_usage_error(error):
             raise usage from error
         raise
     finally:
         torch.set_float32_matmul_precision(matmul_precision)
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise UsageError(f"The current folder cannot be used ({error.strerror}): change to another one.") from error
 
 
 def _resolve_configs(arguments: list[str]) -> None:
@@ -67,7 +74,8 @@ def _resolve_configs(arguments: list[str]) -> None:
         UsageError: A config does not exist, cannot be read as YAML, or has an invalid structure.
     """
     for position, value in find_values(arguments, "--config", "-c"):
-        if not Path(value).is_file() and (packaged := packaged_config(value)):
+        # Files of the current folder do not take the place of configs that ship: ./dropout is a file.
+        if packaged := packaged_config(value):
             value = str(packaged)
             replace_value(arguments, position, value)
         try:

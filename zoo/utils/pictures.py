@@ -1,0 +1,42 @@
+"""Saving of figures and images with the marker by which the zoo knows its own files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from zoo.utils.files import MARKER, atomic_path
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def save_figure(figure: Any, path: Path, file_format: Literal["png", "svg"] = "png", dpi: int = 120) -> None:
+    """Write a figure.
+
+    Args:
+        figure: A `matplotlib.figure.Figure`.
+        path: The file.
+        file_format: Its format.
+        dpi: Dots per inch.
+
+    Raises:
+        UsageError: As for `atomic_path`.
+    """
+    metadata = {"png": {"Software": MARKER}, "svg": {"Creator": MARKER}}[file_format]
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format=file_format, dpi=dpi, metadata=metadata)
+
+
+def save_image(image: Image, path: Path) -> None:
+    """Write an image as PNG.
+
+    Raises:
+        UsageError: As for `atomic_path`.
+    """
+    from PIL.PngImagePlugin import PngInfo
+
+    metadata = PngInfo()
+    metadata.add_text("Software", MARKER)
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="png", pnginfo=metadata)
