@@ -72,6 +72,7 @@ PLACES = {
     "callbacks that watch": [*callback("EarlyStopping", monitor="val_loss", patience=3),
                              *callback("LearningRateMonitor"),
                              *callback("ModelCheckpoint", monitor="val_acc", mode="max")],
+    "a callback with an enumeration as default": callback("Timer", duration="00:01:00:00"),
     "a callback that saves on errors": callback("OnExceptionCheckpoint", dirpath="elsewhere"),
 }  # fmt: skip
 

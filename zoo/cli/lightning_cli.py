@@ -245,7 +245,7 @@ class ZooCLI(LightningCLI):
                 seed = self._get(self.config, "seed_everything")
                 stopped.resume_with = f"--seed_everything {seed} --ckpt_path last"
             raise
-        except Exception:
+        except BaseException:
             if self._run is not None:
                 first_step = self.checkpoint.content["global_step"] if self.checkpoint else 0
                 self._run.abandon(self.trainer, first_step)

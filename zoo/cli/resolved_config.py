@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,23 @@ def plain_settings(parser: LightningArgumentParser, config: Namespace, *, skip_d
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=f"(?s).*{_UNSERIALIZED}")  # which `_restore` mends
-        text = parser.dump(config, skip_default=skip_default, skip_unset=False, skip_validation=True)
+        text = parser.dump(
+            _without_enums(config.clone()), skip_default=skip_default, skip_unset=False, skip_validation=True
+        )
     settings: dict[str, Any] = _restore(yaml.safe_load(text), config)
     return settings
+
+
+def _without_enums(value: Any) -> Any:
+    """Return a value with members of enumerations, which are no YAML, replaced by what they stand for."""
+    if isinstance(value, Namespace):
+        for name, item in vars(value).items():
+            setattr(value, name, _without_enums(item))
+    if isinstance(value, dict):
+        return {name: _without_enums(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_without_enums(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
 
 
 def _restore(dumped: Any, parsed: Any) -> Any:

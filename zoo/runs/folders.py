@@ -86,7 +86,7 @@ def _checkpoints_of(run: Run) -> Iterator[Checkpoint]:
             print_rank_zero(f"{error} Looking for the one before.")
             continue
         record = read_run_record(checkpoint.content)
-        if record is None or record["run"] not in (run.id, ""):
+        if record is None or (run.id and record["run"] not in (run.id, "")):
             continue  # weights only, or another run's in a folder that both use
         if not is_finite(checkpoint):
             print_rank_zero(f"{path} holds numbers that are not finite. Looking for the one before.")
