@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(not torch.set_flush_denormal(False), reason="thi
 @pytest.fixture(autouse=True)
 def two_threads() -> Iterator[None]:
     torch.set_num_threads(2)
+    torch.set_flush_denormal(False)  # reaches the second thread, which another test may not have used at its end
     yield
     torch.set_num_threads(1)
     assert not flushes_denormals()

@@ -101,6 +101,8 @@ class ExactResume(Callback):
         self._position = position = _read_position(state["position"])
         self._epoch_ended = position.ended
         loops = checkpoint["loops"]["fit_loop"]
+        if not position.agrees_with(loops):
+            raise UsageError("The checkpoint's position in the training is damaged: take another copy of it.")
         set_position(loops, position, trainer)
         if position.validation == "done":
             self._validated_at = loops["epoch_loop.batch_progress"]["total"]["processed"]

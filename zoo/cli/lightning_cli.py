@@ -20,7 +20,7 @@ from zoo.cli.callback_checks import check_monitors, with_own_checkpoints, withou
 from zoo.cli.parser import ZooArgumentParser, check_no_null_arguments
 from zoo.cli.resolved_config import name_of_run, resolved_config
 from zoo.cli.resume_checks import check_restorable, check_same_config, read_named_checkpoint
-from zoo.cli.run_folder import FitRun, RunConfig, print_test_command, trained_checkpoint
+from zoo.cli.run_folder import FitRun, RunConfig, keep_logged_metrics, print_test_command, trained_checkpoint
 from zoo.cli.trainer_checks import check_trainer, set_default_devices, set_default_max_epochs
 from zoo.data.base import ImageDataModule
 from zoo.layers.sync_batchnorm import SyncBatchNormAnywhere
@@ -259,6 +259,7 @@ class ZooCLI(LightningCLI):
         path, is_in_memory = trained_checkpoint(self.trainer, self.model)
         if settings.get("limit_test_batches") != 0:
             # From memory where that is possible: other machines may not share the first one's disk.
+            keep_logged_metrics(self.trainer, str(settings.strategy))
             source: Any = {"ckpt_path": None if is_in_memory else str(path), "weights_only": True}
             self.trainer.test(self.model, datamodule=self.datamodule, verbose=False, **source)
         if not self.trainer.is_global_zero:

@@ -31,9 +31,9 @@ class RunConfig(SaveConfigCallback):
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Save the config; called in the first process only."""
-        if self.folder is not None:
-            settings = plain_settings(self.parser, self.config, skip_default=False)
-            write_bytes(self.folder / self.config_filename, yaml.safe_dump(settings, sort_keys=False).encode())
+        if self.folder is not None and stage == "fit":
+            text = yaml.safe_dump(plain_settings(self.parser, self.config, skip_default=False), sort_keys=False)
+            write_bytes(self.folder / self.config_filename, text.encode(), replace=True)
 
 
 class FitRun:
@@ -87,6 +87,19 @@ class FitRun:
         """Remove the folder again where no step was made and no checkpoint saved."""
         if self.run is not None and trainer.is_global_zero and trainer.global_step <= first_step:
             self.run.remove_if_empty()
+
+
+def keep_logged_metrics(trainer: Trainer, strategy: str) -> None:
+    """Leave out the CSV logger in an evaluation after a training in spawned processes.
+
+    The new processes would begin the file anew, and what was logged in training would be lost.
+
+    Args:
+        trainer: The Trainer.
+        strategy: The strategy as it is configured.
+    """
+    if any(method in strategy for method in ("spawn", "fork", "notebook")):
+        trainer.loggers = [logger for logger in trainer.loggers if not isinstance(logger, CSVLogger)]
 
 
 def print_test_command(config: Path, checkpoint: Path) -> None:

@@ -120,6 +120,12 @@ class EpochPosition:
             validation,
         )
 
+    def agrees_with(self, state: dict[str, Any]) -> bool:
+        """Return whether the counters in a state of the fit loop say the same."""
+        epochs = state["epoch_progress"]["current"]["processed"]
+        batches = state["epoch_loop.batch_progress"]["current"]["processed"]
+        return bool(epochs - self.ended == self.epoch and batches == self.batches <= self.length)
+
     @property
     def is_complete(self) -> bool:
         """Whether nothing of the epoch is left to do."""
