@@ -31,6 +31,8 @@ KINDS = {
     "validation of every second epoch": ["--config", "softmax", "--trainer.check_val_every_n_epoch", "2"],
 }  # fmt: skip
 
+FAST = ("double precision", "checkpoints within epochs", "validation within epochs")
+
 
 def signal_at(step: int) -> list[str]:
     init_args = f'{{"step": {step}, "signal": 15}}'
@@ -78,7 +80,9 @@ def train_in_parts(fit: list[str], parts: list[list[str]]) -> int:
     return version
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind in FAST else [pytest.mark.slow]) for kind in KINDS]
+)
 def test_three_resumes_in_a_chain_end_where_an_uninterrupted_training_ends(kind: str) -> None:
     rng = random.Random(kind)
     steps = sorted(rng.sample(range(1, STEPS), 3))
@@ -100,9 +104,12 @@ def test_three_resumes_from_random_places(place: int) -> None:
 @pytest.mark.parametrize(
     "parts",
     [
-        [["--trainer.max_steps", "3"]],
+        pytest.param([["--trainer.max_steps", "3"]], marks=pytest.mark.slow),
         [["--trainer.max_steps", "4"]],  # the last step of an epoch
-        [["--trainer.max_steps", "6"], ["--trainer.max_steps", "7"], ["--trainer.max_epochs", "2"]],
+        pytest.param(
+            [["--trainer.max_steps", "6"], ["--trainer.max_steps", "7"], ["--trainer.max_epochs", "2"]],
+            marks=pytest.mark.slow,
+        ),
         [["--trainer.max_epochs", "1"], ["--trainer.max_steps", "6"], signal_at(9)],
     ],
 )

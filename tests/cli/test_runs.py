@@ -75,9 +75,12 @@ PLACES = {
     "a callback with an enumeration as default": callback("Timer", duration="00:01:00:00"),
     "a callback that saves on errors": callback("OnExceptionCheckpoint", dirpath="elsewhere"),
 }  # fmt: skip
+SLOW = ("no logger", "checkpoints elsewhere", "another root", "a callback with an enumeration as default")
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(
+    "place", [pytest.param(place, marks=[pytest.mark.slow] if place in SLOW else []) for place in PLACES]
+)
 def test_a_run_is_resumed_and_tested_wherever_its_parts_are(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     fit = [*FIT, *PLACES[place]]
     root = Path("root/softmax") if "root" in place else RUNS
@@ -109,7 +112,14 @@ def test_a_config_with_callbacks_works_where_nothing_is_saved(off: list[str]) ->
         callback("StochasticWeightAveraging", swa_lrs=0.01, swa_epoch_start=1),
         callback("EMAWeightAveraging", decay=0.9),
         callback("ModelPruning", pruning_fn="l1_unstructured", amount=0.3),
-        [*callback("StochasticWeightAveraging", swa_lrs=0.01, swa_epoch_start=1), "--checkpoint.monitor", "val_acc"],
+        pytest.param(
+            [
+                *callback("StochasticWeightAveraging", swa_lrs=0.01, swa_epoch_start=1),
+                "--checkpoint.monitor",
+                "val_acc",
+            ],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_file_that_a_training_names_gives_what_the_training_printed(

@@ -119,7 +119,8 @@ def test_sanity_check_before_training_works() -> None:
     assert main([*FIT, "--trainer.num_sanity_val_steps", "2"]) == 0
 
 
-@pytest.mark.parametrize("persistent", ["false", pytest.param("true", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("persistent", ["false", "true"])
+@pytest.mark.slow
 def test_two_processes_have_the_same_parameters_after_each_epoch(persistent: str) -> None:
     more = ["--model.persistent", persistent, "--checkpoint.save_top_k", "-1"]
     run_zoo(*FIT, *DDP, *more, "--trainer.callbacks", "tests.helpers.WriteWeightsEachEpoch")

@@ -80,7 +80,9 @@ def test_the_weights_are_the_same_to_the_last_bit(how: list[str], seen: list[int
     assert len(metrics) == 1
 
 
-@pytest.mark.parametrize("name", ["bagging", "selu", "split_merge", "residual_cnn", "recurrent"])
+@pytest.mark.parametrize(
+    "name", ["bagging", "selu", "split_merge", "recurrent", pytest.param("residual_cnn", marks=pytest.mark.slow)]
+)
 def test_members_of_every_kind_have_the_same_weights(name: str) -> None:
     short = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "2", "--data.num_train", "150"]
     for steps in ("1", "4"):
