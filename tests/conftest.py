@@ -12,7 +12,7 @@ import torch
 import zoo
 from tests.archives import SMALL
 from zoo.cli import main
-from zoo.data import MNISTDataModule
+from zoo.data import MNISTDataModule, datasets
 from zoo.data.archives import write_for_torchvision
 from zoo.pretrained import registry
 from zoo.rbm.likelihood import measure_likelihood
@@ -36,6 +36,16 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     write_for_torchvision(folder)
     return folder
+
+
+_read_mnist = functools.cache(datasets.read_mnist)
+
+
+@pytest.fixture(autouse=True)
+def decompress_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decompress MNIST once for all tests but those of reading it: that takes a quarter of a short training."""
+    if "tests/data/" not in str(request.path):
+        monkeypatch.setattr(datasets, "read_mnist", lambda train: tuple(part.clone() for part in _read_mnist(train)))
 
 
 @pytest.fixture(autouse=True)

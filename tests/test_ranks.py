@@ -64,7 +64,6 @@ def test_several_processes_train_the_same_network_as_one(
 @pytest.mark.parametrize(
     ("processes", "names"),
     [
-        (2, ONE_OF_EACH_KIND[:2]),
         pytest.param(3, ONE_OF_EACH_KIND, marks=pytest.mark.slow),
         *(pytest.param(n, zoo.list_models(pretrained=True), marks=pytest.mark.slow) for n in (2, 3, 7)),
     ],

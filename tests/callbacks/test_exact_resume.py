@@ -79,7 +79,7 @@ def test_training_stops_one_step_later_if_the_epoch_is_not_saved() -> None:
     assert weights(last_checkpoint(2)) == weights(last_checkpoint(0))
 
 
-@pytest.mark.parametrize("every", [3, 10])
+@pytest.mark.parametrize("every", [pytest.param(3, marks=pytest.mark.slow), 10])
 def test_training_resumes_exactly_from_checkpoints_within_an_epoch(every: int) -> None:
     main(FIT)
     main([*FIT, "--checkpoint.every_n_train_steps", str(every), "--checkpoint.save_top_k", "-1"])

@@ -117,7 +117,7 @@ def test_a_training_that_ended_is_prolonged(parts: list[list[str]]) -> None:
     assert_same_end(train_in_parts(["fit", *KINDS["dropout_batchnorm"], *LENGTH], parts))
 
 
-@pytest.mark.parametrize("end", [11, 12])
+@pytest.mark.parametrize("end", [11, pytest.param(12, marks=pytest.mark.slow)])
 def test_a_training_of_steps_is_prolonged(end: int) -> None:
     fit = ["fit", *KINDS["softmax"], *LENGTH[:-1], "-1", "--trainer.max_steps", str(end)]
     parts = [["--trainer.max_steps", "3"], signal_at(5), ["--trainer.max_steps", "8"]]

@@ -235,7 +235,7 @@ VERBS = {
     "export": ["export", "softmax", "--format", "torch_export"],
     "bench": ["bench", "softmax", "--rounds", "1"],
 }
-FAST = ("list", "fit a class", "figures")
+FAST = ("list", "fit a class")
 
 
 @pytest.mark.parametrize(

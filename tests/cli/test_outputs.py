@@ -120,6 +120,7 @@ def test_the_files_of_each_figure_are_known_before_it_is_drawn(name: str, monkey
     assert sorted(written) == sorted(figures.FIGURES[name].files or (name,))
 
 
+@pytest.mark.slow
 def test_export_writes_to_a_pipe_and_to_standard_output() -> None:
     os.mkfifo("pipe")
     export = [*EXPORT, "torch_export", "--output"]

@@ -239,6 +239,7 @@ def test_free_energy_gap_uses_as_many_training_as_validation_images_of_all_proce
     assert requested == [14]
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_parameters_but_not_the_chains() -> None:
     ddp = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.limit_test_batches", "0"]
     run_zoo(*FIT, *ddp, "--trainer.callbacks", "tests.helpers.WriteWeights")

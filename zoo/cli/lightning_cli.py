@@ -205,10 +205,11 @@ class ZooCLI(LightningCLI):
 
     def _callbacks(self, trainer: Any) -> list[Callback]:
         callbacks: list[Callback] = []
+        resumed = self.checkpoint.path if self.checkpoint else None
         if self.subcommand == "fit":
             seed = self._get(self.config, "seed_everything")
             callbacks += [
-                RunRecord(self._resolved_config(), self.checkpoint.path if self.checkpoint else None),
+                RunRecord(self._run.config if self._run else self._resolved_config(), resumed),
                 StartMessage(self.run_name, seed, self.checkpoint),
                 ExactResume(),
             ]
@@ -216,7 +217,7 @@ class ZooCLI(LightningCLI):
             callbacks.append(EpochProgressBar())
         if self.subcommand == "fit":
             # After EpochProgressBar, so that the last epoch's line is printed before training stops.
-            callbacks.append(GracefulStop(self.checkpoint.path if self.checkpoint else None))
+            callbacks.append(GracefulStop(resumed))
         callbacks.append(EvaluationStop())
         if self.subcommand == "predict":
             names = inspect.signature(PredictionWriter).parameters

@@ -74,9 +74,7 @@ def read(name: str, data_dir: Path, *, train: bool) -> tuple[Tensor, Tensor]:
     """
     if name == "mnist":
         check_folder(data_dir)
-        archives = ARCHIVES[:2] if train else ARCHIVES[2:]
-        images, labels = (decode_idx(gzip.GzipFile(fileobj=io.BytesIO(read_packaged(each)))) for each in archives)
-        return images, labels.to(torch.int64)
+        return read_mnist(train)
     folder = _raw_folder(name, data_dir)
     resources = _resources(name)[:2] if train else _resources(name)[2:]
     paths = [_find(folder, resource) for resource in resources]
@@ -93,6 +91,13 @@ def read(name: str, data_dir: Path, *, train: bool) -> tuple[Tensor, Tensor]:
     if name == "qmnist" and not train:
         return images[:QMNIST_TEST_IMAGES].clone(), labels[:QMNIST_TEST_IMAGES].clone()
     return images, labels
+
+
+def read_mnist(train: bool) -> tuple[Tensor, Tensor]:
+    """Read the training or the test images of MNIST, and their labels, from the archives in the package."""
+    archives = ARCHIVES[:2] if train else ARCHIVES[2:]
+    images, labels = (decode_idx(gzip.GzipFile(fileobj=io.BytesIO(read_packaged(each)))) for each in archives)
+    return images, labels.to(torch.int64)
 
 
 def _read_images(path: Path) -> Tensor:
