@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,11 @@ def test_two_processes_train_and_test_the_same_ensemble_as_one(capsys: pytest.Ca
     two, one = (torch.load(last(version), weights_only=True)["state_dict"] for version in (0, 1))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-7, atol=1e-7)
+
+
+def test_one_member_is_an_ensemble_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*FIT, "--model.num_members", "1"]) == 0
+    assert re.search(r"errors; out-of-bag 0\.\d{4}\n", capsys.readouterr().out)
 
 
 def test_l2_penalty_includes_weights_but_not_biases() -> None:

@@ -226,8 +226,9 @@ class BaggedEnsemble(Classifier):
         """Log the test metrics and the out-of-bag accuracy."""
         super().on_test_epoch_end()
         metrics = self.test_member_totals.compute()
-        logged = {f"test_acc_member_{number}": value for number, value in enumerate(metrics["member_acc"])}
-        logged["test_acc_mean_member"] = metrics["member_acc"].mean()
+        accuracies = metrics["member_acc"].reshape(-1)  # torchmetrics makes a scalar of one value
+        logged = {f"test_acc_member_{number}": value for number, value in enumerate(accuracies)}
+        logged["test_acc_mean_member"] = accuracies.mean()
         logged["test_acc_vote"] = metrics["vote_acc"]
         logged["test_disagreement"] = metrics["disagreement"]
         logged["test_calibration_error"] = self.test_calibration.compute()
@@ -241,12 +242,11 @@ class BaggedEnsemble(Classifier):
         summary = super().test_summary(metrics)
         if summary is None or "test_acc_mean_member" not in metrics:
             return summary
-        parts = [
-            summary,
-            f"its {self.hparams['num_members']} members {metrics['test_acc_mean_member']:.4f} on average",
-            f"their vote {metrics['test_acc_vote']:.4f}",
-            f"disagreement {metrics['test_disagreement']:.4f}",
-        ]
+        parts, members = [summary], self.hparams["num_members"]
+        if members > 1:
+            parts.append(f"its {members} members {metrics['test_acc_mean_member']:.4f} on average")
+            parts.append(f"their vote {metrics['test_acc_vote']:.4f}")
+            parts.append(f"disagreement {metrics['test_disagreement']:.4f}")
         if "oob_acc" in metrics:
             parts.append(f"out-of-bag {metrics['oob_acc']:.4f}")
         return "; ".join(parts)
