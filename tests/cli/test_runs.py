@@ -262,7 +262,9 @@ def test_a_benchmark_that_is_stopped_stops_its_trainings() -> None:
     process.terminate()
     process.communicate()
     assert process.returncode == 143
-    time.sleep(1)
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert not [child for child in children if Path(f"/proc/{child}").exists()]
 
 
