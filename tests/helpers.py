@@ -199,3 +199,15 @@ def write_dataset(folder: Path, name: str, train: int, test: int) -> Path:
             packed = gzip.compress(idx_bytes(numbers), compresslevel=2, mtime=0)
             (raw / f"{part}-{file}-ubyte.gz").write_bytes(packed)
     return raw
+
+
+def replace_by_folder(path: Path) -> None:
+    """Put a folder in the place of a file."""
+    path.unlink()
+    path.mkdir()
+
+
+def replace_by_pipe(path: Path) -> None:
+    """Put a pipe in the place of a file."""
+    path.unlink()
+    os.mkfifo(path)

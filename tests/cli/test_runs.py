@@ -154,14 +154,22 @@ def test_a_callback_of_ones_own_that_is_missing_is_named(capsys: pytest.CaptureF
     assert "was trained with the callbacks tests.helpers.SignalAt of your own" in capsys.readouterr().err
 
 
+def test_a_training_with_a_drawn_seed_says_how_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*FIT, "--seed_everything", "true", *SIGNAL]) == 143
+    printed = re.search(r"the same command with (.*) goes on", capsys.readouterr().err)
+    assert printed
+    words = printed[1].split()
+    assert words[0] == "--seed_everything"
+    assert main([*FIT, *words]) == 0
+    assert "(epoch 2, step 13)" in capsys.readouterr().out
+
+
 def test_last_goes_by_steps_and_not_by_the_clock(capsys: pytest.CaptureFixture[str]) -> None:
     main(FIT)
     for age, path in enumerate(checkpoints_in(RUNS)):
         os.utime(path, (1e9 + age, 1e9 + age))  # the furthest is the oldest
     main([*FIT, "--ckpt_path", "last"])
     assert "epoch=1-step=20.ckpt (epoch 2, step 20)" in capsys.readouterr().out
-    for folder in RUNS.iterdir():
-        os.utime(folder, (1e9, 1e9))
 
 
 def test_two_runs_that_save_in_one_folder_are_kept_apart(capsys: pytest.CaptureFixture[str]) -> None:

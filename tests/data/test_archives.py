@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from torchvision.datasets import MNIST
 
-from tests.helpers import error_output, run_zoo, snapshot
+from tests.helpers import error_output, replace_by_folder, replace_by_pipe, run_zoo, snapshot
 from zoo import MNISTDataModule
 from zoo.data import archives
 from zoo.data.archives import ARCHIVES, default_data_dir
@@ -89,16 +89,6 @@ def flip_a_bit(path: Path) -> None:
 
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
-
-
-def replace_by_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def replace_by_pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
 
 
 def replace_by_link(path: Path) -> None:

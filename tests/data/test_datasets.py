@@ -14,7 +14,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tests.helpers import error_output, errors, idx_bytes, snapshot, write_dataset
+from tests.helpers import error_output, errors, idx_bytes, replace_by_folder, replace_by_pipe, snapshot, write_dataset
 from zoo import MNISTDataModule
 from zoo.cli import main
 from zoo.data import datasets
@@ -97,16 +97,6 @@ def cut(path: Path) -> None:
 
 def empty(path: Path) -> None:
     path.write_bytes(b"")
-
-
-def replace_by_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-def replace_by_pipe(path: Path) -> None:
-    path.unlink()
-    os.mkfifo(path)
 
 
 def replace_by_link_to_nothing(path: Path) -> None:
