@@ -20,6 +20,7 @@ ROOMS = (
     "demo",
     "figures",
     "benchmark",
+    "studies",
     "inference",
     "pretrained",
     "callbacks",

@@ -1,0 +1,1 @@
+"""Studies: many trainings of one recipe, on one machine or many."""
