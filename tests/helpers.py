@@ -125,9 +125,9 @@ def start_zoo(*arguments: str, program: tuple[str, ...] = ("-m", "zoo"), **envir
     )
 
 
-def run_zoo(*arguments: str, program: tuple[str, ...] = ("-m", "zoo")) -> str:
-    """Run the command line in a subprocess that must succeed, and return its output."""
-    process = start_zoo(*arguments, program=program)
+def run_zoo(*arguments: str, program: tuple[str, ...] = ("-m", "zoo"), **environment: str) -> str:
+    """Run the command line as `start_zoo` does in a subprocess that must succeed, and return its output."""
+    process = start_zoo(*arguments, program=program, **environment)
     try:
         output, error_output = process.communicate(timeout=220)
     finally:

@@ -17,6 +17,7 @@ from zoo.cli import main
 from zoo.models import MLP, RBM, ZooModule
 from zoo.training.cuda_graph import CudaGraphEngine
 from zoo.training.engines import CUDA_GRAPHS, EagerEngine, make_engine
+from zoo.training.fused_update import FusedAdamInPieces, make_update
 from zoo.training.multi_step import MultiStepTraining
 
 pytestmark = pytest.mark.gpu
@@ -106,6 +107,23 @@ def test_every_optimizer_and_its_learning_rates_are_captured(
     eager, captured = train_twice(make, monkeypatch, engines)
     # A captured rate is in single precision, and RMSprop's captured step rounds otherwise.
     torch.testing.assert_close(captured, eager, rtol=1e-3, atol=1e-3 if optimizer == "rmsprop" else 1e-5)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+def test_adam_in_pieces_is_adam_to_the_last_bit(kind: Any) -> None:
+    torch.manual_seed(0)
+    weights = [torch.randn(shape, device="cuda") for shape in ((512, 784), (512,), (512, 512), (10, 512), (10,))]
+    ones, others = ([torch.nn.Parameter(each.clone()) for each in weights] for _ in range(2))
+    one, other = kind(ones, 0.01, fused=True), kind(others, 0.01, fused=True)
+    update = make_update(one)
+    assert isinstance(update, FusedAdamInPieces)
+    for _ in range(5):
+        for mine, theirs in zip(ones, others, strict=True):
+            mine.grad = torch.randn_like(mine)
+            theirs.grad = mine.grad.clone()
+        update()
+        other.step()
+    assert all(map(torch.equal, ones, others))
 
 
 def test_an_optimizer_that_cannot_be_captured_trains_eagerly_and_says_so(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
-from zoo.training.fused_update import make_update
+from zoo.training.fused_update import FusedAdamInPieces, make_update
 from zoo.training.optimizers import OPTIMIZERS, make_optimizer
 
 
@@ -27,9 +27,27 @@ def trained(optimizer: Optimizer, update: Any, parameters: list[nn.Parameter], s
     return [parameter.detach() for parameter in parameters]
 
 
-def parameters() -> list[nn.Parameter]:
+def parameters(*shapes: tuple[int, ...]) -> list[nn.Parameter]:
     torch.manual_seed(0)
-    return [nn.Parameter(torch.randn(shape)) for shape in ((5, 3), (5,), (7,))]
+    return [nn.Parameter(torch.randn(shape)) for shape in shapes or ((5, 3), (5,), (7,))]
+
+
+@pytest.mark.parametrize("kind", [Adam, AdamW])
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_in_pieces_as_on_a_gpu_it_is_the_same_to_the_last_bit(kind: Any, amsgrad: bool) -> None:
+    shapes = ((256, 300), (300,), (2, 5000), (3,))
+    ones, others = parameters(*shapes), parameters(*shapes)
+    settings = {"amsgrad": amsgrad, "weight_decay": 0.1, "fused": True}
+    one = kind([{"params": ones[:2], "lr": 0.01}, {"params": ones[2:]}], 0.1, **settings)
+    other = kind([{"params": others[:2], "lr": 0.01}, {"params": others[2:]}], 0.1, **settings)
+    pieces = FusedAdamInPieces(one)
+    assert pieces._piece_size(ones) == 3 * 1024  # ones[0] in 25 pieces
+    found = trained(one, pieces, ones)
+    wanted = trained(other, other.step, others)
+    assert all(map(torch.equal, found, wanted))
+    for ours, theirs in zip(one.state_dict()["state"].values(), other.state_dict()["state"].values(), strict=True):
+        assert ours.keys() == theirs.keys()
+        assert all(map(torch.equal, ours.values(), theirs.values()))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -6,7 +6,7 @@ GPU) as autograd spends on the gradients. The kernel, its arguments and so the w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,13 +18,15 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 def make_update(optimizer: Optimizer) -> Callable[[], None]:
     """Return a function that makes an optimizer's step without autograd, while nothing else changes the optimizer.
 
-    For fused Adam and AdamW on a CPU it calls the kernel; for others it is ``optimizer.step``.
+    For fused Adam and AdamW it calls the kernel; for others it is ``optimizer.step``.
     """
-    fused = type(optimizer) in (Adam, AdamW) and all(
-        group["fused"] and all(parameter.device.type == "cpu" for parameter in group["params"])
-        for group in optimizer.param_groups
-    )
-    return _FusedAdam(optimizer) if fused and not has_step_hooks(optimizer) else _own_step(optimizer)
+    fused = type(optimizer) in (Adam, AdamW) and all(group["fused"] for group in optimizer.param_groups)
+    if not fused or has_step_hooks(optimizer):
+        return _own_step(optimizer)
+    devices = {parameter.device.type for group in optimizer.param_groups for parameter in group["params"]}
+    if devices == {"cpu"}:
+        return _FusedAdam(optimizer)
+    return FusedAdamInPieces(optimizer) if devices == {"cuda"} else _own_step(optimizer)
 
 
 def has_step_hooks(optimizer: Optimizer) -> bool:
@@ -59,19 +61,8 @@ class _FusedAdam:
         for (settings, parameters, (moments, squares, largest, steps), counts), group in zip(
             self.groups, gradients, strict=True
         ):
-            beta1, beta2 = settings["betas"]
-            fused = torch._fused_adamw_ if settings["decoupled_weight_decay"] else torch._fused_adam_
             counts.add_(1)
-            fused(
-                *(parameters, group, moments, squares, largest, steps),  # type: ignore[arg-type]
-                amsgrad=settings["amsgrad"],
-                beta1=beta1,
-                beta2=beta2,
-                lr=settings["lr"],
-                weight_decay=settings["weight_decay"],
-                eps=settings["eps"],
-                maximize=settings["maximize"],
-            )
+            _call_kernel(settings, parameters, group, moments, squares, largest, steps)
 
     def _prepare(self) -> None:
         state = self.optimizer.state
@@ -79,12 +70,80 @@ class _FusedAdam:
         for settings in self.optimizer.param_groups:
             parameters = [parameter for parameter in settings["params"] if state.get(parameter)]
             self.untrained += [parameter for parameter in settings["params"] if not state.get(parameter)]
-            names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq" if settings["amsgrad"] else None, "step")
             if not parameters:
                 continue
             # One tensor for all: counting six steps one by one takes a third as long as the update of a small network.
             counts = torch.stack([state[parameter]["step"] for parameter in parameters])
             for parameter, count in zip(parameters, counts, strict=True):
                 state[parameter]["step"] = count
+            names = (*_moment_names(settings), "step")
             tensors = [[state[parameter][name] for parameter in parameters] if name else [] for name in names]
             self.groups.append((settings, parameters, tensors, counts))
+
+
+class FusedAdamInPieces:
+    """Hands a GPU's kernel each parameter in several pieces, so that more multiprocessors work on a small network.
+
+    The kernel gives a block of threads 65,536 numbers, and a network of a million weights has 18 such blocks for more
+    than a hundred multiprocessors. Every number is computed as before.
+
+    Args:
+        optimizer: Fused Adam or AdamW.
+    """
+
+    PIECES = 32
+    """Of all parameters, about: one launch of the kernel takes 36 tensors."""
+    GRANULARITY = 1024
+    """Numbers of which a piece has a multiple, so that the kernel reads aligned vectors."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+
+    def __call__(self) -> None:
+        """Make a step."""
+        state, groups = self.optimizer.state, self.optimizer.param_groups
+        trained = [[each for each in group["params"] if each.grad is not None] for group in groups]
+        tensors = [[each, each.grad, *state[each].values()] for group in trained for each in group]
+        # A parameter's first step makes its moments.
+        if not all(state[each] for group in trained for each in group) or not all(
+            part.is_contiguous() for parts in tensors for part in parts
+        ):
+            self.optimizer.step()
+            return
+        for settings, parameters in zip(groups, trained, strict=True):
+            steps = [state[parameter]["step"] for parameter in parameters]
+            if not steps:
+                continue
+            torch._foreach_add_(steps, 1)
+            size = self._piece_size(parameters)
+            columns: list[list[Tensor]] = [[], [], [], [], [], []]
+            for parameter, step in zip(parameters, steps, strict=True):
+                moments = [state[parameter][name] if name else None for name in _moment_names(settings)]
+                for column, tensor in zip(columns, (parameter.detach(), parameter.grad, *moments), strict=False):
+                    column += tensor.view(-1).split(size) if tensor is not None else []
+                columns[-1] += [step] * (len(columns[0]) - len(columns[-1]))
+            _call_kernel(settings, *columns)
+
+    def _piece_size(self, parameters: list[nn.Parameter]) -> int:
+        total = sum(parameter.numel() for parameter in parameters)
+        return -(-total // (self.PIECES * self.GRANULARITY)) * self.GRANULARITY
+
+
+def _moment_names(settings: dict[str, Any]) -> tuple[str, str, str | None]:
+    return "exp_avg", "exp_avg_sq", "max_exp_avg_sq" if settings["amsgrad"] else None
+
+
+def _call_kernel(settings: dict[str, Any], *tensors: Sequence[Tensor | None]) -> None:
+    """Call the kernel for one group: parameters, gradients, the three kinds of moments, and counts of steps."""
+    beta1, beta2 = settings["betas"]
+    fused: Callable[..., None] = torch._fused_adamw_ if settings["decoupled_weight_decay"] else torch._fused_adam_
+    fused(
+        *tensors,
+        amsgrad=settings["amsgrad"],
+        beta1=beta1,
+        beta2=beta2,
+        lr=settings["lr"],
+        weight_decay=settings["weight_decay"],
+        eps=settings["eps"],
+        maximize=settings["maximize"],
+    )
