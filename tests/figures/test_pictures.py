@@ -27,8 +27,10 @@ from zoo.figures import (
     overfitting,
     vanishing_gradient,
 )
+from zoo.figures.curves import run_labels
 from zoo.figures.training import progress, train
 from zoo.figures.writing import FigureWriter, read_table
+from zoo.runs.run import Run
 
 SMALL_SETTINGS: dict[str, tuple[Any, dict[str, Any]]] = {
     "vanishing_gradient": (vanishing_gradient, {"IMAGES": 1000, "UNITS": 40}),
@@ -129,6 +131,33 @@ def test_curves_show_the_logged_metrics() -> None:
     with Path("logs/softmax/version_0/metrics.csv").open() as file:
         logged = {float(value) for row in csv.DictReader(file) for value in row.values() if value}
     assert all(any(math.isclose(float(row["value"]), value, rel_tol=1e-6) for value in logged) for row in rows)
+
+
+def test_curves_of_several_runs_are_labelled_by_what_differs_and_a_resumed_run_is_one_curve() -> None:
+    short = ["fit", "--config", "softmax", "--data.num_train", "500", "--trainer.accelerator", "cpu"]
+    for number, rest in enumerate(
+        (
+            ["--trainer.max_epochs", "2"],
+            ["--trainer.max_epochs", "4", "--ckpt_path", "last"],
+            ["--trainer.max_epochs", "4", "--model.lr", "0.01"],
+            ["--trainer.max_epochs", "4"],
+        )
+    ):
+        assert main([*short, *rest]) == 0
+        assert (Path("logs/softmax") / f"version_{number}").is_dir()
+    runs = [Path("logs/softmax/version_1"), Path("logs/softmax/version_2")]
+    assert run_labels([Run.read(run) for run in runs]) == ["lr 0.001", "lr 0.01"]
+    assert main(["figures", "curves", *(word for run in runs for word in ("--run", str(run)))]) == 0
+    rows = read_table(Path("figures/curves.csv"))
+    losses = {
+        run: [(row["epoch"], row["value"]) for row in rows if (row["run"], row["name"]) == (str(run), "train_loss")]
+        for run in runs
+    }
+    assert [epoch for epoch, _ in losses[runs[0]]] == ["1", "2", "3", "4"]
+    assert losses[runs[0]] != losses[runs[1]]
+    assert main(["figures", "curves", "--run", "logs/softmax/version_3"]) == 0
+    undisturbed = [row["value"] for row in read_table(Path("figures/curves.csv")) if row["name"] == "train_loss"]
+    assert undisturbed == [value for _, value in losses[runs[0]]]
 
 
 def test_all_leaves_out_figures_that_need_arguments_or_hours(monkeypatch: pytest.MonkeyPatch) -> None:

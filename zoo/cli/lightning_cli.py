@@ -187,11 +187,11 @@ class ZooCLI(LightningCLI):
             self._parser(self.subcommand).callback_keys.clear()
             kwargs["enable_checkpointing"] = False
             callbacks = without_checkpoints(callbacks)
-        default_loggers = trainer.get("logger") in (None, True)
-        if default_loggers and not trainer.get("fast_dev_run"):
+        if (default_loggers := trainer.get("logger") in (None, True)) and not trainer.get("fast_dev_run"):
             kwargs["logger"] = False  # a run's own loggers write to its folder, which is not claimed yet
         if self.subcommand == "fit" and not trainer.get("fast_dev_run"):
-            self._run = FitRun(self._runs_folder, self._resolved_config(), default_loggers=default_loggers)
+            config = self._resolved_config()
+            self._run = FitRun(self._runs_folder, config, self.checkpoint, default_loggers=default_loggers)
         kwargs["plugins"] = [*_as_list(trainer.get("plugins")), AtomicCheckpointIO()]
         if trainer.get("sync_batchnorm"):
             kwargs["plugins"].append(SyncBatchNormAnywhere())

@@ -16,8 +16,9 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from zoo.callbacks.run_record import RunRecord
 from zoo.cli.resolved_config import plain_settings
-from zoo.runs.checkpoint import read_checkpoint, write_weights
+from zoo.runs.checkpoint import Checkpoint, read_checkpoint, write_weights
 from zoo.runs.folders import clear_abandoned_checkpoints
+from zoo.runs.record import read_run_record
 from zoo.runs.run import Run
 from zoo.utils.files import display_path, write_bytes
 
@@ -42,13 +43,18 @@ class FitRun:
     Args:
         parent: The folder of the runs of this name.
         config: The resolved config.
+        checkpoint: What the training is resumed from; None for a new one.
         default_loggers: Whether the config leaves the loggers to the zoo.
     """
 
-    def __init__(self, parent: Path, config: dict[str, Any], *, default_loggers: bool) -> None:
+    def __init__(
+        self, parent: Path, config: dict[str, Any], checkpoint: Checkpoint | None, *, default_loggers: bool
+    ) -> None:
         self.parent = parent
         self.config = config
         self.default_loggers = default_loggers
+        resumed = read_run_record(checkpoint.content) if checkpoint else None
+        self.continues = str(resumed["run"]) if resumed else ""
         self.run: Run | None = None
 
     def begin(self, trainer: Any) -> None:
@@ -80,7 +86,7 @@ class FitRun:
                 callback.folder = run.folder
             if isinstance(callback, RunRecord):
                 callback.run_id = run.id
-        self.run = run.record(self.config, list(dict.fromkeys(folders)))
+        self.run = run.record(self.config, list(dict.fromkeys(folders)), self.continues)
         clear_abandoned_checkpoints(self.parent)
 
     def abandon(self, trainer: Trainer, first_step: int) -> None:

@@ -1,55 +1,104 @@
-"""Curves of the metrics that a training run logged."""
+"""Curves of the metrics that training runs logged."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.figures.drawing import panels
 from zoo.figures.writing import COLORS, FigureWriter, Row
+from zoo.runs.recipe import differing_settings, recipe, setting
+from zoo.runs.run import Run, runs_in
 from zoo.utils.errors import UsageError
 
 SPLITS = ("train", "val")
+MOST_SETTINGS = 3
+"""Settings that a label names at most; where more differ, it is the name of the run's folder."""
+History = dict[str, dict[int, float]]
+"""For each metric, its value by epoch, counted from 0."""
 
 
-def draw(writer: FigureWriter, run: Path) -> None:
-    """Draw all metrics that a run of ``zoo fit`` logged per epoch.
+def draw(writer: FigureWriter, folders: Sequence[Path]) -> None:
+    """Draw all metrics that runs of ``zoo fit`` logged per epoch.
 
-    The training and validation values of a metric share a panel.
+    A metric has a panel: the training values dashed and the validation values solid, a color for each run. The runs are
+    labelled by the settings that differ between them. A run that was resumed is one curve with what went before it.
 
     Args:
         writer: Writes the files.
-        run: The run's folder, ``logs/NAME/version_N``.
+        folders: The folders of the runs, ``logs/NAME/version_N``.
 
     Raises:
-        UsageError: ``run`` is not the folder of a run, or no epoch has been logged yet.
+        UsageError: A path is not the folder of a run, or no epoch has been logged yet.
     """
-    logged = read_log(run / "metrics.csv")
+    runs = [Run.read(folder) for folder in folders]
+    histories = [read_history(run) for run in runs]
+    labels = run_labels(runs)
     groups: dict[str, list[str]] = {}
-    for name in logged:
+    for name in dict.fromkeys(name for history in histories for name in history):
         split, _, rest = name.partition("_")
         groups.setdefault(rest if split in SPLITS else name, []).append(name)
     figure, axes = panels(1, len(groups), size=(3.8, 3.2))
     for ax, (group, names) in zip(axes.flat, sorted(groups.items()), strict=True):
-        for name in names:
-            split = name.partition("_")[0]
-            epochs, values = zip(*sorted(logged[name].items()), strict=True)
-            color = COLORS[SPLITS.index(split)] if split in SPLITS else COLORS[2]
-            ax.plot([epoch + 1 for epoch in epochs], values, label=name, color=color)
+        for number, (history, label) in enumerate(zip(histories, labels, strict=True)):
+            for name in (name for name in names if name in history):
+                split = name.partition("_")[0]
+                epochs, values = zip(*sorted(history[name].items()), strict=True)
+                ax.plot(
+                    [epoch + 1 for epoch in epochs],
+                    values,
+                    label=f"{label}, {name}" if len(runs) > 1 else name,
+                    color=COLORS[number % len(COLORS)],
+                    linestyle="--" if split == "train" else "-",
+                    marker="o" if len(epochs) == 1 else None,
+                )
         ax.set(xlabel="epoch", ylabel={"loss": "loss in nats", "acc": "accuracy"}.get(group, group))
-        ax.legend(frameon=False, fontsize=8)
-    figure.suptitle(f"{run.parent.name}, {run.name}", fontsize=10)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.legend(frameon=False, fontsize=7 if len(runs) > 1 else 8)
+    figure.suptitle(" and ".join(f"{run.folder.parent.name}, {run.folder.name}" for run in runs), fontsize=10)
     rows: list[Row] = [
-        [name, epoch + 1, value] for name, values in logged.items() for epoch, value in sorted(values.items())
+        [str(run.folder), name, epoch + 1, value]
+        for run, history in zip(runs, histories, strict=True)
+        for name, values in history.items()
+        for epoch, value in sorted(values.items())
     ]
-    writer.write(figure, ["name", "epoch", "value"], rows, "curves")
+    writer.write(figure, ["run", "name", "epoch", "value"], rows, "curves")
 
 
-def read_log(path: Path) -> dict[str, dict[int, float]]:
+def run_labels(runs: Sequence[Run]) -> list[str]:
+    """Return a label for each run: the settings that differ between the runs, or their folders' names."""
+    configs = [recipe(run.config or {}) for run in runs]
+    folders = [f"{run.folder.parent.name} {run.folder.name}" for run in runs]
+    names = differing_settings(configs)
+    if not names or len(names) > MOST_SETTINGS:
+        return folders
+    labels = [", ".join(f"{name.rpartition('.')[2]} {setting(config, name)}" for name in names) for config in configs]
+    return labels if len(set(labels)) == len(labels) else folders
+
+
+def read_history(run: Run) -> History:
+    """Return the logged metrics of a run and of those that it was resumed from, as far as they lie beside it.
+
+    Raises:
+        UsageError: As for `read_log`.
+    """
+    history = read_log(run.folder / "metrics.csv")
+    others = {other.id: other for other in runs_in(run.folder.absolute().parent) if other.id}
+    seen = {run.id}
+    while run.continues in others and run.continues not in seen:
+        run = others[run.continues]
+        seen.add(run.id)
+        # Where the earlier run went on after the checkpoint, the later one replaces what it logged.
+        first = min(epoch for values in history.values() for epoch in values)
+        for name, values in read_log(run.folder / "metrics.csv").items():
+            earlier = {epoch: value for epoch, value in values.items() if epoch < first}
+            history[name] = earlier | history.get(name, {})
+    return {name: values for name, values in history.items() if values}
+
+
+def read_log(path: Path) -> History:
     """Read the metrics of each epoch from the CSV log of a run. Test metrics are left out.
-
-    Returns:
-        For each metric, its value by epoch, counted from 0.
 
     Raises:
         UsageError: The log cannot be read or is empty.
@@ -57,7 +106,7 @@ def read_log(path: Path) -> dict[str, dict[int, float]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-        logged: dict[str, dict[int, float]] = {}
+        logged: History = {}
         for row in rows:
             for name, value in row.items():
                 # Some callbacks log between epochs, and the last row of an interrupted log may be too long.

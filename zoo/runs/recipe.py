@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from zoo.utils.class_paths import default_arguments, import_class
@@ -111,6 +112,18 @@ def first_difference(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, A
         if left.get(name) != right.get(name):
             return name, left.get(name), right.get(name)
     return None
+
+
+def differing_settings(configs: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the dotted names of the settings that have not the same value in all configs, in order."""
+    flat = [_flatten(config) for config in configs]
+    names = sorted({name for settings in flat for name in settings})
+    return [name for name in names if any(settings.get(name) != flat[0].get(name) for settings in flat)]
+
+
+def setting(config: dict[str, Any], name: str) -> Any:
+    """Return the value of a setting by its dotted name, or None."""
+    return _flatten(config).get(name)
 
 
 def _flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:

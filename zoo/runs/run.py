@@ -32,6 +32,8 @@ class Run:
     """The resolved config; None for a run from before version 0.2."""
     checkpoint_folders: tuple[Path, ...]
     """Folders with checkpoints of the run, and maybe of other runs."""
+    continues: str = ""
+    """The id of the run that this one was resumed from; empty for a new training."""
 
     @classmethod
     def claim(cls, parent: Path) -> Run:
@@ -68,16 +70,17 @@ class Run:
         try:
             record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
             folders = tuple(folder / str(path) for path in record["checkpoint_folders"])
-            return cls(folder, str(record["id"]), dict(record["config"]), folders)
+            return cls(folder, str(record["id"]), dict(record["config"]), folders, str(record.get("continues", "")))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return cls(folder, "", None, (folder,))
 
-    def record(self, config: dict[str, Any], checkpoint_folders: Sequence[Path]) -> Run:
+    def record(self, config: dict[str, Any], checkpoint_folders: Sequence[Path], continues: str = "") -> Run:
         """Write what is trained and where the checkpoints go, and return the run that knows it.
 
         Args:
             config: The resolved config as plain values.
             checkpoint_folders: The folders of the run's checkpoints.
+            continues: The id of the run that this one is resumed from.
 
         Raises:
             UsageError: The record cannot be written.
@@ -86,8 +89,9 @@ class Run:
         # Relative within the run's folder, so that it can be moved.
         folders = [path.relative_to(own) if path.is_relative_to(own) else path for path in checkpoint_folders]
         content = {"id": self.id, "config": config, "checkpoint_folders": [str(path) for path in folders]}
+        content |= {"continues": continues} if continues else {}
         write_bytes(self.folder / RECORD, json.dumps(content, indent=1).encode())
-        return Run(self.folder, self.id, config, tuple(self.folder / path for path in folders))
+        return Run(self.folder, self.id, config, tuple(self.folder / path for path in folders), continues)
 
     def remove_if_empty(self) -> None:
         """Remove what the run itself has written, unless there is a checkpoint; anything else stays."""

@@ -95,7 +95,7 @@ FIGURES = {
         _rbm,
         ("rbm_filters", "rbm_reconstructions", "rbm_samples", "dbn_samples"),
     ),
-    "curves": FigureSpec("the logged curves of a run (--run)", 0, _curves, in_all=False),
+    "curves": FigureSpec("the logged curves of one run or several (--run)", 0, _curves, in_all=False),
     "few_labels": FigureSpec(
         "test error against the number of labels, with and without pretraining (hours)",
         10,
@@ -137,7 +137,8 @@ def _command(name: str, options: argparse.Namespace) -> str:
     words = ["zoo", "figures", name]
     for setting, value in vars(options).items():
         if setting != "names" and value != _parser().get_default(setting):
-            words += [f"--{setting}", str(value)]
+            for each in value if isinstance(value, list) else [value]:
+                words += [f"--{setting}", str(each)]
     return shlex.join(words)
 
 
@@ -154,6 +155,11 @@ def _parser() -> ShortErrorParser:
     parser.add_argument("--seeds", type=int, metavar="N", help="train each setting with seeds 0 to N−1 (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="for rbm: of all that is random (default: 0)")
     parser.add_argument("--model", default="dropout_batchnorm", metavar="NAME", help="for confusion: a trained member")
-    parser.add_argument("--run", type=Path, help="for curves: the folder of a run, logs/NAME/version_N")
+    parser.add_argument(
+        "--run",
+        type=Path,
+        action="append",
+        help="for curves: the folder of a run, logs/NAME/version_N; once for each of the runs to compare",
+    )
     parser.add_argument("--checkpoint", type=Path, help="for rbm: a checkpoint of `zoo fit`, not the one that ships")
     return parser
