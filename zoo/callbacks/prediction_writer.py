@@ -28,7 +28,8 @@ class PredictionWriter(Callback):
     Args:
         output_dir: Folder for both files.
         seed: Seed for the random choice of the images in the picture.
-        indices: Indices of the images to show in the picture instead of a random choice.
+        indices: Indices of the images to show in the picture, and to print the predictions of, instead of a random
+            choice.
         count: Number of images to choose, 1 to 100.
 
     Raises:
@@ -114,6 +115,11 @@ class PredictionWriter(Callback):
         draw_grid(images[chosen], indices[chosen], labels[chosen], predictions[chosen], names, self._picture)
         wrong = predictions != labels
         print(f"{len(labels):,} images, {int(wrong.sum()):,} errors, accuracy {1 - wrong.double().mean():.4f}")
+        if self.indices is not None:
+            for position in chosen.tolist():
+                label, prediction = names[int(labels[position])], names[int(predictions[position])]
+                probability = float(probabilities[position].max())
+                print(f"Image {int(indices[position])}: Label {label}, Prediction {prediction} ({probability:.3f})")
         if wrong.any():
             pairs, counts = torch.stack([labels, predictions])[:, wrong].unique(dim=1, return_counts=True)
             (label, prediction), count = pairs[:, counts.argmax()].tolist(), int(counts.max())
@@ -150,10 +156,11 @@ def draw_grid(
 
     columns = min(5, len(images)) if len(images) <= 25 else 10
     rows = -(-len(images) // columns)
-    size = (1.5 * columns, 1.95 * rows + 0.4)  # inches
+    size = (max(3.3, 1.5 * columns), 1.95 * rows + 0.4)  # inches; at least the width of the title
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.1))
     wrong = int((labels != predictions).sum())
-    figure.suptitle(f"label → prediction: {wrong} of these {len(labels)} wrong", fontsize=11)
+    summary = f": {wrong} of these {len(labels)} wrong" if len(labels) > 1 else ""
+    figure.suptitle(f"label → prediction{summary}", fontsize=11)
     for position, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.set(xticks=[], yticks=[])
         if position >= len(images):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import zoo
 from tests.helpers import errors, weights
+from zoo.callbacks import prediction_writer
 from zoo.cli import main
 from zoo.models import MLP
 
@@ -119,6 +121,26 @@ def test_predict_writes_probabilities_in_dataset_order_and_a_picture(capsys: pyt
     assert [int(row["label"]) for row in rows[:1000]] == labels.tolist()
     assert sum(row["label"] != row["prediction"] for row in rows) == trained
     assert Path("predictions/predictions.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_predict_prints_label_and_prediction_of_chosen_images_and_cuts_no_title_off(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    save = prediction_writer.save_figure
+    monkeypatch.setattr(prediction_writer, "save_figure", lambda figure, *_, **__: drawn.append(figure))
+    for indices in ([8], [8, 247]):
+        arguments = ["--config", "dropout", "--ckpt_path", "dropout", "--indices", str(indices)]
+        assert main(["predict", *arguments, "--trainer.accelerator", "cpu"]) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Image")]
+        assert [line.split(", Prediction")[0] for line in lines] == [
+            f"Image {index}: Label {label}" for index, label in zip(indices, (5, 4), strict=False)
+        ]
+    for figure in drawn:
+        save(figure, Path("drawn.png"))
+        title = figure._suptitle.get_window_extent()
+        assert title.x0 >= 0
+        assert title.x1 <= figure.bbox.width
 
 
 def test_ckpt_path_accepts_the_name_of_a_member(capsys: pytest.CaptureFixture[str]) -> None:
