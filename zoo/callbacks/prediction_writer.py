@@ -156,7 +156,7 @@ def draw_grid(
 
     columns = min(5, len(images)) if len(images) <= 25 else 10
     rows = -(-len(images) // columns)
-    size = (max(3.3, 1.5 * columns), 1.95 * rows + 0.4)  # inches; at least the width of the title
+    size = (max(3.8, 1.5 * columns), 1.95 * rows + 0.4)  # inches; at least the width of the title
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.1))
     wrong = int((labels != predictions).sum())
     summary = f": {wrong} of these {len(labels)} wrong" if len(labels) > 1 else ""

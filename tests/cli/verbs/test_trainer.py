@@ -15,6 +15,7 @@ from tests.helpers import errors, weights
 from zoo.callbacks import prediction_writer
 from zoo.cli import main
 from zoo.models import MLP
+from zoo.utils import pictures
 
 SHORT = ["--trainer.accelerator", "cpu", "--data.num_train", "1000", "--trainer.max_epochs", "2"]
 
@@ -127,7 +128,7 @@ def test_predict_prints_label_and_prediction_of_chosen_images_and_cuts_no_title_
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[Any] = []
-    save = prediction_writer.save_figure
+    save = pictures.save_figure
     monkeypatch.setattr(prediction_writer, "save_figure", lambda figure, *_, **__: drawn.append(figure))
     for indices in ([8], [8, 247]):
         arguments = ["--config", "dropout", "--ckpt_path", "dropout", "--indices", str(indices)]
