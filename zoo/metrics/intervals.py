@@ -62,8 +62,7 @@ def prediction_interval(errors: Sequence[int], further_runs: int, images: int) -
     √(1/k + 1/n), where t is the 97.5 % quantile of Student's t distribution with n − 1 degrees of freedom.
 
     The floor √(E/2) is there because a few runs can be close together by chance. It is the noise that independent
-    mistakes alone make: of 2E images that each training gets wrong or right as by the toss of a coin, it gets E wrong,
-    with variance E/2. Whatever else differs between trainings comes on top.
+    mistakes alone make (`independent_noise`); whatever else differs between trainings comes on top.
 
     A single run has no standard deviation. It is then taken to be 2 · √(E/2), and the quantile is the normal one: in
     studies of 50 and more runs, the standard deviations of the lecture's recipes were 0.8 to 2.2 times √(E/2).
@@ -116,7 +115,18 @@ def detectable_loss(errors: Sequence[int], further_runs: int, images: int) -> fl
     return high - statistics.fmean(errors) + z * _standard_deviation(errors) / math.sqrt(further_runs)
 
 
+def independent_noise(errors: Sequence[int]) -> float:
+    """Return √(E/2) for a mean of E errors: the standard deviation that independent mistakes alone make.
+
+    Of 2E images that each training gets wrong or right as by the toss of a coin, it gets E wrong, with variance E/2.
+
+    Raises:
+        statistics.StatisticsError: There are no runs.
+    """
+    return math.sqrt(statistics.fmean(errors) / 2)
+
+
 def _standard_deviation(errors: Sequence[int]) -> float:
     """Return the standard deviation to reckon with, as `prediction_interval` defines it."""
-    floor = math.sqrt(statistics.fmean(errors) / 2)
+    floor = independent_noise(errors)
     return max(statistics.stdev(errors), floor) if len(errors) > 1 else 2 * floor
