@@ -37,7 +37,7 @@ def serve(predictor: Predictor, limits: Limits, hosts: Sequence[str] = ()) -> It
 
 def connect(port: int, sent: bytes = b"") -> socket.socket:
     """Open a connection and send something."""
-    client = socket.create_connection(("127.0.0.1", port), timeout=20)
+    client = socket.create_connection(("127.0.0.1", port), timeout=60)
     client.sendall(sent)
     return client
 

@@ -34,10 +34,11 @@ NONSENSE = [
 ]
 
 
-def attack(port: int, seconds: float, ready: Event) -> None:
-    """Run all kinds of clients against a server for a time, which begins when ``ready`` is set."""
-    large = [post(content) for content in _large_pictures()]
+def attack(port: int, seconds: float, ready: Event, begin: Event) -> None:
+    """Set ``ready``, and run all kinds of clients against a server for a time, from when ``begin`` is set."""
+    large = [post(content) for content in large_pictures()]
     ready.set()
+    begin.wait()
     asyncio.run(_attack(port, time.monotonic() + seconds, large))
 
 
@@ -119,7 +120,7 @@ async def _exchange(port: int, sent: bytes, seconds: float) -> None:
         writer.transport.abort()
 
 
-def _large_pictures() -> Iterator[bytes]:
+def large_pictures() -> Iterator[bytes]:
     """Pictures of at most 10 MiB that are large when decoded."""
     for mode, size in (("I;16", (10_000, 5_000)), ("L", (7_000, 7_000)), ("RGB", (5_000, 5_000))):
         file = io.BytesIO()

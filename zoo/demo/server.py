@@ -6,15 +6,16 @@ the user draws. This application serves everything from ``static``.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import secrets
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import anyio
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -52,7 +53,10 @@ class DemoEndpoints:
         self._uploads = Uploads(limits)
         self._queue = RequestQueue(limits.max_pending)
         self._large = RequestQueue(limits.max_pending_large)
-        self._lock = anyio.Lock()  # one prediction at a time: a forward pass uses all cores
+        # One thread for the networks: a forward pass uses all cores, and every thread that makes one gets OpenMP threads
+        # of its own.
+        self._networks = ThreadPoolExecutor(1)
+        self._decoder = ThreadPoolExecutor(1)
 
     async def members(self, request: Request) -> Response:
         """``GET /api/members``: the networks' names, descriptions and numbers of test errors."""
@@ -64,22 +68,21 @@ class DemoEndpoints:
         content = await self._uploads.read(request)  # before a place in a queue is taken, as it may take long
         response = None
         if len(content) <= self._limits.max_small:
-            async with self._queue.turn(request), self._lock:
-                response = await _in_thread(self._classify_small, content, names)
+            async with self._queue.turn(request):
+                response = await _run(self._networks, self._classify_small, content, names)
         if response is None:
             async with self._large.turn(request):
-                pixels, notes = await _in_thread(self.predictor.read_picture, content)
-                async with self._lock:
-                    response = await _in_thread(self._classify_pixels, pixels, notes, names)
+                pixels, notes = await _run(self._decoder, self.predictor.read_picture, content)
+                response = await _run(self._networks, self._classify_pixels, pixels, notes, names)
         return JSONResponse(response)
 
     async def random(self, request: Request) -> Response:
         """``GET /api/random?members=a,b``: a random official test image, its label, and the predictions for it."""
         names = self._requested_names(request)
         row = secrets.randbelow(self.predictor.num_test_images)
-        async with self._queue.turn(request), self._lock:
+        async with self._queue.turn(request):
             pixels, label = self.predictor.test_image(row)
-            response = await _in_thread(self._classify_pixels, pixels, [], names)
+            response = await _run(self._networks, self._classify_pixels, pixels, [], names)
         return JSONResponse({**response, "row": row, "label": label})
 
     def _classify_small(self, content: bytes, names: Sequence[str]) -> dict[str, Any] | None:
@@ -139,9 +142,9 @@ async def _no_response(request: Request, error: Exception) -> Response:
     return Response(status_code=400)
 
 
-async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:
-    """Run a function without blocking the event loop."""
-    return await anyio.to_thread.run_sync(partial(function, *arguments))
+async def _run(thread: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
+    """Run a function in another thread, without blocking the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(thread, partial(function, *arguments))
 
 
 def _num_pixels(content: bytes) -> int:
