@@ -53,7 +53,7 @@ class DemoEndpoints:
         self._uploads = Uploads(limits)
         self._queue = RequestQueue(limits.max_pending)
         self._large = RequestQueue(limits.max_pending_large)
-        # One thread for the networks: a forward pass uses all cores, and every thread that makes one gets OpenMP threads
+        # One thread for the networks: a forward pass uses all cores, and every thread that makes one has OpenMP threads
         # of its own.
         self._networks = ThreadPoolExecutor(1)
         self._decoder = ThreadPoolExecutor(1)
