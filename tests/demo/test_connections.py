@@ -7,7 +7,7 @@ import signal
 import socket
 import struct
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -88,6 +88,8 @@ def test_too_many_connections_at_once_are_refused(softmax: Predictor) -> None:
         assert "Too many connections" in json.loads(body)["error"]
 
 
+LATER = b"<later>"
+"""What follows is sent after a moment, when the response may have been sent."""
 LEAVING = [
     b"",
     HALF,
@@ -105,6 +107,9 @@ LEAVING = [
     post(picture()) * 40,
     b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
     b"POST /api/classify HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nFF\r\nabc",
+    b"GET / HTTP/1.1\r\nHost: evil.example\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n%bZZ\r\n" % LATER,
+    b"GET /api/random HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n%bZZ\r\n" % LATER,
     b"GET /api/random HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
     get("/%00"),
     get("/" + "a/" * 5000),
@@ -122,8 +127,12 @@ def test_no_client_leaves_a_traceback(softmax: Predictor, reset: bool, capfd: py
     with serve(softmax, Limits(header_timeout=0.3, upload_timeout=0.3, keep_alive=1)) as port:
         for wait in (0.0, 0.01, 0.1):
             for sent in LEAVING:
-                with connect(port, sent) as client:
+                now, _, later = sent.partition(LATER)
+                with connect(port, now) as client:
                     time.sleep(wait)
+                    with suppress(ConnectionError):
+                        client.sendall(later)
+                    time.sleep(wait / 2)
                     if reset:
                         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert status_of(ask(port, post(picture()))) == 200

@@ -7,7 +7,6 @@ nothing. Its limit of connections counts only those that have sent their headers
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import Any, ClassVar
 
 import h11
@@ -82,13 +81,7 @@ class LimitedConnection(H11Protocol):
         """Close the connection, after its response if that is ready soon."""
         self._enter("ending", self.limits.shutdown_timeout)
         self._ending = True
-        with suppress(h11.LocalProtocolError):
-            super().shutdown()
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close the connection after `Limits.keep_alive`."""
-        with suppress(h11.LocalProtocolError):
-            super().timeout_keep_alive_handler()
+        super().shutdown()
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

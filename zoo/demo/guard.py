@@ -53,6 +53,8 @@ class Guard:
         await (refusal or self.app)(scope, receive, with_headers)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
+        if "\0" in scope["path"]:  # Starlette's oldest versions would ask the file system for it
+            return JSONResponse({"error": "There is nothing at this address."}, 404)
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         parts = _HOST.fullmatch(host)
