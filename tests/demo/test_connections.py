@@ -122,7 +122,9 @@ LEAVING = [
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["end", "reset"])
-def test_no_client_leaves_a_traceback(softmax: Predictor, reset: bool, capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_client_leaves_a_traceback(
+    softmax: Predictor, reset: bool, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     """Clients that send little or nonsense, and that leave before, during or after the response."""
     with serve(softmax, Limits(header_timeout=0.3, upload_timeout=0.3, keep_alive=1)) as port:
         for wait in (0.0, 0.01, 0.1):
@@ -137,6 +139,7 @@ def test_no_client_leaves_a_traceback(softmax: Predictor, reset: bool, capfd: py
                         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert status_of(ask(port, post(picture()))) == 200
     assert capfd.readouterr().err == ""
+    assert caplog.text == ""  # asyncio's
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
