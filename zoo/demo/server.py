@@ -26,7 +26,6 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from torch import Tensor
 
-from zoo.data.image_files import FORMATS
 from zoo.demo.guard import Guard
 from zoo.demo.inference import Predictor
 from zoo.demo.limits import Limits
@@ -35,6 +34,9 @@ from zoo.demo.uploads import Uploads
 from zoo.utils.errors import UsageError
 
 T = TypeVar("T")
+
+MEASURED = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA", "AVIF")
+"""Formats, by Pillow's names, of which a file of a few kilobytes may hold millions of pixels."""
 
 
 class DemoEndpoints:
@@ -86,8 +88,8 @@ class DemoEndpoints:
         return JSONResponse({**response, "row": row, "label": label})
 
     def _classify_small(self, content: bytes, names: Sequence[str]) -> dict[str, Any] | None:
-        """Return the response for a picture, or None if it has too many pixels for the queue of small ones."""
-        if _num_pixels(content) > self._limits.max_small_pixels:
+        """Return the response for a picture, or None if it waits with the large ones."""
+        if _is_large(content, self._limits.max_small_pixels):
             return None
         return self._classify_pixels(*self.predictor.read_picture(content), names)
 
@@ -147,15 +149,17 @@ async def _run(thread: ThreadPoolExecutor, function: Callable[..., T], *argument
     return await asyncio.get_running_loop().run_in_executor(thread, partial(function, *arguments))
 
 
-def _num_pixels(content: bytes) -> int:
-    """Return the number of pixels that a picture claims to have, without decoding it; 0 if it is no picture."""
+def _is_large(content: bytes, max_pixels: int) -> bool:
+    """Return whether a picture waits with the large ones, without decoding it. False if it is no picture."""
+    Image.init()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                return image.size[0] * image.size[1]
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(content), formats=[name for name in MEASURED if name in Image.OPEN]) as image:
+                # One TIFF at a time: libtiff writes to standard error, which cannot be silenced in two threads at once.
+                return image.format == "TIFF" or image.size[0] * image.size[1] > max_pixels
     except Exception:  # the error is reported when it is decoded
-        return 0
+        return False
 
 
 def _grey_levels(pixels: Tensor) -> list[int]:

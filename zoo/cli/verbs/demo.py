@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.pretrained.registry import list_models, model_info
@@ -45,6 +46,8 @@ def run(verb: str, arguments: list[str]) -> int:
         raise UsageError(f"`zoo demo` needs {error.name}: pip install 'mnist-lightning-zoo[demo]'.") from error
     from zoo.demo.inference import Predictor
 
+    # About clients' pictures. Filters that are set where one is decoded do not hold for a second thread.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     hosts = allowed_hosts(options.host, options.allowed_hosts)
     flush_denormals()
     with listen(options.host, options.port) as listener:
