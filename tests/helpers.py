@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -105,12 +105,18 @@ def error_output(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> st
     return captured.err
 
 
-def start_zoo(*arguments: str, program: tuple[str, ...] = ("-m", "zoo"), **environment: str) -> subprocess.Popen[str]:
+def start_zoo(
+    *arguments: str,
+    program: tuple[str, ...] = ("-m", "zoo"),
+    stderr: int | IO[str] = subprocess.PIPE,
+    **environment: str,
+) -> subprocess.Popen[str]:
     """Start the command line in a subprocess.
 
     Args:
         *arguments: Arguments of the command.
         program: Arguments of the Python interpreter that select the program.
+        stderr: Where standard error goes.
         **environment: Additional environment variables.
     """
     # Lightning picks a free port from the ephemeral range, where another connection may take it before it is used.
@@ -120,7 +126,7 @@ def start_zoo(*arguments: str, program: tuple[str, ...] = ("-m", "zoo"), **envir
         # With the repository on the path, a config can name the callbacks of this file.
         env={**os.environ, "PYTHONPATH": SOURCE, "OMP_NUM_THREADS": "1", "MASTER_PORT": port, **environment},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 

@@ -96,6 +96,25 @@ def test_a_drawing_is_classified_by_all_members(page: Any, points: Points, digit
     assert not page.locator("#votes span").count()
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_asked_again(page: Any, status: int) -> None:
+    refusals = 2
+
+    def refuse(route: Any) -> None:
+        nonlocal refusals
+        refusals -= 1
+        if refusals < 0:
+            route.continue_()
+        else:
+            route.fulfill(status=status, content_type="application/json", body='{"error": "Too many."}')
+
+    page.route("**/api/classify*", refuse)
+    draw(page, ONE)
+    wait_for_prediction(page, 1)
+    assert page.inner_text("#notes") == ""
+    assert refusals < 0
+
+
 def test_an_unchecked_member_makes_no_prediction(page: Any) -> None:
     page.locator("tr[data-member=softmax] input").uncheck()
     draw(page, ONE)

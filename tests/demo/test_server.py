@@ -20,6 +20,7 @@ testclient = pytest.importorskip("starlette.testclient", reason="needs Starlette
 
 from zoo.demo import server  # noqa: E402
 from zoo.demo.inference import Predictor  # noqa: E402
+from zoo.demo.limits import Limits  # noqa: E402
 
 MEMBERS = ("softmax", "deep_relu_xavier")
 
@@ -99,7 +100,7 @@ TOO_MANY_PIXELS = encode(Image.new("1", (10_000, 10_001)))
         (picture()[:50], 422, "it is no picture, or damaged"),
         (TOO_MANY_PIXELS, 422, "at most 50 megapixels"),
         (encode(Image.new("L", (280, 280))), 422, "nothing in this picture that stands out"),
-        (b"\x89PNG" + bytes(server.MAX_BODY_BYTES), 413, "10 MiB at most"),
+        (b"\x89PNG" + bytes(Limits().max_body), 413, "10 MiB at most"),
     ],
 )
 def test_invalid_input_returns_an_error_message(client: Any, content: bytes, status: int, sentence: str) -> None:
@@ -138,7 +139,7 @@ def test_a_thousand_simultaneous_requests_get_a_prediction_or_status_429(predict
     responses = asyncio.run(send_all())
     statuses = [response.status_code for response in responses]
     assert set(statuses) <= {200, 429}
-    assert statuses.count(200) >= server.MAX_PENDING_REQUESTS
+    assert statuses.count(200) >= Limits().max_pending
     assert all(response.json()["answer"] == 1 for response in responses if response.status_code == 200)
     assert all(response.headers["retry-after"] == "1" for response in responses if response.status_code == 429)
 

@@ -6,52 +6,59 @@ the user draws. This application serves everything from ``static``.
 
 from __future__ import annotations
 
+import asyncio
+import io
 import secrets
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import anyio
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from torch import Tensor
 
+from zoo.demo.guard import Guard
 from zoo.demo.inference import Predictor
+from zoo.demo.limits import Limits
+from zoo.demo.queues import RequestQueue
+from zoo.demo.uploads import Uploads
 from zoo.utils.errors import UsageError
 
-MAX_BODY_BYTES = 10 * 2**20
-"""Maximum size of an uploaded picture in bytes."""
-MAX_PENDING_REQUESTS = 16
-"""Maximum number of pending requests. Further requests get status 429."""
-UPLOAD_TIMEOUT = 20.0
-"""Maximum duration of an upload in seconds."""
+T = TypeVar("T")
 
-SECURITY_HEADERS = {
-    # The page must not load anything from other servers.
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+MEASURED = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA", "AVIF")
+"""Formats, by Pillow's names, of which a file of a few kilobytes may hold millions of pixels."""
 
 
 class DemoEndpoints:
     """Request handlers of the demo's HTTP API.
 
+    Pictures wait in two queues, so that a drawing does not wait for the decoding of large photographs.
+
     Args:
         predictor: The networks.
+        limits: The limits of the server.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, limits: Limits) -> None:
         self.predictor = predictor
-        self._lock = anyio.Lock()  # one request at a time: a forward pass uses all cores
-        self._num_pending = 0
+        self._limits = limits
+        self._uploads = Uploads(limits)
+        self._queue = RequestQueue(limits.max_pending)
+        self._large = RequestQueue(limits.max_pending_large)
+        # One thread for the networks: a forward pass uses all cores, and every thread that makes one has OpenMP threads
+        # of its own.
+        self._networks = ThreadPoolExecutor(1)
+        self._decoder = ThreadPoolExecutor(1)
 
     async def members(self, request: Request) -> Response:
         """``GET /api/members``: the networks' names, descriptions and numbers of test errors."""
@@ -60,38 +67,34 @@ class DemoEndpoints:
     async def classify(self, request: Request) -> Response:
         """``POST /api/classify?members=a,b``: predictions for the picture in the body, and the 784 input pixels."""
         names = self._requested_names(request)
-        self._add_pending()
-        try:
-            with anyio.move_on_after(UPLOAD_TIMEOUT) as scope:
-                content = await _read_body(request)
-            if scope.cancelled_caught:
-                raise HTTPException(408, f"The picture did not arrive within {UPLOAD_TIMEOUT:.0f} seconds.")
-            async with self._lock:
-                response = await anyio.to_thread.run_sync(partial(self._classify_picture, content, names))
-        finally:
-            self._num_pending -= 1
+        content = await self._uploads.read(request)  # before a place in a queue is taken, as it may take long
+        response = None
+        if len(content) <= self._limits.max_small:
+            async with self._queue.turn(request):
+                response = await _run(self._networks, self._classify_small, content, names)
+        if response is None:
+            async with self._large.turn(request):
+                pixels, notes = await _run(self._decoder, self.predictor.read_picture, content)
+                response = await _run(self._networks, self._classify_pixels, pixels, notes, names)
         return JSONResponse(response)
 
     async def random(self, request: Request) -> Response:
         """``GET /api/random?members=a,b``: a random official test image, its label, and the predictions for it."""
         names = self._requested_names(request)
         row = secrets.randbelow(self.predictor.num_test_images)
-        self._add_pending()
-        try:
-            async with self._lock:
-                response = await anyio.to_thread.run_sync(partial(self._classify_test_image, row, names))
-        finally:
-            self._num_pending -= 1
-        return JSONResponse(response)
+        async with self._queue.turn(request):
+            pixels, label = self.predictor.test_image(row)
+            response = await _run(self._networks, self._classify_pixels, pixels, [], names)
+        return JSONResponse({**response, "row": row, "label": label})
 
-    def _classify_picture(self, content: bytes, names: Sequence[str]) -> dict[str, Any]:
-        pixels, notes = self.predictor.read_picture(content)
-        return {**self.predictor.predict(pixels, names), "notes": notes, "seen": _grey_levels(pixels)}
+    def _classify_small(self, content: bytes, names: Sequence[str]) -> dict[str, Any] | None:
+        """Return the response for a picture, or None if it waits with the large ones."""
+        if _is_large(content, self._limits.max_small_pixels):
+            return None
+        return self._classify_pixels(*self.predictor.read_picture(content), names)
 
-    def _classify_test_image(self, row: int, names: Sequence[str]) -> dict[str, Any]:
-        pixels, label = self.predictor.test_image(row)
-        image = {"row": row, "label": label, "notes": [], "seen": _grey_levels(pixels)}
-        return {**self.predictor.predict(pixels, names), **image}
+    def _classify_pixels(self, pixels: Tensor, notes: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+        return {**self.predictor.predict(pixels, names), "notes": list(notes), "seen": _grey_levels(pixels)}
 
     def _requested_names(self, request: Request) -> list[str]:
         value = request.query_params.get("members")
@@ -103,20 +106,16 @@ class DemoEndpoints:
             )
         return list(dict.fromkeys(names))
 
-    def _add_pending(self) -> None:
-        if self._num_pending >= MAX_PENDING_REQUESTS:
-            raise HTTPException(429, "Too many pictures at once: ask again in a second.", {"Retry-After": "1"})
-        self._num_pending += 1
 
-
-def make_application(predictor: Predictor, hosts: Sequence[str]) -> Starlette:
+def make_application(predictor: Predictor, hosts: Sequence[str] = (), limits: Limits | None = None) -> Starlette:
     """Create the application.
 
     Args:
         predictor: The networks.
-        hosts: Accepted values of the Host header. The check protects against DNS rebinding.
+        hosts: Names and addresses under which the server is reached, besides those of this machine for itself.
+        limits: The limits of the server. By default, those of `Limits`.
     """
-    endpoints = DemoEndpoints(predictor)
+    endpoints = DemoEndpoints(predictor, limits or Limits())
     static = StaticFiles(directory=Path(__file__).parent / "static", html=True)
     return Starlette(
         routes=[
@@ -125,45 +124,13 @@ def make_application(predictor: Predictor, hosts: Sequence[str]) -> Starlette:
             Route("/api/random", endpoints.random),
             Mount("/", static),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts)), Middleware(_SecurityHeaders)],
-        exception_handlers={HTTPException: _error_response, UsageError: _error_response},
+        middleware=[Middleware(Guard, hosts=hosts)],
+        exception_handlers={
+            HTTPException: _error_response,
+            UsageError: _error_response,
+            ClientDisconnect: _no_response,
+        },
     )
-
-
-class _SecurityHeaders:
-    """Middleware that adds `SECURITY_HEADERS` to every response."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                added = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
-                message = {**message, "headers": [*message["headers"], *added]}
-            await send(message)
-
-        await self.app(scope, receive, with_headers)
-
-
-async def _read_body(request: Request) -> bytes:
-    """Read the body, without holding more than the maximum size in memory.
-
-    Raises:
-        HTTPException: The body is too large (413) or empty (400).
-    """
-    too_large = HTTPException(413, f"A picture may have {MAX_BODY_BYTES // 2**20} MiB at most: make it smaller.")
-    content_length = request.headers.get("content-length", "")
-    if content_length.isdecimal() and int(content_length) > MAX_BODY_BYTES:
-        raise too_large
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > MAX_BODY_BYTES:
-            raise too_large
-    if not content:
-        raise HTTPException(400, "The body is empty: send a picture, a PNG or JPEG, as the body.")
-    return bytes(content)
 
 
 async def _error_response(request: Request, error: Exception) -> Response:
@@ -172,6 +139,29 @@ async def _error_response(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": str(error)}, 422)
 
 
-def _grey_levels(pixels: Any) -> list[int]:
+async def _no_response(request: Request, error: Exception) -> Response:
+    """Return something for a client that has left. It is not sent."""
+    return Response(status_code=400)
+
+
+async def _run(thread: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
+    """Run a function in another thread, without blocking the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(thread, partial(function, *arguments))
+
+
+def _is_large(content: bytes, max_pixels: int) -> bool:
+    """Return whether a picture waits with the large ones, without decoding it. False if it is no picture."""
+    Image.init()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(content), formats=[name for name in MEASURED if name in Image.OPEN]) as image:
+                # One TIFF at a time: libtiff writes to standard error, which cannot be silenced in two threads at once.
+                return image.format == "TIFF" or image.size[0] * image.size[1] > max_pixels
+    except Exception:  # the error is reported when it is decoded
+        return False
+
+
+def _grey_levels(pixels: Tensor) -> list[int]:
     levels: list[int] = (pixels * 255).round().int().flatten().tolist()
     return levels

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import sys
+import warnings
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.pretrained.registry import list_models, model_info
@@ -19,49 +19,46 @@ def run(verb: str, arguments: list[str]) -> int:
         "the optional packages of `pip install 'mnist-lightning-zoo[demo]'`, and no network.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="the members that classify (default: all that ship)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: 127.0.0.1, which only this machine reaches; 0.0.0.0 or :: are all)",
+    )
     parser.add_argument("--port", type=int, default=8000, help="0 takes any that is free (default: 8000)")
+    parser.add_argument(
+        "--allowed_hosts",
+        nargs="+",
+        default=[],
+        metavar="HOST",
+        help="further names or addresses under which browsers reach the page, for example behind a proxy; those of "
+        "this machine and of --host are allowed anyway, and others are refused",
+    )
     options = parser.parse_args(arguments)
     for name in options.names or list_models(pretrained=True):
         model_info(name)
     if not 0 <= options.port < 65536:
         raise UsageError(f"--port is {options.port}, but it must be 0 to 65535.")
     try:
-        import uvicorn
-
+        from zoo.demo.limits import Limits
         from zoo.demo.server import make_application
+        from zoo.demo.serving import Server, allowed_hosts, listen, urls
     except ImportError as error:
         raise UsageError(f"`zoo demo` needs {error.name}: pip install 'mnist-lightning-zoo[demo]'.") from error
     from zoo.demo.inference import Predictor
 
+    # About clients' pictures. Filters that are set where one is decoded do not hold for a second thread.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    hosts = allowed_hosts(options.host, options.allowed_hosts)
     flush_denormals()
-    listener = _listen(options.host, options.port)
-    with listener:
-        host, port = options.host, listener.getsockname()[1]
+    with listen(options.host, options.port) as listener:
+        here, *elsewhere = urls(options.host, listener.getsockname()[1])
+
+        def announce() -> None:
+            print(f"Draw at {here} (Ctrl-C ends it)", flush=True)
+            if elsewhere:
+                print(f"From other machines: {' or '.join(elsewhere)}", flush=True)
+
         print("Loading the networks …", file=sys.stderr, flush=True)
-        application = make_application(Predictor(options.names), _allowed_hosts(host))
-        url_host = f"[{host}]" if ":" in host else host
-        print(f"Draw at http://{url_host}:{port}/ (Ctrl-C ends it)", flush=True)
-        # uvicorn rejects excess requests without the application's error message. Its limit is therefore far above the
-        # application's own, MAX_PENDING_REQUESTS.
-        config = uvicorn.Config(application, log_level="warning", limit_concurrency=2000, timeout_keep_alive=5)
-        uvicorn.Server(config).run(sockets=[listener])
+        limits = Limits()
+        Server(make_application(Predictor(options.names), hosts, limits), limits, announce).run([listener])
     return 0
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        raise UsageError(
-            f"Cannot listen on {host} port {port} ({error.strerror or error}): name another --port or --host."
-        ) from error
-    return listener
-
-
-def _allowed_hosts(host: str) -> list[str]:
-    """Return the accepted values of the Host header: any value if the server listens for other machines."""
-    return ["localhost", "127.0.0.1", "[::1]"] if host in ("127.0.0.1", "localhost", "::1") else ["*"]

@@ -106,6 +106,10 @@ async function ask(request) {
       if (number !== asked) continue; // the page was cleared in the meantime
       if (response.ok) show(told);
       else complain(told.error);
+      if (response.status !== 429 && response.status !== 503) continue;
+      // Others are being answered: ask again, unless there is something newer or the page is cleared.
+      await new Promise((done) => setTimeout(done, 500));
+      if (number === asked) wanted ??= now;
     } catch {
       complain("The server does not answer: is `zoo demo` still running?");
     }
