@@ -13,6 +13,7 @@ from zoo.studies.plan import Proposal, SeedsAndGrid
 from zoo.studies.storage import RECORD, Storage
 from zoo.studies.trial import Trial, read_trials
 from zoo.utils.errors import UsageError
+from zoo.utils.files import create_exclusively, write_bytes
 
 STUDY: dict[str, Any] = {
     "name": "softmax",
@@ -56,7 +57,7 @@ def test_of_two_studies_that_begin_at_once_one_is_refused(tmp_path: Path, monkey
     def create_after_another(path: Path, content: bytes) -> bool:
         monkeypatch.undo()
         Storage(tmp_path).begin({**STUDY, "threads": 2})
-        return storage_module.create_exclusively(path, content)
+        return create_exclusively(path, content)
 
     monkeypatch.setattr(storage_module, "create_exclusively", create_after_another)
     with pytest.raises(UsageError, match="--threads 2, and this is 1"):
@@ -128,7 +129,7 @@ def test_the_table_has_every_trial_and_its_settings(tmp_path: Path) -> None:
 def test_a_table_that_another_worker_writes_meanwhile_is_complete_in_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    storage, write_bytes = Storage(tmp_path), storage_module.write_bytes
+    storage = Storage(tmp_path)
     storage.store_result(trial(0))
 
     def write_after_another(path: Path, content: bytes, replace: bool) -> None:
