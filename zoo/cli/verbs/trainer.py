@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -24,13 +24,13 @@ from zoo.utils.local_modules import local_modules
 
 def run(verb: str, arguments: list[str]) -> int:
     """Run a verb of the Trainer and return the exit status."""
-    _run(verb, arguments)
+    run_cli(verb, arguments)
     return 0
 
 
 def fit(arguments: list[str]) -> dict[str, float]:
     """Run ``zoo fit`` with these arguments and return its final metrics, including ``test_errors``."""
-    return {name: float(value) for name, value in _run("fit", arguments).trainer.callback_metrics.items()}
+    return {name: float(value) for name, value in run_cli("fit", arguments).trainer.callback_metrics.items()}
 
 
 @atexit.register
@@ -40,7 +40,17 @@ def _leave_process_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-def _run(verb: str, arguments: list[str]) -> ZooCLI:
+def run_cli(verb: str, arguments: list[str], cli: Callable[[list[str]], ZooCLI] = ZooCLI) -> ZooCLI:
+    """Run a verb with these arguments.
+
+    Args:
+        verb: A verb of the Trainer.
+        arguments: Its arguments, changed in place.
+        cli: What runs it.
+
+    Raises:
+        UsageError: The arguments are invalid.
+    """
     quieten_lightning()
     flush_denormals()
     _resolve_configs(arguments)
@@ -48,7 +58,7 @@ def _run(verb: str, arguments: list[str]) -> ZooCLI:
     try:
         # A config may name a class in a module of the current folder.
         with local_modules(_current_folder(), (import_object, import_class)):
-            return ZooCLI([verb, *arguments])
+            return cli([verb, *arguments])
     except Exception as error:
         if usage := as_usage_error(error):
             raise usage from error
