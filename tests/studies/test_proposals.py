@@ -14,7 +14,7 @@ import pytest
 
 from tests.helpers import SOURCE
 from zoo.studies.plan import Plan, Proposal
-from zoo.studies.proposals import JOURNAL, SAMPLERS, SampledSettings, objective
+from zoo.studies.proposals import JOURNAL, SAMPLERS, SampledSettings
 from zoo.studies.settings import parse_settings
 from zoo.studies.trial import State, Trial
 from zoo.utils.errors import UsageError
@@ -30,9 +30,8 @@ def plan(folder: Path, **options: Any) -> SampledSettings:
     return SampledSettings(folder, SPACE, **{"trials": 100, "sampler": "random", **options})
 
 
-def ended(number: int, state: State = "finished", error: float = 0.1) -> Trial:
-    metrics = {"val_loss": 2 * error, "val_accuracy": 1 - error} if state == "finished" else {}
-    return Trial(number, 0, {}, state, **metrics)  # type: ignore[arg-type]
+def ended(number: int, state: State = "finished", loss: float = 0.1) -> Trial:
+    return Trial(number, 0, {}, state, val_loss=loss if state == "finished" else None, test_loss=-number)
 
 
 def told(folder: Path) -> dict[int, tuple[str, float | None]]:
@@ -77,19 +76,19 @@ def test_one_worker_proposes_the_same_each_time_also_after_an_interruption(tmp_p
             if name == "interrupted":
                 worker = plan(tmp_path / name, sampler=sampler, seed=3)
             proposals.append(worker.propose(number))
-            worker.finish(ended(number, error=float(proposals[-1].settings["model.dropout"])))  # type: ignore[arg-type]
+            worker.finish(ended(number, loss=float(proposals[-1].settings["model.dropout"])))  # type: ignore[arg-type]
     assert made["undisturbed"] == made["interrupted"]
     assert len({each.settings["model.lr"] for each in made["undisturbed"]}) == 14
     (tmp_path / "other").mkdir()
     assert plan(tmp_path / "other", sampler=sampler, seed=4).propose(0).settings != made["undisturbed"][0].settings
 
 
-def test_tpe_samples_where_the_error_was_small(tmp_path: Path) -> None:
+def test_tpe_samples_where_the_loss_was_small(tmp_path: Path) -> None:
     worker = SampledSettings(tmp_path, parse_settings(["model.lr=log:1e-4:1e-2"]), 40, pruning=False)
     distances = []
     for number in range(40):
         distances.append(abs(math.log10(float(worker.propose(number).settings["model.lr"]) / 1e-3)))  # type: ignore[arg-type]
-        worker.finish(ended(number, error=distances[-1] / 2))
+        worker.finish(ended(number, loss=distances[-1] / 2))
     assert statistics.fmean(distances[20:]) < 0.25  # random samples have a mean of 0.5 with a standard error of 0.065
 
 
@@ -101,20 +100,13 @@ def test_a_proposal_is_kept_until_its_trial_has_ended(tmp_path: Path) -> None:
 
 def test_ends_are_told_once(tmp_path: Path) -> None:
     worker = plan(tmp_path)
-    trials = [ended(0, error=0.25), ended(1, "failed"), ended(2, "pruned"), ended(3, error=math.nan)]
+    trials = [ended(0, loss=0.25), ended(1, "failed"), ended(2, "pruned"), ended(3, loss=math.nan)]
     for number in range(5):
         worker.propose(number)
     for trial in [*trials, *trials, ended(99)]:
         worker.finish(trial)
     expected = {0: ("COMPLETE", 0.25), 1: ("FAIL", None), 2: ("PRUNED", None), 3: ("FAIL", None), 4: ("RUNNING", None)}
     assert told(tmp_path) == expected
-
-
-def test_what_is_minimized_is_of_the_validation_set() -> None:
-    assert objective(Trial(0, 0, {}, "finished", val_loss=0.5, val_accuracy=0.75, test_errors=1)) == 0.25
-    assert objective(Trial(0, 0, {}, "finished", val_loss=0.5)) == 0.5
-    assert objective(Trial(0, 0, {}, "finished", val_loss=math.inf)) is None
-    assert objective(Trial(0, 0, {}, "pruned", val_loss=0.5, val_accuracy=0.75)) is None
 
 
 FINISHED_CURVES = [(5, 1), (4, 2), (3, 3), (2, 4), (1, 5)]
@@ -251,5 +243,5 @@ def test_optuna_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]
     worker = plan(tmp_path, sampler="tpe")
     for number in range(12):
         worker.propose(number)
-        worker.finish(ended(number, error=number / 12))
+        worker.finish(ended(number, loss=number / 12))
     assert capfd.readouterr() == ("", "")

@@ -38,18 +38,23 @@ def check_settings(config: Mapping[str, Any], space: SearchSpace) -> None:
     Raises:
         UsageError: A setting is unknown or not a study's to change, or a value is refused.
     """
+
+    class Check(_SettingsCheck):
+        checked = space
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "config.yaml"
         path.write_text(yaml.safe_dump(dict(config), sort_keys=False), encoding="utf-8")
-        run_cli("fit", ["--config", str(path)], lambda arguments: _SettingsCheck(arguments, space))
+        run_cli(Check, "fit", ["--config", str(path)])
 
 
 class _SettingsCheck(ZooCLI):
     """``zoo fit`` as far as its network and data are made, once for the recipe and once for each value."""
 
-    def __init__(self, arguments: list[str], space: SearchSpace) -> None:
+    checked: SearchSpace
+
+    def __init__(self, arguments: list[str]) -> None:
         self._arguments = arguments
-        self._space = space
         super().__init__(arguments)
 
     def _parse_ckpt_path(self) -> None:
@@ -71,13 +76,13 @@ class _SettingsCheck(ZooCLI):
         for part in ("model", "data"):
             arguments = self._get(self.config, part).get("init_args")
             known |= {f"{part}.{name}" for name in (vars(arguments) if arguments else ())}
-        for name in self._space.settings:
+        for name in self.checked.settings:
             _check_name(name, known | {"float32_matmul_precision"})
-        first = {name: _tried(values)[0] for name, values in self._space.settings.items()}
+        first = {name: _tried(values)[0] for name, values in self.checked.settings.items()}
         if self._refusal(first):
             for name, value in first.items():
                 self._check({}, name, value)
-        for name, values in self._space.settings.items():
+        for name, values in self.checked.settings.items():
             for value in _tried(values):
                 self._check(first, name, value)
 

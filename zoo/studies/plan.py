@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from zoo.studies.trial import Trial
+
+Value: TypeAlias = bool | int | float | str | list["Value"] | None
+"""The value of a setting, as YAML has it."""
 
 
 @dataclass(frozen=True)
@@ -15,12 +18,12 @@ class Proposal:
 
     Args:
         seed: The seed of the training.
-        settings: The settings that the study changes, by their names on the command line (``model.lr``).
-        id: What the sampler calls the trial; None where there is no sampler.
+        settings: The settings that differ from the recipe, by their names on the command line (``model.lr``).
+        id: The number that a sampler knows the trial by; None where there is no sampler.
     """
 
     seed: int
-    settings: Mapping[str, bool | int | float | str | None]
+    settings: Mapping[str, Value]
     id: int | None = None
 
 
@@ -29,17 +32,48 @@ class Plan(Protocol):
 
     @property
     def trials(self) -> int:
-        """How many trials there are, numbered from 0."""
-        ...
+        """How many trials there are. They are numbered from 0."""
 
     def propose(self, number: int) -> Proposal:
-        """Return what a trial is to train. The caller has claimed the number, and stores the result."""
-        ...
+        """Return what a trial is to train.
+
+        Called after the trial was claimed. The caller stores the result and does not ask for that number again.
+        """
 
     def report(self, number: int, epoch: int, val_loss: float) -> bool:
-        """Record an epoch's validation loss, and return whether the trial is to be stopped early."""
-        ...
+        """Take the validation loss after an epoch, counted from 0, and return whether to stop the trial early."""
 
     def finish(self, trial: Trial) -> None:
-        """Record a trial's result, after it was stored. A second call with the same trial changes nothing."""
-        ...
+        """Take a result, after it was stored. May be called several times for the same trial."""
+
+
+@dataclass(frozen=True)
+class SeedsAndGrid:
+    """Every cell of a grid of settings with every seed.
+
+    More seeds leave the numbers of the trials as they are.
+
+    Args:
+        seeds: The number of seeds, from 0.
+        cells: The settings of each cell. A study of seeds alone has one cell without settings.
+    """
+
+    seeds: int
+    cells: Sequence[Mapping[str, Value]] = ({},)
+
+    @property
+    def trials(self) -> int:
+        """The number of cells times the number of seeds."""
+        return self.seeds * len(self.cells)
+
+    def propose(self, number: int) -> Proposal:
+        """Return the trial's seed and cell: all cells with the first seed come first."""
+        seed, cell = divmod(number, len(self.cells))
+        return Proposal(seed, self.cells[cell])
+
+    def report(self, number: int, epoch: int, val_loss: float) -> bool:
+        """Return False: no trial is stopped early."""
+        return False
+
+    def finish(self, trial: Trial) -> None:
+        """Do nothing: no trial depends on another one's result."""

@@ -183,14 +183,8 @@ class SampledSettings:
 
 
 def objective(trial: Trial) -> float | None:
-    """Return what a study of settings minimizes: the validation error, 0 to 1, or the validation loss without it.
-
-    Returns:
-        None if the trial has not finished, or if its loss is not finite.
-    """
-    if trial.state != "finished":
-        return None
-    value = trial.val_loss if trial.val_accuracy is None else 1 - trial.val_accuracy
+    """Return what a study of settings minimizes: the validation loss, if the trial has finished and it is finite."""
+    value = trial.val_loss if trial.state == "finished" else None
     return value if value is not None and math.isfinite(value) else None
 
 

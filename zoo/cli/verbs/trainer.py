@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import yaml
@@ -21,16 +22,18 @@ from zoo.utils.errors import UsageError, unknown_name
 from zoo.utils.lightning_logging import quieten_lightning
 from zoo.utils.local_modules import local_modules
 
+CLI = TypeVar("CLI", bound=ZooCLI)
+
 
 def run(verb: str, arguments: list[str]) -> int:
     """Run a verb of the Trainer and return the exit status."""
-    run_cli(verb, arguments)
+    run_cli(ZooCLI, verb, arguments)
     return 0
 
 
 def fit(arguments: list[str]) -> dict[str, float]:
     """Run ``zoo fit`` with these arguments and return its final metrics, including ``test_errors``."""
-    return {name: float(value) for name, value in run_cli("fit", arguments).trainer.callback_metrics.items()}
+    return {name: float(value) for name, value in run_cli(ZooCLI, "fit", arguments).trainer.callback_metrics.items()}
 
 
 @atexit.register
@@ -40,16 +43,16 @@ def _leave_process_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-def run_cli(verb: str, arguments: list[str], cli: Callable[[list[str]], ZooCLI] = ZooCLI) -> ZooCLI:
-    """Run a verb with these arguments.
+def run_cli(cli: type[CLI], verb: str, arguments: list[str]) -> CLI:
+    """Make a command-line interface for a verb of the Trainer, which runs it.
 
     Args:
-        verb: A verb of the Trainer.
-        arguments: Its arguments, changed in place.
-        cli: What runs it.
+        cli: The class of the interface.
+        verb: The verb.
+        arguments: Its arguments. Names of configs are replaced by their paths in place.
 
     Raises:
-        UsageError: The arguments are invalid.
+        UsageError: An argument or a config is not valid.
     """
     quieten_lightning()
     flush_denormals()
