@@ -71,16 +71,37 @@ def test_a_study_trains_what_fit_trains_and_reports_it(capsys: pytest.CaptureFix
     assert "--threads" in error_output(["study", config, "--seeds", "3", "--threads", "2"], capsys)
 
 
-def test_a_failed_trial_makes_the_status_1(capsys: pytest.CaptureFixture[str]) -> None:
-    config = write_config()
-    text = Path(config).read_text().replace("lr: 0.001", "lr: 1.0e+38")
-    Path(config).write_text(text)
-    assert main(["study", config, "--seeds", "1"]) == 1
-    (trial,) = read_trials(Path("studies/small"))
-    assert trial.state == "failed"
-    assert "The loss is" in trial.message
-    assert ".ckpt" not in trial.message
-    assert trial.message in capsys.readouterr().out
+def test_a_grid_has_a_chosen_setting_and_a_failed_trial_makes_the_status_1(capsys: pytest.CaptureFixture[str]) -> None:
+    grid = ["study", write_config(), "--set", "model.lr=1e38,0.001"]
+    assert main(grid) == 1
+    output = capsys.readouterr().out
+    failed, finished = read_trials(Path("studies/small"))
+    assert (failed.state, failed.settings, finished.state) == ("failed", {"model.lr": 1e38}, "finished")
+    assert "The loss is" in failed.message
+    assert ".ckpt" not in failed.message
+    assert failed.message in output
+    assert "Chosen by validation: model.lr=0.001" in output
+    assert "another --set" in error_output(["study", "small.yaml", "--seeds", "1"], capsys)
+    # The numbers of the cells do not depend on the order of the flags, and those that have ended are not trained again.
+    assert main([*grid, "--seeds", "1"]) == 1
+    assert read_trials(Path("studies/small")) == [failed, finished]
+
+
+@pytest.mark.slow
+def test_settings_are_sampled_and_more_trials_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["study", write_config(), "--set", "model.lr=log:1e-4:1e-2", "--sampler", "random"]
+    assert main([*line, "--trials", "2"]) == 0
+    few = read_trials(Path("studies/small"))
+    assert main([*line, "--trials", "3", "--jobs", "1"]) == 0
+    more = read_trials(Path("studies/small"))
+    assert more[:2] == few
+    assert len({trial.settings["model.lr"] for trial in more}) == 3
+    assert all(1e-4 <= trial.settings["model.lr"] <= 1e-2 for trial in more)
+    best = min(more, key=lambda trial: trial.val_loss or 0)
+    chosen = capsys.readouterr().out.rpartition("Chosen by validation:")[2]
+    assert f"model.lr={best.settings['model.lr']}" in chosen
+    assert f"mean {best.test_errors:,}" in chosen
+    assert "--sampler random, and this is tpe" in error_output([*line[:4], "--trials", "3"], capsys)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +114,13 @@ def test_a_failed_trial_makes_the_status_1(capsys: pytest.CaptureFixture[str]) -
         (["softmax", "--seeds", "3", "--threads", "0"], "--threads is 0"),
         (["softmax", "--seeds", "3", "--lease", "nan"], "--lease is nan"),
         (["softmax", "--seeds", "3", "--lease", "0"], "--lease is 0"),
+        (["softmax", "--seeds", "3", "--trials", "3"], "give --set"),
+        (["softmax", "--set", "model.lr=0.1", "--seeds", "3", "--trials", "3"], "leave --seeds out"),
+        (["softmax", "--set", "model.lr=log:0.1:1"], "say by --trials"),
+        (["softmax", "--set", "model.lr"], "NAME=VALUES"),
+        (["softmax", "--set", "model.lrr=0.1,0.2"], "model.lrr"),
+        (["softmax", "--set", "model.lr=0.1,-2"], "lr is -2"),
+        (["softmax", "--set", "seed_everything=1,2"], "give --seeds"),
         (["softmx", "--seeds", "3"], "did you mean softmax"),
         (["demos/rbm", "--seeds", "3"], "rbm is no classifier"),
         (["softmax", "--seeds", "3", "--storage", "file/study"], "Not a directory"),

@@ -54,13 +54,18 @@ class StudiedRecipe:
 
     Args:
         name: The file name of the config without ``.yaml``.
-        text: The config with all its settings, for ``zoo fit``.
+        settings: All settings of the config, for ``zoo fit``.
         config: The settings that determine the training, without the seed. They are equal for equal recipes.
     """
 
     name: str
-    text: str
+    settings: dict[str, Any]
     config: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The settings as YAML."""
+        return yaml.safe_dump(self.settings, sort_keys=False)
 
 
 def read_recipe(config: str) -> StudiedRecipe:
@@ -79,7 +84,7 @@ def read_recipe(config: str) -> StudiedRecipe:
     for name in SET_BY_A_STUDY:
         settings.pop(name, None)
     del resolved["seed_everything"]
-    return StudiedRecipe(recipe_name(config), yaml.safe_dump(settings, sort_keys=False), recipe(resolved))
+    return StudiedRecipe(recipe_name(config), settings, recipe(resolved))
 
 
 def recipe_name(config: str) -> str:

@@ -29,6 +29,14 @@ from zoo.utils.errors import UsageError
 from zoo.utils.files import create_exclusively, open_file, write_bytes
 
 RECORD = "study.json"
+_COMPARED = {
+    "name": "the recipe",
+    "zoo": "zoo",
+    "threads": "--threads",
+    "sampler": "--sampler",
+    "pruning": "pruning",
+}
+"""What a study has in common with the one in its folder, and what it is called in an error."""
 FORMAT = 1
 """The version of the layout of the folder."""
 
@@ -59,7 +67,7 @@ class Storage:
         """Check that a study can be begun in the folder, or that the one there is the expected one.
 
         Args:
-            expected: ``name``, ``config``, ``settings``, ``threads`` and ``zoo``.
+            expected: ``name``, ``config``, ``zoo``, ``threads``, ``settings``, ``sampler`` and ``pruning``.
 
         Returns:
             Whether there is a study in the folder.
@@ -181,14 +189,14 @@ def _cannot_read(path: Path, error: OSError) -> UsageError:
 
 def _check_same(folder: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """Raise an error if a study is not the expected one."""
-    for name, description in (("name", "the recipe"), ("zoo", "zoo"), ("threads", "--threads")):
-        if found.get(name) != expected[name]:
+    if found.get("settings") != expected.get("settings"):
+        raise UsageError(f"The study in {folder} was begun with another --set: name another --storage.")
+    for name, description in _COMPARED.items():
+        if found.get(name) != expected.get(name):
             raise UsageError(
                 f"The study in {folder} was begun with {description} {found.get(name)}, and this is "
-                f"{expected[name]}: name another --storage."
+                f"{expected.get(name)}: name another --storage."
             )
-    if found.get("settings") != expected["settings"]:
-        raise UsageError(f"The study in {folder} was begun with another --set: name another --storage.")
     if difference := first_difference(dict(found.get("config") or {}), dict(expected["config"])):
         setting, before, now = difference
         raise UsageError(

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from zoo.studies.plan import Proposal, Value
+from zoo.studies.plan import Proposal
+from zoo.studies.settings import as_flags
 from zoo.studies.trial import Trial
 from zoo.utils.processes import end_with_parent
 
@@ -61,7 +62,7 @@ class Training:
         self.attempt = attempt
         config = attempt / f"{recipe.name}.yaml"
         config.write_text(recipe.config, encoding="utf-8")
-        arguments = ["--config", str(config), *(flag(name, value) for name, value in proposal.settings.items())]
+        arguments = ["--config", str(config), *as_flags(proposal.settings)]
         arguments += ["--seed_everything", str(proposal.seed), "--trainer.default_root_dir", str(attempt)]
         arguments += ["--ckpt_path", str(checkpoint)] if checkpoint else []
         with (attempt / "output.txt").open("ab") as output, (attempt / "errors.txt").open("ab") as errors:
@@ -156,11 +157,6 @@ class Training:
             test_errors=None if errors is None else int(errors),
             test_images=found.get("test_images"),
         )
-
-
-def flag(name: str, value: Value) -> str:
-    """Return a setting as an argument of ``zoo fit``."""
-    return f"--{name}={value if isinstance(value, str) else json.dumps(value)}"
 
 
 def environment(threads: int, metrics: Path) -> dict[str, str]:

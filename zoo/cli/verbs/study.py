@@ -16,6 +16,10 @@ from zoo.version import __version__
 if TYPE_CHECKING:
     import argparse
 
+    from zoo.cli.recipes import StudiedRecipe
+    from zoo.studies.plan import Plan
+    from zoo.studies.settings import SearchSpace
+    from zoo.studies.storage import Storage
     from zoo.studies.trial import Trial
     from zoo.studies.worker import Progress
 
@@ -27,26 +31,30 @@ def run(verb: str, arguments: list[str]) -> int:
     options = _parse(arguments)
     if options.report:
         return _report(options)
-    for name, least in (("seeds", 1), ("jobs", 1), ("threads", 1)):
-        value = getattr(options, name)
-        if value is not None and not least <= value <= MAX_COUNT:
-            raise UsageError(f"--{name} is {value}, but it must be {least} to {MAX_COUNT}.")
-    if not 0 < options.lease < float("inf"):
-        raise UsageError(f"--lease is {options.lease:g}, but it must be a number of seconds that is more than 0.")
-    if options.seeds is None:
-        raise UsageError("Say how many trainings there are to be: --seeds 30, for example.")
+    _check_numbers(options)
+
+    from zoo.studies.settings import parse_settings
+
+    space = parse_settings(options.set)
+    is_sampled = _is_sampled(options, space)
+    if is_sampled:
+        from zoo.studies.proposals import import_optuna
+
+        import_optuna()  # which may not be installed
 
     from zoo.cli.recipes import read_recipe
-    from zoo.studies.plan import SeedsAndGrid
+    from zoo.cli.study_settings import check_settings
     from zoo.studies.report import format_report
     from zoo.studies.storage import Storage
     from zoo.studies.training import Recipe
     from zoo.studies.worker import Interrupted, Worker
 
     studied = read_recipe(options.config)
+    if space.settings:
+        check_settings(studied.settings, space)
     storage = Storage(_folder(options))
-    plan = SeedsAndGrid(options.seeds)
-    storage.begin(_identity(studied.name, studied.config, {}, options.threads))
+    storage.begin(_identity(options, studied, space, is_sampled))
+    plan = _plan(options, storage, is_sampled)
     jobs = options.jobs or max(1, _available_cores() // options.threads)
     recipe = Recipe(studied.name, studied.text, [sys.executable, "-P", "-m", "zoo", "fit"], options.threads)
     worker = Worker(storage, plan, recipe, jobs, options.lease, options.keep_checkpoints, _print_progress)
@@ -73,6 +81,19 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("config", metavar="NAME|CONFIG", help="a member, or the file of a config")
     parser.add_argument("--seeds", type=int, metavar="N", help="train with the seeds 0 to N - 1; more later go on")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="train with each of some values of a setting: model.dropout=0.1,0.3,0.5; or, with --trials, with values "
+        "from a range: model.lr=log:1e-4:1e-2, model.dropout=uniform:0.1:0.5, model.hidden_size=int:64:512",
+    )
+    parser.add_argument("--trials", type=int, metavar="M", help="sample so many settings; more later go on")
+    parser.add_argument("--sampler", choices=("tpe", "random"), default="tpe", help="default: %(default)s")
+    parser.add_argument(
+        "--no_pruning", action="store_true", help="train bad samples to their ends too, and stop none at the median"
+    )
     parser.add_argument("--jobs", type=int, help="trainings at a time (default: the cores divided by --threads)")
     parser.add_argument("--threads", type=int, default=1, help="of each training (default: %(default)s)")
     parser.add_argument("--storage", metavar="DIR", help="the study's folder (default: studies/NAME)")
@@ -113,11 +134,65 @@ def _folder(options: argparse.Namespace) -> Path:
     return Path(options.storage) if options.storage else DEFAULT_FOLDER / name
 
 
-def _identity(name: str, config: dict[str, Any], settings: Any, threads: int) -> dict[str, Any]:
+def _check_numbers(options: argparse.Namespace) -> None:
+    for name in ("seeds", "trials", "jobs", "threads"):
+        value = getattr(options, name)
+        if value is not None and not 1 <= value <= MAX_COUNT:
+            raise UsageError(f"--{name} is {value}, but it must be 1 to {MAX_COUNT}.")
+    if not 0 < options.lease < float("inf"):
+        raise UsageError(f"--lease is {options.lease:g}, but it must be a number of seconds that is more than 0.")
+
+
+def _is_sampled(options: argparse.Namespace, space: SearchSpace) -> bool:
+    """Return whether the study samples settings.
+
+    Raises:
+        UsageError: It is not said how many trainings there are, or it is said twice.
+    """
+    if not space.settings:
+        if options.trials is not None:
+            raise UsageError("--trials is the number of settings to sample: give --set NAME=VALUES, or --seeds.")
+        if options.seeds is None:
+            raise UsageError("Say how many trainings there are to be: --seeds 30, for example.")
+        return False
+    if options.trials is not None and options.seeds is not None:
+        raise UsageError("--trials samples settings, each trained with one seed: leave --seeds out, or --trials.")
+    if options.trials is None and not space.is_grid:
+        raise UsageError("--set has a range: say by --trials how many values are to be sampled.")
+    return options.trials is not None
+
+
+def _identity(
+    options: argparse.Namespace, studied: StudiedRecipe, space: SearchSpace, is_sampled: bool
+) -> dict[str, Any]:
     """Return what a study is of, as it is after it was written and read as JSON."""
-    identity = {"name": name, "zoo": __version__, "threads": threads, "settings": settings, "config": config}
+    identity = {
+        "name": studied.name,
+        "zoo": __version__,
+        "threads": options.threads,
+        "settings": space.to_json(),
+        "sampler": options.sampler if is_sampled else None,
+        "pruning": is_sampled and not options.no_pruning,
+        "config": studied.config,
+    }
     content: dict[str, Any] = json.loads(json.dumps(identity))
     return content
+
+
+def _plan(options: argparse.Namespace, storage: Storage, is_sampled: bool) -> Plan:
+    """Return the trials of a study that has begun."""
+    from zoo.studies.plan import SeedsAndGrid
+    from zoo.studies.proposals import SampledSettings
+    from zoo.studies.settings import SearchSpace
+
+    record = storage.record()
+    assert record is not None
+    # In the order in which the study was begun, which numbers the cells of a grid.
+    space = SearchSpace.from_json(record["settings"])
+    if is_sampled:
+        pruning = not options.no_pruning
+        return SampledSettings(storage.folder, space, options.trials, options.sampler, pruning=pruning)
+    return SeedsAndGrid(options.seeds or 1, space.cells())
 
 
 def _available_cores() -> int:
