@@ -138,6 +138,19 @@ def test_mistakes_are_told_in_a_sentence_before_anything_is_written(
     assert message in error_output(["study", *words], capsys)
 
 
+@pytest.mark.parametrize(("status", "requeued"), [(143, "requeue 70_3\n"), (0, ""), (1, "")])
+def test_a_task_of_a_slurm_array_requeues_itself_and_not_the_array(status: int, requeued: str) -> None:
+    for name, content in (("srun", f'echo "$@" >> started; exit {status}'), ("scontrol", 'echo "$@" >> requeued')):
+        Path(name).write_text(f"#!/bin/sh\n{content}\n")
+        Path(name).chmod(0o755)
+    task = {"SLURM_JOB_ID": "70", "SLURM_ARRAY_JOB_ID": "70", "SLURM_ARRAY_TASK_ID": "3", "SLURM_CPUS_PER_TASK": "8"}
+    environment = {**os.environ, **task, "PATH": f"{Path.cwd()}:{os.environ['PATH']}"}
+    script = Path(SOURCE, "configs/trainer/study.sbatch")
+    assert subprocess.run(["bash", str(script)], env=environment).returncode == status
+    assert " zoo study " in Path("started").read_text()
+    assert (Path("requeued").read_text() if Path("requeued").exists() else "") == requeued
+
+
 def children_of(process: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 

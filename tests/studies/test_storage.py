@@ -144,6 +144,15 @@ def test_a_table_that_another_worker_writes_meanwhile_is_complete_in_the_end(
     assert [each.number for each in read_trials(tmp_path)] == [0, 1]
 
 
+def test_a_damaged_proposal_is_told(tmp_path: Path) -> None:
+    storage = Storage(tmp_path)
+    storage.store_proposal(0, Proposal(0, {}))
+    for content in ("{", '{"sead": 3}'):
+        (storage.trial_folder(0) / "proposal.json").write_text(content)
+        with pytest.raises(UsageError, match="damaged"):
+            storage.proposal(0)
+
+
 def test_a_damaged_result_is_told(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     storage.store_result(trial(0))

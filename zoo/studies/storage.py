@@ -105,8 +105,12 @@ class Storage:
 
     def proposal(self, number: int) -> Proposal | None:
         """Return what a trial trains, or None if that is not stored yet."""
-        content = _read(self.trial_folder(number) / "proposal.json")
-        return None if content is None else Proposal(**content)
+        path = self.trial_folder(number) / "proposal.json"
+        content = _read(path)
+        try:
+            return None if content is None else Proposal(**content)
+        except TypeError as error:
+            raise UsageError(f"{path} is damaged: remove the folder of this trial.") from error
 
     def store_proposal(self, number: int, proposal: Proposal) -> Proposal:
         """Store what a trial trains, unless that is stored, and return what is stored."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -246,6 +247,9 @@ class Worker:
     @contextmanager
     def _signals_noted(self) -> Iterator[None]:
         """Note SIGINT and SIGTERM, and restore their handlers at the end."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread receives signals
+            return
 
         def note(number: int, frame: FrameType | None) -> None:
             self._signals.append(number)
