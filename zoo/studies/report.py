@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from zoo.metrics.intervals import reproduction_interval, t_975
+from zoo.metrics.intervals import prediction_interval, t_975
 from zoo.studies.trial import Trial
 
 SHOWN_CELLS = 10
@@ -110,14 +110,14 @@ def _machine_lines(machine: str, runs: Sequence[Trial]) -> list[str]:
         return [f"On {machine}: n {len(runs)}, without a test set"]
     images = max(trial.test_images or 0 for trial in runs) or max(errors)
     mean, count = statistics.fmean(errors), len(errors)
-    low, high = reproduction_interval(errors, images)
+    low, high = prediction_interval(errors, 1, images)
     parts = [f"n {count}", f"mean {mean:,.1f}"]
     if count > 1:
         deviation = statistics.stdev(errors)
         half_width = t_975(count - 1) * deviation / math.sqrt(count)
         parts.append(f"standard deviation {deviation:.1f}")
         parts.append(f"95 % interval of the mean {mean - half_width:,.1f} to {mean + half_width:,.1f}")
-    parts.append(f"one more run {low:,} to {high:,}")
+    parts.append(f"one more run {low:,.0f} to {high:,.0f}")
     return [f"On {machine}:", f"  test errors of {images:,} images: {', '.join(parts)}"]
 
 
