@@ -47,7 +47,8 @@ if settings.get("crash"):
 if settings.get("die"):
     os.kill(os.getpid(), int(settings["die"]))
 write(seconds=3.0)
-write(test_loss=0.5, test_acc=0.9, test_errors=seed + 100.0, test_images=1000, tested_epoch=None)
+tested = json.loads(settings.get("tested", "null"))
+write(test_loss=0.5, test_acc=0.9, test_errors=seed + 100.0, test_images=1000, tested_epoch=tested)
 (root / "ended").write_text(f"{time.monotonic()}")
 """
 
@@ -115,6 +116,11 @@ def test_failed_trials_are_in_the_table_with_their_sentence(tmp_path: Path) -> N
     ]
     assert trials[1].test_errors is None
     assert trials[1].machine["processor"] == "P"
+
+
+def test_the_validation_metrics_are_those_of_the_network_that_was_tested(tmp_path: Path) -> None:
+    (trial,) = make_worker(tmp_path / "study", plan_of(1, tested=0)).run()
+    assert (trial.val_loss, trial.val_losses) == (1.0, (1.0, 0.5))
 
 
 @pytest.mark.parametrize(
