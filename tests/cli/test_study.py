@@ -15,6 +15,7 @@ from tests.helpers import SOURCE, error_output, snapshot, start_zoo, weights
 from zoo.cli import main
 from zoo.studies.storage import Storage
 from zoo.studies.trial import Trial, read_trials
+from zoo.studies.worker import Worker
 
 CONFIG = """
 model:
@@ -85,6 +86,38 @@ def test_a_grid_has_a_chosen_setting_and_a_failed_trial_makes_the_status_1(capsy
     # The numbers of the cells do not depend on the order of the flags, and those that have ended are not trained again.
     assert main([*grid, "--seeds", "1"]) == 1
     assert read_trials(Path("studies/small")) == [failed, finished]
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> list[Worker]:
+    """The workers that are made, which train nothing."""
+    made: list[Worker] = []
+
+    def note(worker: Worker) -> list[Trial]:
+        made.append(worker)
+        return []
+
+    monkeypatch.setattr(Worker, "run", note)
+    return made
+
+
+def test_the_order_of_the_flags_does_not_number_a_grid_anew(workers: list[Worker]) -> None:
+    flags = [["--set", "model.lr=0.1,0.2"], ["--set", "data.batch_size=50,100,200"]]
+    assert main(["study", write_config(), *flags[0], *flags[1]]) == 0
+    assert main(["study", "small.yaml", *flags[1], *flags[0], "--seeds", "2"]) == 0
+    first, second = (worker.plan for worker in workers)
+    assert (first.trials, second.trials) == (6, 12)
+    assert [first.propose(number) for number in range(6)] == [second.propose(number) for number in range(6)]
+
+
+def test_as_many_trainings_run_at_once_as_their_threads_find_cores(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(5)))
+    for threads in (1, 2, 8):
+        words = ["--seeds", "9", "--threads", str(threads), "--storage", str(threads)]
+        assert main(["study", write_config(), *words]) == 0
+    assert [worker.jobs for worker in workers] == [5, 2, 1]
 
 
 @pytest.mark.slow
@@ -166,6 +199,7 @@ def wait_for_epoch(storage: Storage, process: subprocess.Popen[str], generation:
     """Wait until a worker's training has ended an epoch and return the trial's number."""
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1]
         for path in storage.folder.glob(f"trials/*/attempt-{generation}/metrics.jsonl"):
             owner = json.loads((path.parent.parent / f"claim-{generation}.json").read_bytes())
             number = int(path.parent.parent.name)
@@ -227,9 +261,12 @@ def test_the_same_line_goes_on_after_a_signal(number: signal.Signals) -> None:
     study = ["study", write_config(images=20_000, epochs=20), "--seeds", "2", "--jobs", "1"]
     assert main([*study, "--storage", "undisturbed"]) == 0
     worker = start_zoo(*study, "--storage", "disturbed")
-    trial = wait_for_epoch(Storage(Path("disturbed")), worker)
-    worker.send_signal(number)
-    _, errors = worker.communicate(timeout=200)
+    try:
+        trial = wait_for_epoch(Storage(Path("disturbed")), worker)
+        worker.send_signal(number)
+        _, errors = worker.communicate(timeout=200)
+    finally:
+        worker.kill()
     assert worker.returncode == 128 + number
     assert "the same line goes on" in errors
     assert "Traceback" not in errors

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.cli.arguments import ShortErrorParser
 from zoo.utils.checks import MAX_COUNT
 from zoo.utils.errors import UsageError
+from zoo.utils.files import expand_user
 from zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _folder(options: argparse.Namespace) -> Path:
     from zoo.pretrained.registry import packaged_config
 
     name = (packaged_config(options.config) or Path(options.config)).stem
-    return Path(options.storage) if options.storage else DEFAULT_FOLDER / name
+    return expand_user(options.storage) if options.storage else DEFAULT_FOLDER / name
 
 
 def _check_numbers(options: argparse.Namespace) -> None:
