@@ -70,10 +70,14 @@ def test_a_published_member_can_be_loaded_verified_and_reproduced(
     assert capsys.readouterr().out.startswith("tiny  ok: ")
     assert main(["reproduce", "tiny", "--seeds", "3"]) == 0
     output = capsys.readouterr().out.splitlines()
-    for run, line in zip(entry["runs"], output[-4:], strict=False):
-        assert line == f"seed {run['seed']}: {run['test_errors']:,} errors; {run['test_errors']:,} were published"
-    assert "no published run has this seed" in output[-2]
-    assert "tiny is reproduced" in output[-1]
+    for run in entry["runs"]:
+        assert f"seed {run['seed']}: {run['test_errors']:,} errors; {run['test_errors']:,} were published" in output
+    assert "no published run has this seed" in output[-4]
+    assert output[-3].startswith("tiny is reproduced. 3 runs made ")
+    assert main(["reproduce", "tiny", "--seeds", "2"]) == 0
+    assert "These are the published runs again" in capsys.readouterr().out
+    assert main(["reproduce", "tiny", "--first_seed", "100"]) == 0
+    assert "seed 100: " in capsys.readouterr().out
 
 
 def test_a_run_that_was_initialized_from_trained_weights_is_refused(
@@ -111,17 +115,18 @@ def test_publishing_twice_gives_an_identical_checkpoint(tiny: Path) -> None:
     assert (tiny / "checkpoints/tiny.ckpt").read_bytes() == first
 
 
-def test_errors_outside_the_reproduction_interval_are_not_reproduced(
-    tiny: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("difference", "outcome"), [(-1000, "worse"), (1000, "better")])
+def test_errors_outside_the_interval_are_not_reproduced(
+    difference: int, outcome: str, tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["publish", "tiny", fit()])
     path = tiny / "checkpoints/index.json"
     index = json.loads(path.read_text())
-    index["tiny"]["reproduction_interval"] = [0, 10]
+    index["tiny"]["runs"][0]["test_errors"] += difference
     path.write_text(json.dumps(index))
     registry.read_index.cache_clear()
     assert main(["reproduce", "tiny"]) == 1
-    assert "tiny is NOT reproduced" in capsys.readouterr().out
+    assert f"tiny is NOT reproduced: {outcome}. " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

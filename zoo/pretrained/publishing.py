@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.data import MNISTDataModule
-from zoo.metrics.intervals import reproduction_interval, wilson_interval
+from zoo.metrics.intervals import wilson_interval
 from zoo.models import RBM, Classifier
 from zoo.pretrained.evaluation import Evaluation, evaluate, golden_logits, images_per_second
 from zoo.pretrained.loading import build, member_class
@@ -124,7 +124,6 @@ def _entry(info: ModelInfo, runs: list[MeasuredRun], content: bytes, data: MNIST
         ],
         errors_mean=round(statistics.fmean(errors), 2),
         errors_sd=round(statistics.stdev(errors), 2) if len(errors) > 1 else None,
-        reproduction_interval=list(reproduction_interval(errors, shipped.test.images)),
         images_per_second=round(images_per_second(shipped.model, data), -2),
         golden_logits=[[float(f"{logit:.6g}") for logit in row] for row in golden_logits(shipped.model, data).tolist()],
     )

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
 
+from zoo.metrics.intervals import prediction_interval
 from zoo.utils.errors import UsageError, unknown_name
 
 
@@ -52,7 +53,7 @@ class Entry(Published):
 
     test_errors: int
     test_errors_ci95: list[float]
-    """The 95 % Wilson score interval of the shipped network's test errors (`zoo.metrics.intervals`)."""
+    """The 95 % Wilson score interval of the shipped network's errors on another test set (`zoo.metrics.intervals`)."""
     nll: float
     """The mean negative log-likelihood on the test images, in nats."""
     calibration_error: float
@@ -64,8 +65,6 @@ class Entry(Published):
     errors_mean: float
     errors_sd: float | None
     """The sample standard deviation over the runs; None for a single run."""
-    reproduction_interval: list[int]
-    """The range of test errors expected from one more run (`zoo.metrics.intervals.reproduction_interval`)."""
     images_per_second: float
     golden_logits: list[list[float]]
 
@@ -125,6 +124,18 @@ class ModelInfo:
     """The entry in ``checkpoints/index.json``; None if no trained network ships."""
     demonstration: LikelihoodEntry | None = None
     """The entry in ``checkpoints/demonstrations.json``; None for members and demonstrations that do not ship."""
+
+    @property
+    def one_more_run(self) -> tuple[int, int] | None:
+        """The 95 % interval for the test errors of one more run of the recipe; None if no network ships.
+
+        See `zoo.metrics.intervals.prediction_interval`.
+        """
+        if self.metrics is None:
+            return None
+        errors = [run["test_errors"] for run in self.metrics["runs"]]
+        low, high = prediction_interval(errors, 1, self.metrics["test_images"])
+        return round(low), round(high)
 
     @property
     def test_accuracy(self) -> float | None:

@@ -8,8 +8,8 @@ from typing import Protocol, TypeAlias
 
 from zoo.studies.trial import Trial
 
-Value: TypeAlias = bool | int | float | str | list["Value"] | None
-"""The value of a setting, as YAML has it."""
+Value: TypeAlias = bool | int | float | str | None
+"""The value of a setting. A list is a string, written as on the command line: ``"[256,256]"``."""
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from scipy.stats import binomtest
 
 import zoo
 from tests.helpers import error_output
+from tests.written_studies import write_study
 from zoo.cli import main
 from zoo.inference.comparison import ContingencyTable, contingency_table
+from zoo.metrics.recipe_comparison import compare_recipes, holm
 
 
 def test_p_value_is_the_exact_mcnemar_test() -> None:
@@ -32,6 +36,7 @@ def test_two_members_are_compared_and_drawn(capsys: pytest.CaptureFixture[str]) 
         assert metrics is not None
         errors[name] = metrics["test_errors"]
         assert any(line.split()[:2] == [name, f"{errors[name]:,}"] for line in output.splitlines())
+    assert "McNemar's exact test, 1 comparison:" in output
     words = output.splitlines()[-2].replace(",", "").split()
     only_right = {name: int(words[words.index(name, words.index("and") + 2) - 2]) for name in errors}
     assert only_right["dropout"] - only_right["softmax"] == errors["softmax"] - errors["dropout"]
@@ -47,6 +52,17 @@ def test_without_names_all_members_form_a_committee(capsys: pytest.CaptureFixtur
     assert lines[len(names) + 1].startswith("committee, mean probability")
     assert lines[len(names) + 2].startswith("committee, vote")
     assert not Path("comparison").exists()
+    heading = f"McNemar's exact test, {len(names) - 1} comparisons, p-values corrected for them by Holm's method:"
+    (position,) = [number for number, line in enumerate(lines) if line == heading]
+    pairs = lines[position + 1 :]
+    assert [line.split(":")[0] for line in pairs] == [f"{names[0]} and {other}" for other in names[1:]]
+    printed = [re.search(r"p = ([\d.e-]+): (.*)", line) for line in pairs]
+    alone = [[int(count) for count in re.findall(r"(\d+) by \w+ alone", line)] for line in pairs]
+    corrected = holm([binomtest(first, first + second).pvalue for first, second in alone])
+    for found, p in zip(printed, corrected, strict=True):
+        assert found is not None
+        assert float(found[1]) == pytest.approx(p, rel=0.06)
+        assert ("may well be chance" in found[2]) == (p > 0.05)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +72,64 @@ def test_without_names_all_members_form_a_committee(capsys: pytest.CaptureFixtur
         (["softmax", "softmax"], "two different members"),
         (["softmax", "dropuot"], "did you mean dropout"),
         (["softmax", "rbm"], "no classifier"),
+        (["--recipes"], "two different recipes"),
+        (["--recipes", "softmax"], "two different recipes"),
+        (["--recipes", "softmax", "softmax"], "two different recipes"),
+        (["--recipes", "study", "study/"], "two different recipes"),
+        (["--recipes", "softmax", "dropuot"], "did you mean dropout"),
+        (["--recipes", "softmax", "rbm"], "no classifier"),
+        (["--recipes", "softmax", "empty"], "no table of a study"),
+        (["--recipes", "softmax", "one"], "one has one run, and of each recipe two are needed"),
+        (["--recipes", "equal", "equal_too"], "without a spread there is nothing to test"),
     ],
 )
 def test_usage_errors_print_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("empty").mkdir()
+    write_study(Path("study"), [5, 6])
+    write_study(Path("one"), [5, None])
+    write_study(Path("equal"), [5, 5])
+    write_study(Path("equal_too"), [6, 6, 6])
     assert sentence in error_output(["compare", *words], capsys)
+
+
+XEON = [247, 199, 215, 247, 213, 203, 207, 227]
+"""Errors of eight runs of ``deep_relu_xavier`` on another processor; their mean is 219.75."""
+
+
+def test_the_recipes_of_members_and_studies_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    write_study(Path("studies/xeon"), [*XEON[:4], None, *XEON[4:]])
+    assert main(["compare", "--recipes", "deep_relu_xavier", "studies/xeon"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "deep_relu_xavier: 186.3 ± 1.2 errors, n = 3"
+    assert lines[1].startswith("studies/xeon: 219.8 ± 18.8 errors, n = 8; 1 more failed or was stopped early")
+    assert lines[2] == "Welch's t-test, 1 comparison:"
+    difference = compare_recipes([187, 185, 187], XEON)
+    assert lines[3].startswith(
+        "deep_relu_xavier makes 33.4 errors fewer on average than studies/xeon: difference −33.4"
+    )
+    assert f"p = {difference.p_value:.2g}: deep_relu_xavier is the better recipe" in lines[3]
+    assert "the bootstrap interval is too narrow" in lines[4]
+    assert lines[5].startswith("The runs of deep_relu_xavier differ by 1.2 errors (sd), and independent mistakes alone")
+    assert len(lines) == 6
+    assert not Path("comparison").exists()
+
+
+def test_several_recipes_are_corrected_for_their_number(capsys: pytest.CaptureFixture[str]) -> None:
+    studies = {"one": [100, 120, 110, 90], "two": [105, 125, 118, 99], "three": [140, 160, 155, 170]}
+    for name, errors in studies.items():
+        write_study(Path(name), errors)
+    assert main(["compare", "--recipes", *studies]) == 0
+    output = capsys.readouterr().out
+    assert "Welch's t-test, 2 comparisons, p-values corrected for them by Holm's method:" in output
+    p_values = [compare_recipes(studies["one"], studies[other]).p_value for other in ("two", "three")]
+    for p in holm(p_values):
+        assert f"p = {p:.2g}: " in output
+    assert "may well be chance" in output
+    assert "one is the better recipe" in output
+
+
+def test_many_runs_that_differ_need_no_caution(capsys: pytest.CaptureFixture[str]) -> None:
+    write_study(Path("one"), [*XEON, 180, 205])
+    write_study(Path("two"), [*XEON, 181, 206])
+    assert main(["compare", "--recipes", "one", "two"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4

@@ -1,13 +1,15 @@
-"""``zoo compare A B``: compare members pairwise, and evaluate them as a committee."""
+"""``zoo compare A B``: compare members pairwise, as a committee, or by the runs of their recipes."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.arguments import ShortErrorParser
-from zoo.metrics.intervals import wilson_interval
+from zoo.metrics.intervals import independent_noise, wilson_interval
+from zoo.metrics.recipe_comparison import RecipeDifference, compare_recipes, holm
 from zoo.pretrained.registry import list_models, model_info
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
@@ -15,12 +17,15 @@ from zoo.utils.files import check_output, display_path
 from zoo.utils.pictures import save_figure
 
 if TYPE_CHECKING:
-    from zoo.inference.comparison import Comparison
+    from zoo.inference.comparison import Comparison, ContingencyTable
+    from zoo.studies.recipe_runs import RecipeRuns
 
 IMAGES_SHOWN = 20
 """Maximum number of images drawn for each member, of those that only this member classifies correctly."""
 SIGNIFICANCE_LEVEL = 0.05
 """A difference with a larger p-value is not significant."""
+FEW_RUNS = 10
+"""With fewer runs of a recipe the bootstrap interval is too narrow, and a small spread may be luck."""
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -29,13 +34,21 @@ def run(verb: str, arguments: list[str]) -> int:
         prog="zoo compare",
         description="Compare trained members on the 10,000 official test images, image by image with McNemar's exact "
         "test, and say how they do as a committee.",
-        epilog="With two members, what only one of them gets right is drawn.",
+        epilog="With two members, what only one of them gets right is drawn. Each member is compared with the first, "
+        "and the p-values of several comparisons are corrected by Holm's method. With --recipes, recipes are compared "
+        "in place of networks: the errors of published runs or of studies, by Welch's t-test and a bootstrap interval.",
     )
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="two members or more; none means all that ship trained"
     )
+    parser.add_argument(
+        "--recipes", action="store_true", help="compare the runs of recipes: each a member, or the folder of a study"
+    )
     parser.add_argument("--output_dir", type=Path, default=Path("comparison"), help="folder for the picture")
     options = parser.parse_args(arguments)
+    if options.recipes:
+        _compare_recipes(options.names)
+        return 0
     names = options.names or list_models(pretrained=True)
     for name in names:
         model_info(name)  # report a misspelled name before the slow imports
@@ -50,9 +63,7 @@ def run(verb: str, arguments: list[str]) -> int:
     flush_denormals()
     comparison = compare(names)
     print(_table(comparison))
-    first = names[0]
-    for other in names[1:]:
-        print(_pairwise_line(comparison, first, other))
+    _print_pairs(comparison, names)
     if len(names) == 2:
         _draw(comparison, names, picture)
     return 0
@@ -62,7 +73,7 @@ def _table(comparison: Comparison) -> str:
     rows = [(name, predictions) for name, predictions in comparison.predictions.items()]
     rows += [("committee, mean probability", comparison.mean), ("committee, vote", comparison.vote)]
     width = max(len(name) for name, _ in rows)
-    lines = [f"{'':<{width}}  errors  accuracy  95 % interval"]
+    lines = [f"{'':<{width}}  errors  accuracy  another test set (95 %)"]
     for name, predictions in rows:
         images = len(comparison.labels)
         errors = int((predictions != comparison.labels).sum())
@@ -72,20 +83,95 @@ def _table(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _pairwise_line(comparison: Comparison, first: str, other: str) -> str:
+def _print_pairs(comparison: Comparison, names: Sequence[str]) -> None:
     from zoo.inference.comparison import contingency_table
 
-    counts = contingency_table(comparison.correct(first), comparison.correct(other))
-    p = counts.p_value
-    conclusion = (
-        "may well be chance"
-        if p > SIGNIFICANCE_LEVEL
-        else f"{first if counts.only_first_correct > counts.only_second_correct else other} is better on such images"
-    )
+    first, *others = names
+    tables = [contingency_table(comparison.correct(first), comparison.correct(other)) for other in others]
+    print(_heading("McNemar's exact test", len(tables)))
+    corrected = holm([counts.p_value for counts in tables])
+    for other, counts, p in zip(others, tables, corrected, strict=True):
+        print(_pairwise_line(first, other, counts, p))
+
+
+def _heading(test: str, comparisons: int) -> str:
+    """Return the line that says how many tests were made."""
+    several = f"{comparisons} comparisons, p-values corrected for them by Holm's method"
+    return f"{test}, {several if comparisons > 1 else '1 comparison'}:"
+
+
+def _pairwise_line(first: str, other: str, counts: ContingencyTable, p: float) -> str:
+    better = first if counts.only_first_correct > counts.only_second_correct else other
+    conclusion = "may well be chance" if p > SIGNIFICANCE_LEVEL else f"{better} is better on such images"
     return (
         f"{first} and {other}: {counts.both_correct:,} right by both, {counts.only_first_correct} by {first} alone, "
         f"{counts.only_second_correct} by {other} alone, {counts.both_incorrect} by neither; p = {p:.2g}: {conclusion}"
     )
+
+
+def _compare_recipes(names: Sequence[str]) -> None:
+    """Print a line for each recipe and each comparison with the first one.
+
+    Raises:
+        UsageError: There are fewer than two different recipes, or the runs of one cannot be compared.
+    """
+    from zoo.studies.recipe_runs import check_same_test_set, recipe_runs
+
+    recipes = [recipe_runs(name) for name in names]
+    if len({runs.name for runs in recipes}) < max(2, len(recipes)):
+        raise UsageError("Name two different recipes or more, each a member or the folder of a study.")
+    check_same_test_set(recipes)
+    for runs in recipes:
+        if len(runs.errors) < 2:
+            raise UsageError(
+                f"{runs.name} has one run, and of each recipe two are needed: `zoo study NAME --seeds 10` trains more."
+            )
+    first, *others = recipes
+    for other in others:
+        if len(set(first.errors)) == len(set(other.errors)) == 1:
+            raise UsageError(
+                f"The runs of {first.name} do not differ, nor do those of {other.name}: without a spread there is "
+                "nothing to test, so add runs with other seeds."
+            )
+    differences = [compare_recipes(first.errors, other.errors) for other in others]
+    for runs in recipes:
+        print(runs)
+    print(_heading("Welch's t-test", len(differences)))
+    corrected = holm([difference.p_value for difference in differences])
+    for other, difference, p in zip(others, differences, corrected, strict=True):
+        print(_recipe_line(first, other, difference, p))
+    _print_cautions(recipes)
+
+
+def _recipe_line(first: RecipeRuns, other: RecipeRuns, difference: RecipeDifference, p: float) -> str:
+    more = difference.mean
+    better = first.name if more < 0 else other.name
+    conclusion = "may well be chance" if p > SIGNIFICANCE_LEVEL else f"{better} is the better recipe"
+    welch, bootstrap = (
+        " to ".join(_signed(bound) for bound in bounds) for bounds in (difference.welch, difference.bootstrap)
+    )
+    return (
+        f"{first.name} makes {abs(more):,.1f} errors {'more' if more >= 0 else 'fewer'} on average than {other.name}: "
+        f"difference {_signed(more)}, 95 % {welch} (Welch), {bootstrap} (bootstrap); p = {p:.2g}: {conclusion}"
+    )
+
+
+def _print_cautions(recipes: Sequence[RecipeRuns]) -> None:
+    """Say where the runs are too few for what the comparison takes for granted."""
+    few = [runs for runs in recipes if len(runs.errors) < FEW_RUNS]
+    if few:
+        print(f"With fewer than {FEW_RUNS} runs of a recipe the bootstrap interval is too narrow.")
+    for runs in few:
+        spread, noise = statistics.stdev(runs.errors), independent_noise(runs.errors)
+        if spread < noise:
+            print(
+                f"The runs of {runs.name} differ by {spread:.1f} errors (sd), and independent mistakes alone would "
+                f"make {noise:.1f}: of {len(runs.errors)} runs that may be luck."
+            )
+
+
+def _signed(errors: float) -> str:
+    return f"{errors:+,.1f}".replace("-", "−")
 
 
 def _draw(comparison: Comparison, names: Sequence[str], path: Path) -> None:

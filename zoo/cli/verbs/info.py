@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import statistics
 import textwrap
 
 from zoo.cli.arguments import ShortErrorParser
-from zoo.cli.verbs.list import as_json, interval, seconds_per_epoch, training_time
+from zoo.cli.verbs.list import as_json, interval, one_more_run, seconds_per_epoch, training_time
 from zoo.pretrained.registry import Entry, LikelihoodEntry, ModelInfo, Published, model_info
 
 WIDTH = 100
@@ -44,18 +45,27 @@ def card(member: ModelInfo) -> str:
 
 def _metrics(member: ModelInfo, metrics: Entry) -> list[tuple[str, str]]:
     images, runs = metrics["test_images"], metrics["runs"]
-    spread = "" if metrics["errors_sd"] is None else f" ± {metrics['errors_sd']:.1f}"
-    low, high = metrics["reproduction_interval"]
+    errors = [run["test_errors"] for run in runs]
+    spread = f" ± {statistics.stdev(errors):.1f}" if len(errors) > 1 else ""
     validation = metrics["val_accuracy"]
     lecture = "" if member.lecture_accuracy is None else f" (the lecture reports {member.lecture_accuracy:.4f})"
     return [
-        ("test accuracy", f"{member.test_accuracy:.4f}, 95 % interval {interval(member)}{lecture}"),
+        ("test accuracy", f"{member.test_accuracy:.4f}{lecture}"),
         (
             "test errors",
             f"{metrics['test_errors']:,} of the official {images:,} test images, by which nothing was chosen",
         ),
-        ("the recipe", f"{metrics['errors_mean']:.1f}{spread} errors, mean ± sd over {_seeds(metrics)}"),
-        ("another run", f"should make {low:,} to {high:,} errors (95 %); `zoo reproduce {member.name}` tries it"),
+        ("the recipe", f"{statistics.fmean(errors):.1f}{spread} errors, mean ± sd over {_seeds(metrics)}"),
+        (
+            "one more run",
+            f"{one_more_run(member)} errors (95 %, Student's prediction interval); "
+            f"`zoo reproduce {member.name}` tries it",
+        ),
+        (
+            "other images",
+            f"accuracy {interval(member)} of this network on another test set (95 %, Wilson's interval), which says "
+            "nothing about another run",
+        ),
         ("validation", "no images were kept" if validation is None else f"accuracy {validation:.4f}"),
         ("likelihood", f"{metrics['nll']:.4f} nats per test image (mean negative log-likelihood)"),
         (

@@ -1,0 +1,171 @@
+"""The runs of one recipe: those that were published with a member, or those of a study."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.pretrained.registry import list_models, model_info, read_demonstrations
+from zoo.runs.recipe import first_difference, recipe
+from zoo.studies.trial import Trial, read_trials
+from zoo.utils.class_paths import default_arguments, import_class
+from zoo.utils.errors import UsageError, unknown_name
+from zoo.utils.files import open_file
+
+RECORD = "study.json"
+"""The file in a study's folder that describes the study. Its ``config`` is the recipe, a config."""
+MNIST = "zoo.data.MNISTDataModule"
+"""The class of the data if a config does not name one."""
+
+
+@dataclass(frozen=True)
+class RecipeRuns:
+    """The test errors of runs of one recipe with different seeds.
+
+    Args:
+        name: A member's name, or the folder of a study.
+        errors: Misclassified test images of each run.
+        images: All test images.
+        without_result: How many more runs failed or were stopped early.
+    """
+
+    name: str
+    errors: tuple[int, ...]
+    images: int
+    without_result: int = 0
+
+    def __str__(self) -> str:
+        """Describe the runs in one line: how many, mean and standard deviation."""
+        count = len(self.errors)
+        spread = f" ± {statistics.stdev(self.errors):.1f}" if count > 1 else ""
+        lost = self.without_result
+        note = f"; {lost} more failed or {'were' if lost > 1 else 'was'} stopped early, not counted" if lost else ""
+        return f"{self.name}: {statistics.fmean(self.errors):,.1f}{spread} errors, n = {count}{note}"
+
+
+def recipe_runs(name: str) -> RecipeRuns:
+    """Return the published runs of a member, or the runs of a study.
+
+    Args:
+        name: A member that ships trained, or the folder of a study. A folder of a member's name is ``./NAME``.
+
+    Raises:
+        UsageError: The name is unknown, the member has no published runs, or `study_runs` refuses the study.
+    """
+    if name not in list_models() and name not in read_demonstrations():
+        if Path(name).exists():
+            return study_runs(Path(name))
+        raise unknown_name("member or study", name, list_models(pretrained=True))
+    metrics = model_info(name).metrics
+    if metrics is None:
+        reason = "is no classifier" if name in read_demonstrations() else "has no published runs"
+        raise UsageError(
+            f"{name} {reason}: name a member that `zoo list --pretrained` shows, or the folder of a study."
+        )
+    return RecipeRuns(name, tuple(run["test_errors"] for run in metrics["runs"]), metrics["test_images"])
+
+
+def study_runs(folder: Path) -> RecipeRuns:
+    """Return the runs of a study of seeds.
+
+    Args:
+        folder: The folder of the study, or its table.
+
+    Raises:
+        UsageError: There is no table of a study, its trials have several settings or test sets, or none has a result.
+    """
+    trials = read_trials(folder)
+    settings = {json.dumps(trial.settings, sort_keys=True) for trial in trials}
+    if len(settings) > 1:
+        raise UsageError(
+            f"{folder} has runs of {len(settings)} settings: name a study of one, made with `--seeds` alone."
+        )
+    ended = [trial for trial in trials if trial.test_errors is not None]
+    if not ended:
+        raise UsageError(f"No run in {folder} has a result: `zoo study NAME --report` says why.")
+    images = {trial.test_images for trial in ended}
+    (first, *others) = images
+    if others or not isinstance(first, int) or not all(_is_count(trial, first) for trial in ended):
+        raise UsageError(
+            f"{folder} has no numbers of errors on one test set: `zoo study NAME --report` writes it anew."
+        )
+    errors = tuple(trial.test_errors for trial in ended if trial.test_errors is not None)
+    return RecipeRuns(str(folder), errors, first, len(trials) - len(ended))
+
+
+def _is_count(trial: Trial, images: int) -> bool:
+    errors: Any = trial.test_errors
+    return isinstance(errors, int) and not isinstance(errors, bool) and 0 <= errors <= images
+
+
+def check_same_test_set(runs: Sequence[RecipeRuns]) -> None:
+    """Check that recipes were tested on equally many images.
+
+    Raises:
+        UsageError: They were not.
+    """
+    for other in runs[1:]:
+        if other.images != runs[0].images:
+            raise UsageError(
+                f"{runs[0].name} was tested on {runs[0].images:,} images and {other.name} on {other.images:,}: their "
+                "errors cannot be compared."
+            )
+
+
+def check_recipe(folder: Path, published: dict[str, Any]) -> None:
+    """Check that a study is of a published recipe, whatever its seeds.
+
+    Args:
+        folder: The folder of the study, or its table.
+        published: The resolved config of the recipe.
+
+    Raises:
+        UsageError: The study changes a setting, is of another recipe, or does not say of which.
+    """
+    changed = sorted({name for trial in read_trials(folder) for name in trial.settings})
+    if changed:
+        raise UsageError(f"The study {folder} sets {', '.join(changed)}: name one of the published recipe as it is.")
+    path = (folder if folder.is_dir() else folder.parent) / RECORD
+    try:
+        with open_file(path) as file:
+            config = {"data": {"class_path": MNIST}, "trainer": {}, **json.loads(file.read())["config"]}
+        if not all(isinstance(config[part], dict) for part in ("model", "data", "trainer")):
+            raise ValueError
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise UsageError(
+            f"{path} does not say which recipe the study is of: name the whole folder of a study."
+        ) from error
+    if difference := recipe_difference(published, config):
+        setting, there, here = difference
+        raise UsageError(
+            f"The study {folder} is of another recipe: {setting} is {here!r}, but {there!r} in the published one."
+        )
+
+
+def recipe_difference(published: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    """Return the name and both values of the first setting of a training that differs, but for the seed.
+
+    An argument that a config does not set has the default value of its class.
+
+    Args:
+        published: A resolved config. Only classes that it names are imported.
+        other: A config, resolved or not.
+    """
+    classes = {part: published[part]["class_path"] for part in ("model", "data")}
+    for part, class_path in classes.items():
+        if other[part].get("class_path") != class_path:
+            return f"{part}.class_path", class_path, other[part].get("class_path")
+    return first_difference(_complete(published, classes), _complete(other, classes))
+
+
+def _complete(config: dict[str, Any], classes: dict[str, str]) -> dict[str, Any]:
+    """Return the settings of a training with all arguments, as JSON has them, so that a tuple equals a list."""
+    complete: dict[str, Any] = {"trainer": config["trainer"]}
+    for part, class_path in classes.items():
+        complete[part] = {**default_arguments(import_class(class_path)), **(config[part].get("init_args") or {})}
+    settings: dict[str, Any] = json.loads(json.dumps(recipe(complete), default=str))
+    return settings
