@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.metrics.intervals import reproduction_interval, t_975
+from zoo.metrics.intervals import prediction_interval, t_975
+from zoo.studies.report import machine_of
 from zoo.studies.settings import SearchSpace
 from zoo.studies.settings_pictures import draw_settings, legend_of
 from zoo.studies.trial import Trial
@@ -42,14 +43,14 @@ def _draw_seeds(trials: Sequence[Trial]) -> Any:
     runs: dict[str, list[int]] = {}
     for trial in trials:
         if trial.state == "finished" and trial.test_errors is not None:
-            runs.setdefault(_machine(trial), []).append(trial.test_errors)
+            runs.setdefault(machine_of(trial), []).append(trial.test_errors)
     most = max((errors for of_machine in runs.values() for errors in of_machine), default=0)
     images = max((trial.test_images or most for trial in trials), default=0)
     rows = max(1, len(runs))
     figure = Figure(figsize=(7, 0.8 + 2.1 * rows), layout="constrained")
     axes = figure.subplots(rows, 1, squeeze=False, sharex=True)[:, 0]
     figure.suptitle(_title(trials, sum(map(len, runs.values())), images), fontsize=10)
-    next_runs = {machine: reproduction_interval(errors, images) for machine, errors in runs.items()}
+    next_runs = {machine: prediction_interval(errors, 1, images) for machine, errors in runs.items()}
     shown = [number for machine, errors in runs.items() for number in (*errors, *next_runs[machine])]
     width = max(1, math.ceil((max(shown) - min(shown) + 1) / _COLUMNS)) if shown else 1
     for ax, (machine, errors) in zip(axes, sorted(runs.items()), strict=False):
@@ -100,9 +101,3 @@ def _title(trials: Sequence[Trial], runs: int, images: int) -> str:
 def _summary(errors: Sequence[int]) -> str:
     spread = f", standard deviation {statistics.stdev(errors):.1f}" if len(errors) > 1 else ""
     return f"mean {statistics.fmean(errors):,.1f}{spread}, n {len(errors)}"
-
-
-def _machine(trial: Trial) -> str:
-    device = str(trial.machine.get("device", ""))
-    processor = str(trial.machine.get("processor", "an unknown processor"))
-    return processor if device.startswith("CPU") or not device else device

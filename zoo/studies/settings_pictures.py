@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from zoo.studies.choice import chosen_settings
 from zoo.studies.importances import importances
 from zoo.studies.proposals import objective
+from zoo.studies.report import chosen_settings
 from zoo.studies.settings import Choices, Range, SearchSpace
 from zoo.studies.trial import Trial
 from zoo.utils.pictures import COLORS
