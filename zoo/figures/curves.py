@@ -6,8 +6,9 @@ import csv
 from pathlib import Path
 
 from zoo.figures.drawing import panels
-from zoo.figures.writing import COLORS, FigureWriter, Row
+from zoo.figures.writing import FigureWriter, Row
 from zoo.utils.errors import UsageError
+from zoo.utils.pictures import COLORS
 
 SPLITS = ("train", "val")
 

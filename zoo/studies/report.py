@@ -100,7 +100,7 @@ def _error_lines(finished: Sequence[Trial]) -> list[str]:
     """Return a line on the test errors of each kind of processor."""
     machines: dict[str, list[Trial]] = {}
     for trial in finished:
-        machines.setdefault(_machine(trial), []).append(trial)
+        machines.setdefault(machine_of(trial), []).append(trial)
     return [line for machine, runs in sorted(machines.items()) for line in _machine_lines(machine, runs)]
 
 
@@ -121,7 +121,8 @@ def _machine_lines(machine: str, runs: Sequence[Trial]) -> list[str]:
     return [f"On {machine}:", f"  test errors of {images:,} images: {', '.join(parts)}"]
 
 
-def _machine(trial: Trial) -> str:
+def machine_of(trial: Trial) -> str:
+    """Return the processor, or the GPU, on which a trial was trained."""
     device = str(trial.machine.get("device", ""))
     processor = str(trial.machine.get("processor", "an unknown processor"))
     return processor if device.startswith("CPU") or not device else device
