@@ -28,6 +28,10 @@ trainer: {{max_epochs: {epochs}, accelerator: cpu}}
 """
 
 
+WRITTEN_ANEW = ("trials.csv", "trials.jsonl", "study.png")
+"""What every report writes."""
+
+
 @pytest.fixture(autouse=True)
 def children_find_this_zoo(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", SOURCE)
@@ -55,15 +59,16 @@ def test_a_study_trains_what_fit_trains_and_reports_it(capsys: pytest.CaptureFix
     assert trials[1].machine["threads"] == 1
     assert "2/2 ended" in output
     assert "n 2, mean" in output
+    assert Path("studies/small/study.png").is_file()
     main(["fit", "--config", config, "--seed_everything", "1"])
     assert f"{trials[1].test_errors:,} errors" in capsys.readouterr().out
     by_study = "studies/small/trials/00001/attempt-1/small/version_0/checkpoints/last.ckpt"
     assert weights(by_study) == weights("logs/small/version_0/checkpoints/last.ckpt")
 
-    before = {name: state for name, state in snapshot(Path("studies")).items() if not name.endswith((".csv", ".jsonl"))}
+    before = {name: state for name, state in snapshot(Path("studies")).items() if not name.endswith(WRITTEN_ANEW)}
     assert main(["study", config, "--report"]) == 0
     assert "one more run" in capsys.readouterr().out
-    after = {name: state for name, state in snapshot(Path("studies")).items() if not name.endswith((".csv", ".jsonl"))}
+    after = {name: state for name, state in snapshot(Path("studies")).items() if not name.endswith(WRITTEN_ANEW)}
     assert {name: state[::3] for name, state in after.items()} == {name: state[::3] for name, state in before.items()}
 
     write_config(epochs=3)

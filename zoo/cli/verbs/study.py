@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from zoo.studies.worker import Progress
 
 DEFAULT_FOLDER = Path("studies")
+PICTURE = "study.png"
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -45,7 +47,6 @@ def run(verb: str, arguments: list[str]) -> int:
 
     from zoo.cli.recipes import read_recipe
     from zoo.cli.study_settings import check_settings
-    from zoo.studies.report import format_report
     from zoo.studies.storage import Storage
     from zoo.studies.training import Recipe
     from zoo.studies.worker import Interrupted, Worker
@@ -69,8 +70,8 @@ def run(verb: str, arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 128 + interrupted.signal
-    print(f"\n{format_report(studied.name, trials, plan.trials)}\nTable: {storage.folder / 'trials.csv'}")
-    return 1 if any(trial.state == "failed" for trial in trials) else 0
+    print()
+    return _conclude(storage, trials, plan.trials)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -112,19 +113,30 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 def _report(options: argparse.Namespace) -> int:
     """Print the report of a study, write its table anew if that can be done, and return the exit status."""
-    from zoo.studies.report import format_report
     from zoo.studies.storage import Storage
 
     storage = Storage(_folder(options))
-    record = storage.record()
-    if record is None:
+    if storage.record() is None:
         raise UsageError(f"There is no study in {storage.folder}: name its folder by --storage.")
-    trials = storage.results()
+    return _conclude(storage, storage.results(), None)
+
+
+def _conclude(storage: Storage, trials: Sequence[Trial], total: int | None) -> int:
+    """Print the report of a study, write its table and picture, and return the exit status."""
+    from zoo.studies.pictures import draw_study
+    from zoo.studies.report import format_report
+    from zoo.studies.settings import SearchSpace
+    from zoo.studies.table import CSV_TABLE
+
+    record = storage.record()
+    assert record is not None
+    print(format_report(str(record["name"]), trials, total), flush=True)
     try:
         storage.write_table()
-    except UsageError as error:
+        draw_study(trials, SearchSpace.from_json(record["settings"]), storage.folder / PICTURE)
+        print(f"Table: {storage.folder / CSV_TABLE}\nPicture: {storage.folder / PICTURE}")
+    except UsageError as error:  # a report can be read where the folder cannot be written to
         print(f"zoo: {error}", file=sys.stderr)
-    print(format_report(str(record["name"]), trials))
     return 1 if any(trial.state == "failed" for trial in trials) else 0
 
 
