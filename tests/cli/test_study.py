@@ -27,6 +27,9 @@ data:
 trainer: {{max_epochs: {epochs}, accelerator: cpu}}
 """
 
+MADE_ANEW = (".csv", ".jsonl", ".png")
+"""The files of a study that a report makes anew."""
+
 
 @pytest.fixture(autouse=True)
 def children_find_this_zoo(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,15 +58,16 @@ def test_a_study_trains_what_fit_trains_and_reports_it(capsys: pytest.CaptureFix
     assert trials[1].machine["threads"] == 1
     assert "2/2 ended" in output
     assert "n 2, mean" in output
+    assert Path("studies/small/study.png").is_file()
     main(["fit", "--config", config, "--seed_everything", "1"])
     assert f"{trials[1].test_errors:,} errors" in capsys.readouterr().out
     by_study = "studies/small/trials/00001/attempt-1/small/version_0/checkpoints/last.ckpt"
     assert weights(by_study) == weights("logs/small/version_0/checkpoints/last.ckpt")
 
-    before = {name: state for name, state in snapshot(Path("studies")).items() if not name.endswith((".csv", ".jsonl"))}
+    before = {name: state for name, state in snapshot(Path("studies")).items() if not name.endswith(MADE_ANEW)}
     assert main(["study", config, "--report"]) == 0
     assert "one more run" in capsys.readouterr().out
-    after = {name: state for name, state in snapshot(Path("studies")).items() if not name.endswith((".csv", ".jsonl"))}
+    after = {name: state for name, state in snapshot(Path("studies")).items() if not name.endswith(MADE_ANEW)}
     assert {name: state[::3] for name, state in after.items()} == {name: state[::3] for name, state in before.items()}
 
     write_config(epochs=3)

@@ -16,6 +16,7 @@ from zoo.version import __version__
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from zoo.cli.recipes import StudiedRecipe
     from zoo.studies.plan import Plan
@@ -70,6 +71,7 @@ def run(verb: str, arguments: list[str]) -> int:
         )
         return 128 + interrupted.signal
     print(f"\n{format_report(studied.name, trials, plan.trials)}\nTable: {storage.folder / 'trials.csv'}")
+    print(f"Picture: {_draw(storage, trials)}")
     return 1 if any(trial.state == "failed" for trial in trials) else 0
 
 
@@ -111,7 +113,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _report(options: argparse.Namespace) -> int:
-    """Print the report of a study, write its table anew if that can be done, and return the exit status."""
+    """Print a study's report, make its table and picture anew if that can be done, and return the exit status."""
     from zoo.studies.report import format_report
     from zoo.studies.storage import Storage
 
@@ -122,10 +124,23 @@ def _report(options: argparse.Namespace) -> int:
     trials = storage.results()
     try:
         storage.write_table()
+        _draw(storage, trials)
     except UsageError as error:
         print(f"zoo: {error}", file=sys.stderr)
     print(format_report(str(record["name"]), trials))
     return 1 if any(trial.state == "failed" for trial in trials) else 0
+
+
+def _draw(storage: Storage, trials: Sequence[Trial]) -> Path:
+    """Draw the picture of a study that has begun, and return its path."""
+    from zoo.studies.pictures import draw_study
+    from zoo.studies.settings import SearchSpace
+
+    record = storage.record()
+    assert record is not None
+    path = storage.folder / "study.png"
+    draw_study(trials, SearchSpace.from_json(record["settings"]), path)
+    return path
 
 
 def _folder(options: argparse.Namespace) -> Path:
