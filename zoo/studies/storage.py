@@ -5,6 +5,7 @@
     study.json                       what the study is of; written once
     trials.jsonl, trials.csv         the table of all trials that have ended
     study.png                        its picture
+    optuna.log                       what Optuna knows of them, where settings are sampled
     trials/00007/proposal.json       what the trial trains; written once
     trials/00007/claim-N.json        who trains it (`zoo.studies.claims`)
     trials/00007/attempt-N/          the run of that claim: its output, metrics and checkpoints
