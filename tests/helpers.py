@@ -133,7 +133,7 @@ def start_zoo(
 
 def run_zoo(*arguments: str, program: tuple[str, ...] = ("-m", "zoo"), **environment: str) -> str:
     """Run the command line as `start_zoo` does in a subprocess that must succeed, and return its output."""
-    process = start_zoo(*arguments, program=program, **environment)
+    process = start_zoo(*arguments, program=program, stderr=subprocess.PIPE, **environment)
     try:
         output, error_output = process.communicate(timeout=220)
     finally:

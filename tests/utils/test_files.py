@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.helpers import SOURCE
 from zoo.utils.errors import UsageError
-from zoo.utils.files import MARKER, atomic_path, check_output, is_abandoned_temporary, write_bytes
+from zoo.utils.files import MARKER, atomic_path, check_output, create_exclusively, is_abandoned_temporary, write_bytes
 
 OWN = f"some bytes, {MARKER}, and more".encode()
 
@@ -154,3 +156,38 @@ def test_temporary_files_of_ended_processes_are_known(name: str, tmp_path: Path)
 @pytest.mark.parametrize("name", [".output.tmp", "notes.tmp", ".hidden", "x.host.1.abcdef01.tmp"])
 def test_other_files_are_no_temporary_ones(name: str) -> None:
     assert not is_abandoned_temporary(Path(name))
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_one_of_many_creates_a_file(has_links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not has_links:  # as on FAT
+
+        def refuse(source: Path, target: Path) -> None:
+            raise OSError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refuse)
+    with ThreadPoolExecutor(20) as pool:
+        created = list(
+            pool.map(lambda number: create_exclusively(tmp_path / "new" / "file", b"%d" % number), range(20))
+        )
+    assert created.count(True) == 1
+    assert (tmp_path / "new" / "file").read_bytes() == b"%d" % created.index(True)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["file"]
+
+
+def test_a_link_whose_answer_was_lost_is_known_as_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link = os.link
+
+    def link_and_be_asked_again(source: Path, target: Path) -> None:
+        link(source, target)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", link_and_be_asked_again)
+    assert create_exclusively(tmp_path / "file", b"")
+    assert not create_exclusively(tmp_path / "file", b"")
+
+
+def test_a_file_that_cannot_be_created_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="Cannot write"):
+        create_exclusively(tmp_path / "file" / "below", b"")

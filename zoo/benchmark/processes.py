@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,8 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from zoo.utils.errors import UsageError
-
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # loaded before a process is forked
+from zoo.utils.processes import end_with_parent
 
 
 class ResourceUsage(NamedTuple):
@@ -42,7 +39,7 @@ def run_program(arguments: Sequence[str], environment: Mapping[str, str] | None 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_end_with_parent,
+        preexec_fn=end_with_parent,
     )
     assert process.stderr is not None
     try:
@@ -60,9 +57,3 @@ def run_program(arguments: Sequence[str], environment: Mapping[str, str] | None 
         )
     unit = 1 if sys.platform == "darwin" else 1024
     return ResourceUsage(time.perf_counter() - started, usage.ru_maxrss * unit)
-
-
-def _end_with_parent() -> None:
-    """Let the kernel end this process when its parent ends, even by SIGKILL. Linux only."""
-    if _LIBC is not None:
-        _LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -31,6 +31,7 @@ VERBS = {
     "info": ("zoo.cli.verbs.info", "say everything that is known of a member"),
     "verify": ("zoo.cli.verbs.verify", "check that the trained networks are what they should be"),
     "reproduce": ("zoo.cli.verbs.reproduce", "train a published recipe again and compare"),
+    "study": ("zoo.cli.verbs.study", "train a recipe many times: seeds, settings, on one machine or many"),
     "demo": ("zoo.cli.verbs.demo", "start a page to draw on, where every member classifies the digit"),
     "bench": ("zoo.cli.verbs.bench", "measure how fast members are trained, compared with baselines"),
     "figures": ("zoo.cli.verbs.figures", "draw pictures from real runs"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import SaveConfigCallback
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
+from zoo.callbacks.metrics_file import METRICS_FILE_VARIABLE, MetricsFile
 from zoo.callbacks.run_record import RunRecord
 from zoo.cli.resolved_config import plain_settings
 from zoo.runs.checkpoint import Checkpoint, read_checkpoint, write_weights
@@ -86,6 +88,9 @@ class FitRun:
                 callback.folder = run.folder
             if isinstance(callback, RunRecord):
                 callback.run_id = run.id
+        if metrics_file := os.environ.get(METRICS_FILE_VARIABLE):
+            # First, so that an epoch whose checkpoint is saved has its metrics in the file.
+            trainer.callbacks.insert(0, MetricsFile(Path(metrics_file)))
         self.run = run.record(self.config, list(dict.fromkeys(folders)), self.continues)
         clear_abandoned_checkpoints(self.parent)
 

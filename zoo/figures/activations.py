@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from zoo.figures.drawing import panels
-from zoo.figures.writing import COLORS, FigureWriter
+from zoo.figures.writing import FigureWriter
 from zoo.layers.activations import ACTIVATIONS, make_activation
+from zoo.utils.pictures import COLORS
 
 
 def draw(writer: FigureWriter) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 from zoo.figures.drawing import describe_seeds, panels, plot_runs
 from zoo.figures.training import progress, train
-from zoo.figures.writing import COLORS, FigureWriter
+from zoo.figures.writing import FigureWriter
 from zoo.models import MLP
+from zoo.utils.pictures import COLORS
 
 IMAGES = 10_000
 EPOCHS = 15

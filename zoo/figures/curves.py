@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.figures.drawing import panels
-from zoo.figures.writing import COLORS, FigureWriter, Row
+from zoo.figures.writing import FigureWriter, Row
 from zoo.runs.recipe import differing_settings, recipe, setting
 from zoo.runs.run import Run, runs_in
 from zoo.utils.errors import UsageError
+from zoo.utils.pictures import COLORS
 
 SPLITS = ("train", "val")
 MOST_SETTINGS = 3

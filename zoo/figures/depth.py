@@ -6,8 +6,9 @@ from functools import partial
 
 from zoo.figures.drawing import describe_seeds, panels, plot_runs
 from zoo.figures.training import progress, train
-from zoo.figures.writing import COLORS, FigureWriter
+from zoo.figures.writing import FigureWriter
 from zoo.models import ResidualMLP
+from zoo.utils.pictures import COLORS
 
 DEPTHS = (2, 6, 10, 20, 30, 40, 50)
 """Numbers of layers with weights."""

@@ -6,8 +6,9 @@ from functools import partial
 
 from zoo.figures.drawing import describe_seeds, panels, plot_runs
 from zoo.figures.training import progress, train
-from zoo.figures.writing import COLORS, FigureWriter
+from zoo.figures.writing import FigureWriter
 from zoo.models import MLP
+from zoo.utils.pictures import COLORS
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 IMAGES = 5000

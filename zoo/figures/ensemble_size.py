@@ -8,8 +8,9 @@ import torch
 
 from zoo.figures.drawing import describe_seeds, panels, plot_runs
 from zoo.figures.training import Run, progress, train
-from zoo.figures.writing import COLORS, FigureWriter
+from zoo.figures.writing import FigureWriter
 from zoo.models import BaggedEnsemble
+from zoo.utils.pictures import COLORS
 
 MAX_NETWORKS = 20
 IMAGES = 10_000

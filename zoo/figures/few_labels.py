@@ -28,7 +28,7 @@ from pytorch_lightning import seed_everything
 from zoo.callbacks.progress import EpochProgressBar
 from zoo.data import MNISTDataModule
 from zoo.figures.training import fit, progress
-from zoo.figures.writing import COLORS, FigureWriter
+from zoo.figures.writing import FigureWriter
 from zoo.metrics.intervals import t_975
 from zoo.models import DBN
 from zoo.pretrained.evaluation import evaluate
@@ -38,6 +38,7 @@ from zoo.utils.console import print_rank_zero
 from zoo.utils.environment import versions
 from zoo.utils.errors import UsageError
 from zoo.utils.files import atomic_path, check_output, display_path, write_bytes
+from zoo.utils.pictures import COLORS
 
 KINDS = ("dbn", "control")
 SEEDS = {100: 10, 1_000: 10, 10_000: 3, 55_000: 3}

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from zoo.figures.drawing import describe_seeds, panels, plot_runs
 from zoo.figures.training import fit, progress, train
-from zoo.figures.writing import COLORS, FigureWriter, Row
+from zoo.figures.writing import FigureWriter, Row
 from zoo.models import DBN, MLP
+from zoo.utils.pictures import COLORS
 
 HIDDEN_LAYERS = 5
 UNITS = 100

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from zoo.figures.drawing import describe_seeds, panels, plot_runs
 from zoo.figures.training import Run, progress, train
-from zoo.figures.writing import COLORS, FigureWriter
+from zoo.figures.writing import FigureWriter
 from zoo.models import MLP
+from zoo.utils.pictures import COLORS
 
 HIDDEN_LAYERS = 10
 UNITS = 100

@@ -14,9 +14,6 @@ from zoo.utils.environment import machine, versions
 from zoo.utils.files import MARKER, atomic_path, check_output, display_path
 from zoo.utils.pictures import save_figure
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""The palette of Okabe and Ito, whose colors are distinct with color blindness too."""
-
 Row = Sequence[str | int | float | None]
 
 

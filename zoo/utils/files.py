@@ -6,6 +6,7 @@ A file is replaced only if the zoo has written it, which a marker in its content
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import re
@@ -83,6 +84,45 @@ def write_bytes(path: Path, content: bytes, marker: str = MARKER, replace: bool 
         file.write(content)
         file.flush()
         os.fsync(file.fileno())  # else a power failure after the rename could leave an empty file
+
+
+def create_exclusively(path: Path, content: bytes) -> bool:
+    """Create a file with its whole content, unless it exists.
+
+    However many processes on however many machines do this at once, one of them creates the file. A hard link is made
+    exclusively on network file systems as well, and shows the file only when it is complete. A file system without hard
+    links gets the file itself, which may be seen before it is complete.
+
+    Args:
+        path: The file to create. Its folder is created if it does not exist.
+        content: Its content.
+
+    Returns:
+        Whether this call created the file.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    temporary = path.with_name(_temporary_name(path.name))
+    with _reported(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                # A server may have made the link and its answer may have been lost, so that it was asked twice.
+                return temporary.stat().st_nlink > 1
+            except OSError as error:
+                if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+                    raise
+                return _create_without_link(path, content)
+            return True
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def check_output(path: Path, marker: str = MARKER) -> None:
@@ -171,6 +211,15 @@ def _reported(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageError(f"Cannot write {path}: {error.strerror or error}; name another place.") from error
+
+
+def _create_without_link(path: Path, content: bytes) -> bool:
+    try:
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _temporary_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Saving of figures and images with the marker by which the zoo knows its own files."""
+"""Colors of figures, and saving of figures and images with the marker by which the zoo knows its own files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from zoo.utils.files import MARKER, atomic_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""The palette of Okabe and Ito, whose colors are distinct with color blindness too."""
 
 
 def save_figure(figure: Any, path: Path, file_format: Literal["png", "svg"] = "png", dpi: int = 120) -> None:

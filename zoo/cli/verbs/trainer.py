@@ -6,6 +6,7 @@ import atexit
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import yaml
@@ -21,16 +22,18 @@ from zoo.utils.errors import UsageError, unknown_name
 from zoo.utils.lightning_logging import quieten_lightning
 from zoo.utils.local_modules import local_modules
 
+CLI = TypeVar("CLI", bound=ZooCLI)
+
 
 def run(verb: str, arguments: list[str]) -> int:
     """Run a verb of the Trainer and return the exit status."""
-    _run(verb, arguments)
+    run_cli(ZooCLI, verb, arguments)
     return 0
 
 
 def fit(arguments: list[str]) -> dict[str, float]:
     """Run ``zoo fit`` with these arguments and return its final metrics, including ``test_errors``."""
-    return {name: float(value) for name, value in _run("fit", arguments).trainer.callback_metrics.items()}
+    return {name: float(value) for name, value in run_cli(ZooCLI, "fit", arguments).trainer.callback_metrics.items()}
 
 
 @atexit.register
@@ -40,7 +43,17 @@ def _leave_process_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-def _run(verb: str, arguments: list[str]) -> ZooCLI:
+def run_cli(cli: type[CLI], verb: str, arguments: list[str]) -> CLI:
+    """Make a command-line interface for a verb of the Trainer, which runs it.
+
+    Args:
+        cli: The class of the interface.
+        verb: The verb.
+        arguments: Its arguments. Names of configs are replaced by their paths in place.
+
+    Raises:
+        UsageError: An argument or a config is not valid.
+    """
     quieten_lightning()
     flush_denormals()
     _resolve_configs(arguments)
@@ -48,7 +61,7 @@ def _run(verb: str, arguments: list[str]) -> ZooCLI:
     try:
         # A config may name a class in a module of the current folder.
         with local_modules(_current_folder(), (import_object, import_class)):
-            return ZooCLI([verb, *arguments])
+            return cli([verb, *arguments])
     except Exception as error:
         if usage := as_usage_error(error):
             raise usage from error
