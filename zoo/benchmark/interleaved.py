@@ -173,7 +173,7 @@ def _single_runs(ensemble: BaggedEnsemble, training: ImageBatches, batch_size: i
 
 def _fetch_augmented(training: AugmentedBatches) -> eager.FetchBatch:
     def fetch(batch: Tensor) -> tuple[Tensor, Tensor]:
-        images, labels, *_ = training.__getitems__(batch)
+        images, labels, *_ = training.get_batch(batch)
         return images, labels
 
     return fetch
