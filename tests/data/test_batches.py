@@ -74,7 +74,7 @@ def test_several_indices_give_a_batch(index: Any) -> None:
 def test_a_mask_gives_the_chosen_examples_and_iteration_ends() -> None:
     dataset = make_dataset(with_indices=False)
     assert dataset[dataset.targets == 3][1].unique().tolist() == [3]
-    assert len(list(iter(dataset))) == len(dataset)  # type: ignore[call-overload]  # by indices, until IndexError
+    assert len(list(iter(dataset))) == len(dataset)  # by indices, until IndexError
     for index in (300, -301):
         with pytest.raises(IndexError):
             dataset[index]
