@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from zoo.data.batches import images_of
 from zoo.data.loader import BatchChunk, BatchLoader
 from zoo.models.checkpointed import CheckpointedModule
+from zoo.models.requests import check_batch, check_callbacks, inputs_of
 from zoo.training.chunk_checks import reason_against
 from zoo.training.flush_denormals import FlushDenormals
 from zoo.training.fused_update import make_update
@@ -36,6 +37,9 @@ class ZooModule(CheckpointedModule, ABC):
 
     input_shape: ClassVar[tuple[int, ...]] = (1, 28, 28)
     """Of an example in a batch."""
+
+    needs_labels: ClassVar[bool] = True
+    """Whether it is trained and evaluated with labels."""
 
     logged_metrics: ClassVar[frozenset[str]] = frozenset()
     """What it logs in training and validation; a subclass of a user's own may log more."""
@@ -116,6 +120,10 @@ class ZooModule(CheckpointedModule, ABC):
         loader: Any = self.trainer.train_dataloader
         if loader is None:
             return iter(())
+        if not hasattr(loader, "dataset"):
+            raise UsageError(
+                f"{type(self).__name__} looks at all images before it is trained: give a DataLoader of them."
+            )
         # As they are: how they are distorted depends on when one looks.
         dataset = getattr(loader.dataset, "unaugmented", loader.dataset)
         return (images.to(self.device, self.parameter_dtype) for images in images_of(dataset, limit))
@@ -186,27 +194,27 @@ class ZooModule(CheckpointedModule, ABC):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Enter the epoch where nothing has announced it."""
         if batch_idx == 0:
-            self._check_inputs(batch.first() if isinstance(batch, BatchChunk) else batch)
+            check_batch(self, batch.first() if isinstance(batch, BatchChunk) else batch, labelled=self.needs_labels)
         self._enter()
 
     def on_test_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Refuse data that is not for this network."""
         if batch_idx == 0:
-            self._check_inputs(batch)
+            check_batch(self, batch, labelled=self.needs_labels)
 
     def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Refuse data that is not for this network."""
         self.on_test_batch_start(batch, batch_idx)
 
-    on_predict_batch_start = on_validation_batch_start
+    def on_predict_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Refuse data that is not for this network; labels are not needed."""
+        if batch_idx == 0:
+            check_batch(self, batch, labelled=False)
 
-    def _check_inputs(self, batch: Any) -> None:
-        inputs, *_ = batch
-        if tuple(inputs.shape[1:]) != self.input_shape:
-            raise UsageError(
-                f"An example of this data has the shape {tuple(inputs.shape[1:])}, but {type(self).__name__} takes "
-                f"{self.input_shape}: choose data that belongs to it."
-            )
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the outputs of a batch ``(inputs, …)``, or of inputs alone."""
+        outputs: Tensor = self(inputs_of(batch))
+        return outputs
 
     def _enter(self) -> None:
         if self._entered != self.current_epoch:
@@ -232,10 +240,15 @@ class ZooModule(CheckpointedModule, ABC):
         self._end_multi_step()
 
     def configure_callbacks(self) -> list[Callback]:
-        """Flush denormals; called when a Trainer takes the module, whose last training may have broken off."""
+        """Flush denormals; called when a Trainer takes the module, whose last training may have broken off.
+
+        Raises:
+            UsageError: A callback needs parts that the network does not have.
+        """
         self._end_multi_step()
         compile_forward_only(self)
         trainer: Any = self.trainer
+        check_callbacks(self, trainer.callbacks)
         present = any(isinstance(callback, FlushDenormals) for callback in trainer.callbacks)
         return [] if present or trainer.state.fn != TrainerFn.FITTING else [FlushDenormals()]
 
