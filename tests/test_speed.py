@@ -81,7 +81,7 @@ def rbm_epoch_by_hand(data: MNISTDataModule) -> float:
     optimizer = make_rbm_optimizer([model.rbm], 0.05, 0.0001)
     started = time.perf_counter()
     for batch in torch.randperm(len(dataset)).split(100):  # type: ignore[arg-type]
-        images = dataset.__getitems__(batch)[0].flatten(1)  # type: ignore[attr-defined]
+        images = dataset.get_batch(batch)[0].flatten(1)  # type: ignore[attr-defined]
         optimizer.zero_grad()
         model.divergence.loss(model.rbm, images, lambda mean: mean).backward()
         optimizer.step()

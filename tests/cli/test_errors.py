@@ -157,7 +157,7 @@ def write_invalid_checkpoints() -> None:
         ("deep_relu_xavier", "dtype.ckpt", "net.1.bias is int64 (256,) in the file and real (256,) in the network"),
         ("deep_relu_xavier", "flipped.ckpt", "flipped.ckpt is damaged"),
         ("deep_relu_xavier", "code.ckpt", "code.ckpt is refused"),
-        ("deep_relu_xavier", "class_path.ckpt", "holds a evil_module.Network"),
+        ("deep_relu_xavier", "class_path.ckpt", "holds an evil_module.Network"),
         ("softmax", "good.ckpt", "holds a zoo.models.mlp.MLP"),
         ("deeper_relu_xavier", "good.ckpt", "was trained with hidden_sizes [256, 256]"),
         ("deep_relu", "good.ckpt", "was trained with weight_init 'xavier_uniform'"),

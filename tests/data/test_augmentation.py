@@ -34,23 +34,23 @@ def test_augmentation_is_a_function_of_seed_epoch_and_position() -> None:
     for each in (one, same, other):
         each.set_epoch(3)
     positions = torch.arange(0, 200, 7)
-    images, labels = one.__getitems__(positions)
+    images, labels = one.get_batch(positions)
     assert images.shape == (29, 1, 28, 28)
     assert torch.equal(labels, one.labels[positions])
     # The result does not depend on the batches or on the previous epochs.
     same.set_epoch(2)
-    assert not torch.allclose(same.__getitems__(positions)[0], images, atol=0.1)
+    assert not torch.allclose(same.get_batch(positions)[0], images, atol=0.1)
     same.set_epoch(3)
-    torch.testing.assert_close(torch.cat([same.__getitems__([int(position)])[0] for position in positions]), images)
-    assert not torch.allclose(other.__getitems__(positions)[0], images, atol=0.1)
+    torch.testing.assert_close(torch.cat([same.get_batch([int(position)])[0] for position in positions]), images)
+    assert not torch.allclose(other.get_batch(positions)[0], images, atol=0.1)
 
 
 @pytest.mark.parametrize("kind", ["affine", "elastic", "affine_elastic"])
 def test_zero_strength_leaves_images_unchanged(kind: str) -> None:
     still = batches(kind, strength=0)
-    plain = still.__getitems__(range(50))[0]  # before the first epoch, images are not augmented
+    plain = still.get_batch(range(50))[0]  # before the first epoch, images are not augmented
     still.set_epoch(0)
-    torch.testing.assert_close(still.__getitems__(range(50))[0], plain, atol=1e-5, rtol=0)
+    torch.testing.assert_close(still.get_batch(range(50))[0], plain, atol=1e-5, rtol=0)
 
 
 def test_affine_grid_rotates_scales_and_translates() -> None:

@@ -98,6 +98,61 @@ def test_order_depends_on_epoch_and_seed_only() -> None:
     assert first_labels(0) != first_labels(0, seed=1)
 
 
+def epochs_of_own_loop(count: int, *, new_loader: bool, **arguments: Any) -> list[list[torch.Tensor]]:
+    """Return the images and the labels of some epochs of a loop without a Trainer."""
+    data = make_data(num_train=300, **arguments)
+    loader = data.train_dataloader()
+    epochs = []
+    for _ in range(count):
+        batches = list(data.train_dataloader() if new_loader else loader)
+        epochs.append([torch.cat([batch[part] for batch in batches]) for part in (0, 1)])
+    return epochs
+
+
+@pytest.mark.parametrize(("augment", "new_loader"), [("none", True), ("affine", False)])
+def test_epochs_of_a_loop_of_ones_own_differ_and_depend_on_the_seed_only(augment: str, new_loader: bool) -> None:
+    first, second, third = epochs_of_own_loop(3, new_loader=new_loader, augment=augment)
+    orders = [labels.tolist() for _, labels in (first, second, third)]
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+    assert sorted(orders[0]) == sorted(orders[1])
+    torch.manual_seed(99)
+    again = epochs_of_own_loop(2, new_loader=not new_loader, augment=augment)
+    for (images, labels), (same, same_labels) in zip((first, second), again, strict=True):
+        assert torch.equal(images, same)
+        assert torch.equal(labels, same_labels)
+    assert epochs_of_own_loop(1, new_loader=new_loader, augment=augment, seed=1)[0][1].tolist() != orders[0]
+
+
+def test_epochs_of_a_loop_of_ones_own_are_those_of_a_trainer() -> None:
+    """A Trainer names the epochs with `set_epoch`."""
+    augment = "affine_elastic"
+    own = epochs_of_own_loop(3, new_loader=False, augment=augment)
+    loader = make_data(num_train=300, augment=augment).train_dataloader()
+    for epoch in (2, 0, 0):
+        loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        for _ in range(2):  # a callback may look at an epoch again
+            images, labels = (torch.cat(parts) for parts in zip(*loader, strict=True))
+            assert torch.equal(images, own[epoch][0])
+            assert torch.equal(labels, own[epoch][1])
+
+
+def test_a_loop_of_ones_own_goes_on_from_a_saved_position() -> None:
+    loader = make_data(num_train=300).train_dataloader()
+    list(loader)
+    second = list(loader)
+    resumed = make_data(num_train=300).train_dataloader()
+    resumed.load_state_dict({"epoch": 1, "batches": 2})  # type: ignore[attr-defined]
+    (rest,), third = list(resumed), list(resumed)
+    assert torch.equal(rest[0], second[2][0])
+    assert torch.equal(third[0][0], next(iter(loader))[0])
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test", "predict"])
+def test_loaders_before_setup_say_what_to_call(split: str) -> None:
+    with pytest.raises(UsageError, match=r"not in memory yet: call prepare_data\(\) and setup\(\) first"):
+        getattr(MNISTDataModule(), f"{split}_dataloader")()
+
+
 def test_seed_defaults_to_the_global_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert MNISTDataModule().seed == 0
     monkeypatch.setenv("PL_GLOBAL_SEED", "7")

@@ -56,7 +56,7 @@ def test_ensemble_training_matches_training_each_member_alone(batch_norm: bool, 
     optimizer = ensemble.make_optimizer()
     batches: list[list[tuple[Tensor, Tensor]]] = [[], [], []]
     for step in torch.randperm(5000).split(100):
-        images, labels, rows = dataset.__getitems__(step)
+        images, labels, rows = dataset.get_batch(step)
         optimizer.zero_grad()
         # Double precision, because Adam turns rounding errors into full steps where a gradient is nearly 0.
         if bootstrap:
@@ -66,7 +66,7 @@ def test_ensemble_training_matches_training_each_member_alone(batch_norm: bool, 
         optimizer.step()
         for number in range(3):
             drawn = bootstrap_positions(5000, number, 4)[step] if bootstrap else step
-            images, labels, _ = dataset.__getitems__(drawn)
+            images, labels, _ = dataset.get_batch(drawn)
             batches[number].append((images.double(), labels))
     trained = ensemble.members()
     for number, member in enumerate(members):
@@ -145,7 +145,7 @@ def test_out_of_bag_accuracy_matches_a_loop_over_the_members(
     data = MNISTDataModule(num_train=1000)
     data.setup("fit")
     dataset: Any = data.train_dataloader().dataset
-    images, labels = dataset.__getitems__(torch.arange(1000))
+    images, labels = dataset.get_batch(torch.arange(1000))
     evaluated = correct = 0
     probabilities = [member(images).softmax(dim=1).detach() for member in ensemble.members()]
     bootstraps = [set(bootstrap_positions(1000, number, 0).tolist()) for number in range(3)]
@@ -165,14 +165,14 @@ def test_an_image_affects_only_the_members_that_drew_it(monkeypatch: pytest.Monk
     fit = [*FIT, "--model.member_args", '{"hidden_sizes": [12], "batch_norm": true}']
     drew = [7 in bootstrap_positions(1000, member, 0).tolist() for member in range(3)]
     assert main(fit) == 0
-    original_getitems = ImageBatches.__getitems__
+    original_get_batch = ImageBatches.get_batch
 
     def altered(dataset: ImageBatches, positions: Any) -> Any:
-        images, *more = original_getitems(dataset, positions)
+        images, *more = original_get_batch(dataset, positions)
         images[torch.as_tensor(positions) == 7] = 0.5
         return images, *more
 
-    monkeypatch.setattr(ImageBatches, "__getitems__", altered)
+    monkeypatch.setattr(ImageBatches, "get_batch", altered)
     assert main(fit) == 0
     before, after = (torch.load(last(version), weights_only=True)["state_dict"] for version in (0, 1))
     stacked = [name for name in before if name.startswith("stacked_")]

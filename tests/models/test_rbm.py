@@ -138,7 +138,7 @@ def test_estimated_partition_function_matches_the_exact_one() -> None:
     model = RBM.load_from_checkpoint("logs/rbm/version_0/checkpoints/last.ckpt")
     data = MNISTDataModule()
     data.setup("test")
-    images = data.test_dataloader().dataset.__getitems__(range(100))[0].flatten(1)  # type: ignore[attr-defined]
+    images = data.test_dataloader().dataset.get_batch(range(100))[0].flatten(1)  # type: ignore[attr-defined]
     energies = model.rbm.free_energy(sample_binary_pixels(images)).detach()
     likelihood = measure_likelihood(
         model.rbm, model.divergence.visible_mean, energies, images, chains=100, temperatures=500

@@ -101,7 +101,7 @@ def test_a_file_that_differs_from_the_published_one_is_refused(
         (truncate, "is damaged"),
         (add_code, "is refused"),
         (replace_by_another_member, "holds a zoo.models.mlp.MLP, not a zoo.models.softmax.SoftmaxRegression"),
-        (change_class_path, "holds a evil_module.Network"),
+        (change_class_path, "holds an evil_module.Network"),
         (add_unknown_argument, "has arguments that SoftmaxRegression does not take"),
         (change_shapes, "is of another architecture"),
         (change_a_weight, "the logits of ten images differ"),

@@ -108,7 +108,7 @@ def make_baselines(
             training.images.flatten(1).float().div(255).numpy(), model.hparams["num_hidden"], batch_size
         )
     if not isinstance(model, Classifier) or isinstance(model, DBN):
-        raise UsageError(f"There is nothing to measure a {type(model).__name__}'s epochs against.")
+        raise UsageError(f"There is nothing to measure {type(model).__name__}'s epochs against.")
     network = eager.network_from_config(config)
     if isinstance(model, BaggedEnsemble):
         networks: list[nn.Module] = list(model.members())
@@ -173,7 +173,7 @@ def _single_runs(ensemble: BaggedEnsemble, training: ImageBatches, batch_size: i
 
 def _fetch_augmented(training: AugmentedBatches) -> eager.FetchBatch:
     def fetch(batch: Tensor) -> tuple[Tensor, Tensor]:
-        images, labels, *_ = training.__getitems__(batch)
+        images, labels, *_ = training.get_batch(batch)
         return images, labels
 
     return fetch

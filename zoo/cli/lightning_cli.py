@@ -113,7 +113,7 @@ class ZooCLI(LightningCLI):
         if "." in str(member := model.get("init_args", {}).get("member")):
             import_member_class(str(member))
         if self.subcommand == "predict" and not issubclass(model_class, Classifier):
-            raise UsageError(f"An {model_class.__name__} is no classifier, so it predicts no classes: see `zoo test`.")
+            raise UsageError(f"{model_class.__name__} is no classifier, so it predicts no classes: see `zoo test`.")
 
     def _set_seed(self) -> None:
         seed = self._get(self.config, "seed_everything")

@@ -10,28 +10,33 @@ from typing import Any, NoReturn
 
 from pytorch_lightning.cli import LightningArgumentParser
 
+from zoo.cli.hints import own_optimizer, place_of
 from zoo.cli.sub_configs import sub_configs_by_path
+from zoo.cli.value_types import whole_numbers_kept
 from zoo.utils.class_paths import import_class, parameters_of, where_it_was_looked_for
 from zoo.utils.errors import UsageError
 
 # Lines that jsonargparse prints around the reason when a class's arguments are invalid.
 _NOISE = re.compile(
     r"Does not validate against any|Subtypes:|Errors:$|Expected a <class 'NoneType'>|Given value|"
-    r"Parser key \"(model|data)\":$|Expected a path but"
+    r"Parser key \"(model|data)\":$|Expected a path but|Not a valid subclass of|Subclass types expect|"
+    r"a class path \(str\)$|a dict (with|without) "
 )
+
+NAME_THE_NETWORK = "Name the network: --config configs/NAME.yaml, or --model and a class such as MLP, no base class."
 
 
 class ZooArgumentParser(LightningArgumentParser):
     """A `LightningArgumentParser` that reports an error in one sentence, without jsonargparse's usage text."""
 
     def parse_args(self, *arguments: Any, **options: Any) -> Any:
-        """Parse arguments as jsonargparse does, but read only values that look like a path as configs."""
-        with sub_configs_by_path():
+        """Parse arguments as jsonargparse does, but take only what looks like a path as a config, and 1 as a whole."""
+        with sub_configs_by_path(), whole_numbers_kept():
             return super().parse_args(*arguments, **options)
 
     def validate(self, *arguments: Any, **options: Any) -> None:
-        """Validate a config as jsonargparse does, but read only values that look like a path as configs."""
-        with sub_configs_by_path():
+        """Validate a config as `parse_args` does."""
+        with sub_configs_by_path(), whole_numbers_kept():
             super().validate(*arguments, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -53,11 +58,23 @@ class ZooArgumentParser(LightningArgumentParser):
         """Return the sentence that tells the user what to change."""
         if "arguments are required" in message and "model" in message:
             return "Say what to run: --config configs/NAME.yaml, or --model CLASS with its arguments."
+        if "Not a valid subclass of ZooModule" in message and "class_path" not in message.partition("Given value")[2]:
+            return NAME_THE_NETWORK
         if "is abstract" in message and 'key "model"' in message:
-            return "Name the network: --config configs/NAME.yaml, or --model and a class such as MLP, no base class."
-        if unknown := re.search(r"unrecognized arguments: (--[\w.]+)", message):
-            known = {flag for action in self._actions for flag in action.option_strings}
-            return f"Unknown flag {unknown[1]}{_hint(unknown[1], known)}; `zoo COMMAND --help` lists them all."
+            return NAME_THE_NETWORK
+        flags = {flag.removeprefix("--") for action in self._actions for flag in action.option_strings}
+        if unknown := re.search(r"unrecognized arguments: --([\w.-]+)", message):
+            place = place_of(unknown[1], flags)
+            hint = f": did you mean --{place}?" if place else ""
+            return own_optimizer(unknown[1]) or (
+                f"Unknown flag --{unknown[1]}{hint}; `zoo COMMAND --help` lists them all."
+            )
+        if unknown := re.search(r"Subcommand '\w+' does not accept option '([\w.-]+)'", message):
+            if unknown[1].startswith(("trainer.class_path", "trainer.init_args")):
+                return "trainer holds the Trainer's settings themselves, max_epochs: 15 for example, and no class_path."
+            place = place_of(unknown[1], flags)
+            hint = f": did you mean {place}?" if place else ", which has model, data, trainer and seed_everything."
+            return own_optimizer(unknown[1]) or f"There is no setting {unknown[1]} in a config{hint}"
         return where_it_was_looked_for(one_sentence(message))
 
 

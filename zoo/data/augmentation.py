@@ -46,8 +46,10 @@ def check_augment(name: str, strength: float) -> None:
 class AugmentedBatches(ImageBatches):
     """A data set whose images are augmented differently in every epoch.
 
-    The random parameters of an image are a function of the seed, the epoch and the image's position in the data set.
-    They do not depend on the device, the batch size or the number of processes, and are the same in a resumed training.
+    After `set_epoch`, which the zoo's loader calls, the random parameters of an image are a function of the seed, the
+    epoch and the image's position in the data set. They do not depend on the device, the batch size or the number of
+    processes, and are the same in a resumed training. Before, as in a `DataLoader` of one's own, each access draws them
+    from torch's global generator, as the random transforms of torchvision do.
 
     Args:
         source: The unaugmented images.
@@ -68,38 +70,55 @@ class AugmentedBatches(ImageBatches):
         self._pixels = pixel_grid().to(source.images.device)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw the random parameters of an epoch. Before the first call images are not augmented."""
+        """Draw the random parameters of an epoch."""
         mixed = int(np.random.SeedSequence([self.seed, epoch]).generate_state(1, np.uint64)[0])
         # Drawn on the CPU, whose random numbers are the same on every machine.
         generator = torch.Generator().manual_seed(mixed & (2**63 - 1))
         device = self.images.device
-        if "affine" in self.kind:
-            drawn = torch.empty(len(self), 6).uniform_(-1, 1, generator=generator)
-            self._affine = _in_place(self._affine, drawn, device)
-        if "elastic" in self.kind:
-            drawn = torch.randn(len(self), 2, NUM_COMPONENTS, NUM_COMPONENTS, generator=generator)
-            self._elastic = _in_place(self._elastic, drawn, device)
+        affine, elastic = self._draw(len(self), generator)
+        if affine is not None:
+            self._affine = _in_place(self._affine, affine, device)
+        if elastic is not None:
+            self._elastic = _in_place(self._elastic, elastic, device)
 
-    def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
+    def get_batch(self, indices: Sequence[int] | Tensor) -> Batch:
         """Return a batch as `ImageBatches` does, with augmented images."""
-        images, *rest = super().__getitems__(indices)
-        if self._affine is None and self._elastic is None:
-            return images, *rest
-        chosen = torch.as_tensor(indices, dtype=torch.int64, device=self.images.device)
-        grid = self._pixels.expand(len(chosen), -1, -1, -1)  # (B, 28, 28, 2): x and y in pixels from the image center
-        if self._affine is not None:
-            grid = affine_grid(grid, self._affine[chosen] * self.strength)
-        if self._elastic is not None:
-            fields = self._basis @ self._elastic[chosen] @ self._basis.T  # (B, 2, 28, 28)
+        images, *rest = super().get_batch(indices)
+        affine, elastic = self._parameters_of(indices)
+        grid = self._pixels.expand(len(images), -1, -1, -1)  # (B, 28, 28, 2): x and y in pixels from the image center
+        if affine is not None:
+            grid = affine_grid(grid, affine * self.strength)
+        if elastic is not None:
+            fields = self._basis @ elastic @ self._basis.T  # (B, 2, 28, 28)
             grid = grid + self.strength * ELASTIC_STD * fields.movedim(1, 3)
         return sample_bilinear(images, grid), *rest
+
+    def _parameters_of(self, indices: Sequence[int] | Tensor) -> tuple[Tensor | None, Tensor | None]:
+        device = self.images.device
+        if self._affine is None and self._elastic is None:
+            affine, elastic = self._draw(len(indices), None)
+            return None if affine is None else affine.to(device), None if elastic is None else elastic.to(device)
+        chosen = torch.as_tensor(indices, dtype=torch.int64, device=device)
+        return (
+            None if self._affine is None else self._affine[chosen],
+            None if self._elastic is None else self._elastic[chosen],
+        )
+
+    def _draw(self, count: int, generator: torch.Generator | None) -> tuple[Tensor | None, Tensor | None]:
+        """Draw the parameters of this many images: ``(N, 6)`` and ``(N, 2, 8, 8)``, None where a kind needs none."""
+        affine = elastic = None
+        if "affine" in self.kind:
+            affine = torch.empty(count, 6).uniform_(-1, 1, generator=generator)
+        if "elastic" in self.kind:
+            elastic = torch.randn(count, 2, NUM_COMPONENTS, NUM_COMPONENTS, generator=generator)
+        return affine, elastic
 
     def get_batches(self, rows: Tensor) -> list[Batch]:
         """Return the batches at the positions ``rows``, int64 ``(K, B)``.
 
         One by one, because products of matrices may be rounded differently for another number of them.
         """
-        return [self.__getitems__(batch) for batch in rows]
+        return [self.get_batch(batch) for batch in rows]
 
 
 def _in_place(before: Tensor | None, values: Tensor, device: torch.device) -> Tensor:

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from zoo.data.augmentation import AugmentedBatches, check_augment
 from zoo.data.batches import Batch, ImageBatches
 from zoo.data.loader import make_loader
-from zoo.data.sampler import ExactSampler
+from zoo.data.sampler import EpochCounter, ExactSampler
 from zoo.utils.checks import check_seeds, join_names
 from zoo.utils.errors import UsageError
 
@@ -68,6 +68,7 @@ class ImageDataModule(LightningDataModule, ABC):
         self.augment = augment
         self.augment_strength = augment_strength
         self.splits: dict[str, ImageBatches] = {}
+        self._epochs = EpochCounter()
 
     @property
     @abstractmethod
@@ -94,12 +95,16 @@ class ImageDataModule(LightningDataModule, ABC):
             )
 
     def training_set(self) -> ImageBatches:
-        """Return the training images in their original order. Available after ``setup("fit")``."""
-        return self.splits["train"]
+        """Return the training images in their original order.
+
+        Raises:
+            UsageError: ``setup("fit")`` was not called before.
+        """
+        return self._split("train")
 
     def digest(self) -> str:
         """Return the SHA-256 of the training images, labels and rows, which processes compare with each other."""
-        split = self.splits["train"]
+        split = self._split("train")
         found = hashlib.sha256()
         for part in (split.images, split.labels, split.rows):
             found.update(part.cpu().numpy().tobytes())
@@ -120,7 +125,10 @@ class ImageDataModule(LightningDataModule, ABC):
         return self.batch_size // processes
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Return the training batches. Their order is a function of the seed and the epoch."""
+        """Return the training batches. Their order is a function of the seed and the epoch.
+
+        In a loop without a Trainer, each pass over them is an epoch, also when every pass asks for a new loader.
+        """
         return self.loader(self.training_split(), self.batch_size_per_process(_rank_and_world_size()[1]), training=True)
 
     def training_split(self) -> str:
@@ -139,8 +147,13 @@ class ImageDataModule(LightningDataModule, ABC):
         """Return the test batches with indices, by which predictions can be sorted."""
         return self.loader("test", self.eval_batch_size, with_indices=True)
 
+    def _split(self, name: str) -> ImageBatches:
+        if name not in self.splits:
+            raise UsageError(f"The {name} images are not in memory yet: call prepare_data() and setup() first.")
+        return self.splits[name]
+
     def _loader_or_empty(self, split: str) -> DataLoader[Batch] | list[DataLoader[Batch]]:
-        if len(self.splits[split]):
+        if len(self._split(split)):
             return self.loader(split, self.eval_batch_size)
         # The user asked for an empty split, so Lightning's warning is of no use.
         warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
@@ -158,13 +171,13 @@ class ImageDataModule(LightningDataModule, ABC):
             with_indices: Include the indices even if the data module's ``with_indices`` is False.
 
         Raises:
-            UsageError: The split is empty, or has fewer images than there are processes.
+            UsageError: The split is empty, was not set up, or has fewer images than there are processes.
         """
         rank, processes = _rank_and_world_size()
+        dataset = self._split(split)
         if self.trainer:
             # The images stay on the accelerator, so that batches need not be copied to it.
-            self.splits[split] = self.splits[split].to(self.trainer.strategy.root_device)
-        dataset = self.splits[split]
+            self.splits[split] = dataset = dataset.to(self.trainer.strategy.root_device)
         if not len(dataset):
             raise UsageError(f"The data has no {split} images: take some more, or another share of them.")
         if len(dataset) < processes:
@@ -180,6 +193,7 @@ class ImageDataModule(LightningDataModule, ABC):
             num_replicas=processes,
             rank=rank,
             equal_shares=training,
+            epochs=self._epochs if training else None,
         )
         if len(dataset) % processes and not training:
             batch_size = _batch_size_for_equal_counts(batch_size, -(-len(dataset) // processes))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -13,11 +15,12 @@ Batch = tuple[Tensor, ...]
 
 
 class ImageBatches(Dataset[Batch]):
-    """A data set that returns whole batches to a `DataLoader`.
+    """A data set of examples ``(image, label)`` or ``(image, label, row)`` that also returns whole batches.
 
-    The images stay uint8 in memory, on the device they are given on, and are converted to float32 in [0, 1] batch by
-    batch. Fetching 100 images this way takes no longer than indexing the tensor. Converting them one by one through
-    PIL takes longer than training a small network.
+    Any `DataLoader`, sampler or split of torch can use it. The zoo's own loader fetches each batch by one call of
+    `get_batch`: the images stay uint8 in memory, on the device they are given on, and are converted to float32 in
+    [0, 1] batch by batch. Fetching 100 images this way takes no longer than indexing the tensor. Converting them one by
+    one through PIL takes longer than training a small network.
 
     Args:
         images: uint8 ``(N, 28, 28)``.
@@ -36,11 +39,36 @@ class ImageBatches(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> Batch:
-        return tuple(part[0] for part in self.__getitems__([index]))
+    @property
+    def data(self) -> Tensor:
+        """The images under torchvision's name."""
+        return self.images
 
-    def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
-        """Return ``(images, labels)`` or ``(images, labels, rows)`` for the given positions.
+    @property
+    def targets(self) -> Tensor:
+        """The labels under torchvision's name."""
+        return self.labels
+
+    def __getitem__(self, index: Any) -> Batch:
+        """Return the example at a position, or the batch that a slice, a list, an array or a mask selects.
+
+        Negative positions count from the end.
+
+        Raises:
+            IndexError: There is no such position.
+        """
+        if not getattr(index, "ndim", 0) and hasattr(index, "__index__"):
+            return tuple(part[0] for part in self.get_batch([range(len(self))[operator.index(index)]]))
+        positions = np.arange(len(self))[index.numpy(force=True) if isinstance(index, Tensor) else index]
+        return self.get_batch(positions.tolist())
+
+    def __getitems__(self, indices: Iterable[Any]) -> list[Batch]:
+        """Return the examples at several positions, as a `DataLoader` asks for them before it collates them."""
+        positions = [range(len(self))[operator.index(index)] for index in indices]
+        return list(zip(*(part.unbind() for part in self.get_batch(positions)), strict=True))
+
+    def get_batch(self, indices: Sequence[int] | Tensor) -> Batch:
+        """Return ``(images, labels)`` or ``(images, labels, rows)`` for the given positions, each 0 or more.
 
         ``images`` is float32 ``(B, 1, 28, 28)`` in [0, 1].
         """
@@ -56,7 +84,7 @@ class ImageBatches(Dataset[Batch]):
         """
         positions = rows.flatten()
         if self.images.device.type != "cpu":
-            parts = self.__getitems__(positions)
+            parts = self.get_batch(positions)
         else:
             grey_levels = self.images.index_select(0, positions).unsqueeze(1)
             if self._pixels.shape != grey_levels.shape:
@@ -103,7 +131,7 @@ def images_of(dataset: Any, limit: int | None = None, chunk: int = 1000) -> Iter
     """
     for positions in torch.arange(len(dataset) if limit is None else min(len(dataset), limit)).split(chunk):
         if isinstance(dataset, ImageBatches):
-            images = dataset.__getitems__(positions.tolist())[0]
+            images = dataset.get_batch(positions)[0]
         else:
             images = torch.stack([dataset[int(position)][0] for position in positions])
         yield images.flatten(start_dim=1)

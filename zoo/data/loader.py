@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -15,10 +14,6 @@ from zoo.data.batches import Batch, ImageBatches
 from zoo.data.sampler import ExactSampler
 from zoo.runs.training_state import is_count
 from zoo.utils.errors import UsageError
-
-
-def _identity(batch: Any) -> Any:
-    return batch
 
 
 class BatchChunk:
@@ -38,14 +33,15 @@ class BatchChunk:
 
     def first(self) -> Batch:
         """Return the first batch."""
-        return self.dataset.__getitems__(self.rows[0])
+        return self.dataset.get_batch(self.rows[0])
 
 
 class BatchLoader(DataLoader[Batch]):
-    """A `DataLoader` whose position is saved in checkpoints. Create one with `make_loader`.
+    """A `DataLoader` that fetches whole batches and saves its position in checkpoints. Create one with `make_loader`.
 
-    Lightning saves and restores loaders that have ``state_dict`` and ``load_state_dict``. A training that was
-    interrupted within an epoch therefore resumes with the next batch.
+    Iterated in a loop of one's own, it goes through the epochs of its `ExactSampler`, from 0; a Trainer says itself
+    which epoch it is. Lightning saves and restores loaders that have ``state_dict`` and ``load_state_dict``. A training
+    that was interrupted within an epoch therefore resumes with the next batch.
     """
 
     chunk_length: Callable[[], int] | None = None
@@ -58,15 +54,18 @@ class BatchLoader(DataLoader[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         # Runs when the first batch is requested. By then Lightning has set the sampler's epoch.
+        if isinstance(self.sampler, ExactSampler):
+            self.sampler.begin_epoch()
         self._fetched = self._resumed["batches"] if self._resumed["epoch"] == self._epoch else 0
         if isinstance(self.dataset, AugmentedBatches):
             self.dataset.set_epoch(self._epoch)
-        if self.chunk_length is None or not isinstance(self.sampler, ExactSampler):
-            for batch in super().__iter__():
-                self._fetched += 1
-                yield batch
+        dataset: ImageBatches = self.dataset  # type: ignore[assignment]
+        if self.chunk_length is not None and isinstance(self.sampler, ExactSampler):
+            yield from self._chunks(dataset, self.sampler.positions())
             return
-        yield from self._chunks(self.dataset, self.sampler.positions())  # type: ignore[arg-type]
+        for positions in self.batch_sampler:  # type: ignore[union-attr]
+            self._fetched += 1
+            yield dataset.get_batch(positions)
 
     def _chunks(self, dataset: ImageBatches, positions: Tensor) -> Iterator[Any]:
         assert self.chunk_length is not None
@@ -126,8 +125,4 @@ def make_loader(dataset: ImageBatches, sampler: ExactSampler, batch_size: int) -
         batch_size=batch_size,
         sampler=sampler,
         num_workers=0,
-        collate_fn=_identity,
-        # Each iteration over a loader draws a seed for its workers. Drawn from torch's global generator, it would
-        # change the dropout masks that follow, and a resumed training would differ from an uninterrupted one.
-        generator=torch.Generator(),
     )

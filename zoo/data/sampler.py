@@ -10,6 +10,21 @@ from torch import Tensor
 from torch.utils.data.distributed import DistributedSampler
 
 
+class EpochCounter:
+    """Counts the epochs of a training loop that names none.
+
+    Samplers that are made one after the other, as by a loop that asks for a new loader in every epoch, share one.
+    """
+
+    def __init__(self) -> None:
+        self.begun = 0
+
+    def begin(self) -> int:
+        """Return the number of the epoch that begins, from 0."""
+        self.begun += 1
+        return self.begun - 1
+
+
 class ExactSampler(DistributedSampler[int]):
     """Each process's share of an order that is a function of the seed and the epoch only.
 
@@ -28,6 +43,8 @@ class ExactSampler(DistributedSampler[int]):
         num_replicas: Number of processes.
         rank: Rank of this process, 0 to ``num_replicas - 1``.
         equal_shares: Whether to leave out the remainder, so that all processes have the same number of examples.
+        epochs: Counts the epochs as long as `set_epoch`, which a Trainer calls before every epoch, has not been called.
+            None means a counter of its own.
     """
 
     def __init__(
@@ -39,6 +56,7 @@ class ExactSampler(DistributedSampler[int]):
         num_replicas: int = 1,
         rank: int = 0,
         equal_shares: bool = False,
+        epochs: EpochCounter | None = None,
     ) -> None:
         super().__init__(range(num_examples), num_replicas, rank, shuffle, seed, drop_last=equal_shares)  # type: ignore[arg-type]
         usable = num_examples - num_examples % num_replicas if equal_shares else num_examples
@@ -46,6 +64,17 @@ class ExactSampler(DistributedSampler[int]):
         self.total_size = usable
         self.num_samples = len(range(rank, usable, num_replicas))
         self._resumed = (0, 0)
+        self._epochs: EpochCounter | None = epochs or EpochCounter()
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch. From now on the caller says which epoch it is."""
+        self._epochs = None
+        super().set_epoch(epoch)
+
+    def begin_epoch(self) -> None:
+        """Go to the next epoch, unless the caller says which epoch it is."""
+        if self._epochs is not None:
+            self.epoch = self._epochs.begin()
 
     def order(self) -> Tensor:
         """Return the epoch's order over all processes, int64 ``(num_examples,)``."""
@@ -73,3 +102,5 @@ class ExactSampler(DistributedSampler[int]):
         The length remains that of the whole epoch, because Lightning has already counted the skipped batches.
         """
         self._resumed = (epoch, seen)
+        if self._epochs is not None:
+            self._epochs.begun = epoch

@@ -92,7 +92,7 @@ class Predictor:
 
     def test_image(self, row: int) -> tuple[Tensor, int]:
         """Return an official test image ``(1, 28, 28)`` in [0, 1] and its label."""
-        images, labels, *_ = self._test.__getitems__([row])
+        images, labels, *_ = self._test.get_batch([row])
         return images[0], int(labels[0])
 
     @property

@@ -83,7 +83,7 @@ def draw_histograms(writer: FigureWriter) -> None:
     rows: list[Row] = []
     for row_axes, (activation, init) in zip(axes, HISTOGRAM_SETTINGS, strict=True):
         run = train(partial(make_net, activation, init, seed), seed, 0, num_train=IMAGES)
-        images, _ = run.data.training_set().__getitems__(range(1000))
+        images, _ = run.data.training_set().get_batch(range(1000))
         layer_outputs = hidden_activations(run.model, images)
         for layer, (ax, outputs) in enumerate(zip(row_axes, layer_outputs, strict=True), start=1):
             top = max(float(outputs.max()), 1e-3)

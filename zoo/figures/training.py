@@ -61,7 +61,7 @@ def _training_accuracy(trainer: Trainer, model: LightningModule) -> float:
     The logged ``train_acc`` is measured during training, with augmentation and dropout.
     """
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    images, labels, *_ = data.training_set().__getitems__(range(len(data.training_set())))
+    images, labels, *_ = data.training_set().get_batch(range(len(data.training_set())))
     model.eval()
     accuracy = (model(images).argmax(dim=1) == labels).float().mean()
     model.train()

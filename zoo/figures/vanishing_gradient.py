@@ -66,7 +66,7 @@ def make_net(net: str) -> MLP:
 
 def mean_absolute_gradients(run: Run) -> list[float]:
     """Return the mean absolute gradient of each layer's weights, first layer first, on 1,000 training images."""
-    images, labels = run.data.training_set().__getitems__(range(1000))
+    images, labels = run.data.training_set().get_batch(range(1000))
     model = run.model.train()
     model.zero_grad()
     F.cross_entropy(model(images), labels).backward()

@@ -80,9 +80,9 @@ class BaggedEnsemble(Classifier):
         class_name = self._member_class.__name__
         members = [self._make_member() for _ in range(num_members)]
         if not members[0].automatic_optimization:
-            raise UsageError(f"A {class_name} is trained in stages of its own, which cannot be stacked.")
+            raise UsageError(f"{class_name} is trained in stages of its own, which cannot be stacked.")
         if any(isinstance(module, nn.RNNBase) for module in members[0].modules()):
-            raise UsageError(f"A {class_name} is recurrent, and only feed-forward networks can be stacked.")
+            raise UsageError(f"{class_name} is recurrent, and only feed-forward networks can be stacked.")
         for module in (module for network in members for module in network.modules()):
             if isinstance(module, _BatchNorm):
                 module.num_batches_tracked = None  # cannot be stacked; only cumulative averages need it
@@ -170,10 +170,10 @@ class BaggedEnsemble(Classifier):
             )
         if not self.hparams["bootstrap"]:
             return
-        loader: Any = self.trainer.train_dataloader
-        if not isinstance(loader.dataset, ImageBatches) or not loader.dataset.with_indices:
+        dataset = getattr(self.trainer.train_dataloader, "dataset", None)
+        if not isinstance(dataset, ImageBatches) or not dataset.with_indices:
             raise UsageError("Bootstraps need to know which image is which: set data.with_indices true.")
-        self._draw_bootstraps(loader.dataset)
+        self._draw_bootstraps(dataset)
 
     def step(self, batch: Batch) -> LossAndMetrics:
         """Return the sum of the members' losses: each member's gradient is that of training it alone."""

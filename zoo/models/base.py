@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import IO, Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
-from pytorch_lightning import Callback, LightningModule
+from pytorch_lightning import Callback
 from pytorch_lightning.strategies import ParallelStrategy
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
@@ -17,19 +16,20 @@ from torch.optim import Optimizer
 
 from zoo.data.batches import images_of
 from zoo.data.loader import BatchChunk, BatchLoader
-from zoo.runs.checkpoint import CLASS_PATH, check_class, load_into, read_checkpoint
+from zoo.models.checkpointed import CheckpointedModule
+from zoo.models.requests import check_batch, check_callbacks, inputs_of
 from zoo.training.chunk_checks import reason_against
 from zoo.training.flush_denormals import FlushDenormals
 from zoo.training.fused_update import make_update
 from zoo.training.multi_step import MultiStepTraining
 from zoo.training.schedules import check_not_prolonged
 from zoo.training.steps import AutogradStep, Batch, LossAndMetrics, Step
-from zoo.utils.class_paths import class_path_of
+from zoo.utils.compiled import compile_forward_only
 from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
 
 
-class ZooModule(LightningModule, ABC):
+class ZooModule(CheckpointedModule, ABC):
     """A LightningModule whose arguments are primitives and whose checkpoints say which class they belong to."""
 
     training_arguments: ClassVar[tuple[str, ...]] = ()
@@ -37,6 +37,9 @@ class ZooModule(LightningModule, ABC):
 
     input_shape: ClassVar[tuple[int, ...]] = (1, 28, 28)
     """Of an example in a batch."""
+
+    needs_labels: ClassVar[bool] = True
+    """Whether it is trained and evaluated with labels."""
 
     logged_metrics: ClassVar[frozenset[str]] = frozenset()
     """What it logs in training and validation; a subclass of a user's own may log more."""
@@ -117,6 +120,10 @@ class ZooModule(LightningModule, ABC):
         loader: Any = self.trainer.train_dataloader
         if loader is None:
             return iter(())
+        if not hasattr(loader, "dataset"):
+            raise UsageError(
+                f"{type(self).__name__} looks at all images before it is trained: give a DataLoader of them."
+            )
         # As they are: how they are distorted depends on when one looks.
         dataset = getattr(loader.dataset, "unaugmented", loader.dataset)
         return (images.to(self.device, self.parameter_dtype) for images in images_of(dataset, limit))
@@ -187,27 +194,27 @@ class ZooModule(LightningModule, ABC):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Enter the epoch where nothing has announced it."""
         if batch_idx == 0:
-            self._check_inputs(batch.first() if isinstance(batch, BatchChunk) else batch)
+            check_batch(self, batch.first() if isinstance(batch, BatchChunk) else batch, labelled=self.needs_labels)
         self._enter()
 
     def on_test_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Refuse data that is not for this network."""
         if batch_idx == 0:
-            self._check_inputs(batch)
+            check_batch(self, batch, labelled=self.needs_labels)
 
     def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Refuse data that is not for this network."""
         self.on_test_batch_start(batch, batch_idx)
 
-    on_predict_batch_start = on_validation_batch_start
+    def on_predict_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Refuse data that is not for this network; labels are not needed."""
+        if batch_idx == 0:
+            check_batch(self, batch, labelled=False)
 
-    def _check_inputs(self, batch: Any) -> None:
-        inputs, *_ = batch
-        if tuple(inputs.shape[1:]) != self.input_shape:
-            raise UsageError(
-                f"An example of this data has the shape {tuple(inputs.shape[1:])}, but {type(self).__name__} takes "
-                f"{self.input_shape}: choose data that belongs to it."
-            )
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the outputs of a batch ``(inputs, …)``, or of inputs alone."""
+        outputs: Tensor = self(inputs_of(batch))
+        return outputs
 
     def _enter(self) -> None:
         if self._entered != self.current_epoch:
@@ -233,9 +240,15 @@ class ZooModule(LightningModule, ABC):
         self._end_multi_step()
 
     def configure_callbacks(self) -> list[Callback]:
-        """Flush denormals; called when a Trainer takes the module, whose last training may have broken off."""
+        """Flush denormals; called when a Trainer takes the module, whose last training may have broken off.
+
+        Raises:
+            UsageError: A callback needs parts that the network does not have.
+        """
         self._end_multi_step()
+        compile_forward_only(self)
         trainer: Any = self.trainer
+        check_callbacks(self, trainer.callbacks)
         present = any(isinstance(callback, FlushDenormals) for callback in trainer.callbacks)
         return [] if present or trainer.state.fn != TrainerFn.FITTING else [FlushDenormals()]
 
@@ -258,42 +271,3 @@ class ZooModule(LightningModule, ABC):
             self._multi_step = MultiStepTraining(self, lambda: self.is_ending, wanted)
         elif wanted is not None or self.device.type == "cuda":
             print_rank_zero(f"steps_per_call is 1 here, because {reason}.")
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note which class the arguments belong to, so that no other one is ever made from them."""
-        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY][CLASS_PATH] = class_path_of(type(self))
-
-    @classmethod
-    def load_from_checkpoint(  # type: ignore[override]
-        cls,
-        checkpoint_path: str | Path | IO[bytes],
-        map_location: Any = "cpu",
-        hparams_file: None = None,
-        strict: bool = True,
-        weights_only: bool = True,
-        **arguments: Any,
-    ) -> Self:
-        """Return the network in a checkpoint of this class.
-
-        Lightning's method, made safe: whatever its arguments, it reads local files only, never runs anything in
-        them, loads every weight, and refuses a checkpoint of another class.
-
-        Args:
-            checkpoint_path: The file.
-            map_location: The device for the network.
-            hparams_file: Not used: the arguments are in the checkpoint.
-            strict: Only True is accepted.
-            weights_only: Only True is accepted.
-            **arguments: Arguments that replace the checkpoint's.
-
-        Raises:
-            UsageError: The file is missing, damaged, unsafe or of another class or architecture.
-        """
-        if not (strict and weights_only and hparams_file is None and isinstance(checkpoint_path, str | Path)):
-            raise UsageError("A checkpoint is loaded from a file, whole and without code: strict, weights_only.")
-        checkpoint = read_checkpoint(checkpoint_path)
-        class_path = class_path_of(cls)
-        check_class(checkpoint, (None, class_path), class_path)
-        model = checkpoint.make(cls, **arguments)
-        load_into(model, checkpoint)
-        return model.to(map_location)

@@ -46,7 +46,7 @@ class BootstrapSampler:
             rows: The archive rows of a batch, int64 ``(B,)``.
         """
         drawn = self._bootstraps[:, self._position_of_row[rows]].long()  # (K, B)
-        images, labels, *_ = dataset.__getitems__(drawn.flatten())
+        images, labels, *_ = dataset.get_batch(drawn.flatten())
         return images.to(drawn.device).unflatten(0, drawn.shape), labels.to(drawn.device).view(drawn.shape)
 
 
@@ -70,7 +70,7 @@ def out_of_bag_counts(
     not_drawn = torch.stack([multiplicities(positions.long(), size) == 0 for positions in bootstraps])  # (K, n)
     counts = torch.zeros(2, dtype=torch.int64)
     for positions in share.split(OUT_OF_BAG_BATCH_SIZE):
-        images, labels, *_ = dataset.__getitems__(positions)
+        images, labels, *_ = dataset.get_batch(positions)
         probabilities = member_logits(images).softmax(dim=2)  # (K, B, 10)
         out_of_bag, labels = not_drawn[:, positions].to(probabilities.device), labels.to(probabilities.device)
         predictions = (probabilities * out_of_bag.unsqueeze(2)).sum(dim=0).argmax(dim=1)

@@ -203,10 +203,9 @@ class Classifier(CountingModule, ABC):
         """Count a batch of the test set."""
         self._count(self.test_totals, batch)
 
-    def predict_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
-        """Return the probabilities ``(B, 10)`` of a batch ``(images, …)``."""
-        images, *_ = batch
-        return torch.softmax(self(images), dim=1)
+    def predict_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Return the probabilities ``(B, 10)`` of a batch ``(images, …)``, or of images alone."""
+        return torch.softmax(super().predict_step(batch, batch_idx), dim=1)
 
     def epoch_metrics(self, epoch: int) -> Mapping[str, str]:
         """What the line of an epoch says."""

@@ -193,6 +193,8 @@ class GreedyPretraining(Classifier, ABC):
 
     @property
     def _is_pretraining(self) -> bool:
+        if self._trainer is None:  # in a loop of one's own
+            return False
         is_fitting = self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking
         return is_fitting and self.stage(self.current_epoch) < len(self.layers)
 

@@ -65,7 +65,7 @@ def make_member(cls: type[Classifier], member_args: Mapping[str, Any], num_class
     try:
         return cls(**arguments)
     except TypeError as error:
-        raise UsageError(f"member_args do not suit a {cls.__name__}: {error}.") from error
+        raise UsageError(f"member_args do not suit {cls.__name__}: {error}.") from error
 
 
 def import_member_class(class_path: str) -> None:

@@ -72,7 +72,7 @@ class MLP(Classifier):
     def feature_names(self) -> list[str]:
         """Return the names of the weights and buffers below the output layer, which includes its batch norm."""
         output_index = int(self._named_output_layer()[0].rpartition(".")[2])
-        return [name for name in self.state_dict() if int(name.split(".")[1]) < output_index]
+        return [name for name in self.state_dict() if int(name.split(".")[-2]) < output_index]
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""

@@ -13,6 +13,7 @@ from torchmetrics import CatMetric
 from zoo.data.batches import images_of, mean_of
 from zoo.data.binarization import sample_binary_pixels, sample_pixel_indices
 from zoo.models.base import ZooModule
+from zoo.models.requests import inputs_of
 from zoo.rbm.bernoulli_rbm import BernoulliRBM
 from zoo.rbm.contrastive_divergence import ContrastiveDivergence, make_rbm_optimizer, set_momentum
 from zoo.rbm.likelihood import Likelihood, measure_likelihood
@@ -62,6 +63,7 @@ class RBM(ZooModule):
         UsageError: A number is out of range or a name is unknown.
     """
 
+    needs_labels = False
     logged_metrics: ClassVar[frozenset[str]] = frozenset(
         {*MONITORED_METRICS, "val_free_energy", "val_pseudo_log_likelihood"}
     )
@@ -127,7 +129,7 @@ class RBM(ZooModule):
 
     def step(self, batch: Batch) -> LossAndMetrics:
         """Return the contrastive divergence loss of a batch ``(images, …)``."""
-        images, *_ = batch
+        images = inputs_of(batch)
         loss = self.divergence.loss(self.rbm, images.flatten(start_dim=1), self.mean_over_processes)
         return LossAndMetrics(loss, {})
 
@@ -146,7 +148,7 @@ class RBM(ZooModule):
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         """Update the validation metrics with a batch."""
-        images, *_ = batch
+        images = inputs_of(batch)
         visible = images.flatten(start_dim=1)
         binary = sample_binary_pixels(visible)
         self.val_totals.update(self.rbm, visible, binary, sample_pixel_indices(binary, SCORED_PIXELS))
@@ -159,7 +161,7 @@ class RBM(ZooModule):
 
     def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         """Collect the free energies of a batch of the test set, with sampled pixels."""
-        images, *_ = batch
+        images = inputs_of(batch)
         with full_precision(images):
             self.test_free_energies.update(self.rbm.free_energy(sample_binary_pixels(images.flatten(start_dim=1))))
 

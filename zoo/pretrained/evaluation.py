@@ -71,7 +71,7 @@ def golden_logits(model: Classifier, data: MNISTDataModule) -> Tensor:
 
 def golden_images(data: MNISTDataModule) -> Tensor:
     """Return the first test image of each digit, float32 ``(10, 1, 28, 28)``."""
-    (images, *_) = data.test_dataloader().dataset.__getitems__(GOLDEN_ROWS)  # type: ignore[attr-defined]
+    (images, *_) = data.test_dataloader().dataset.get_batch(GOLDEN_ROWS)  # type: ignore[attr-defined]
     return torch.as_tensor(images)
 
 

@@ -15,6 +15,7 @@ from zoo.pretrained.registry import ModelInfo, Published, list_models, model_inf
 from zoo.runs.checkpoint import Checkpoint, check_class, load_into, read_checkpoint
 from zoo.utils.class_paths import class_path_of, import_class
 from zoo.utils.errors import UsageError, unknown_name
+from zoo.utils.wording import with_article
 
 
 def create_model(name: str, **overrides: Any) -> Classifier:
@@ -31,7 +32,9 @@ def create_model(name: str, **overrides: Any) -> Classifier:
     info = model_info(name)
     cls = member_class(info)
     if not issubclass(cls, Classifier):
-        raise UsageError(f"{name} is a {cls.__name__} and no classifier: make one with zoo.models.{cls.__name__}(…).")
+        raise UsageError(
+            f"{name} is {with_article(cls.__name__)} and no classifier: make one with zoo.models.{cls.__name__}(…)."
+        )
     model = cls(**{**model_config(info).get("init_args", {}), **overrides})
     if model.init_from:
         initialize_from(model, model.init_from)

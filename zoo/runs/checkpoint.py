@@ -21,6 +21,7 @@ from zoo.runs.pickle_checks import check_pickle, check_tensors
 from zoo.utils.class_paths import class_path_of
 from zoo.utils.errors import UsageError
 from zoo.utils.files import write_bytes
+from zoo.utils.wording import with_article
 
 CLASS_PATH = "_class_path"
 
@@ -150,7 +151,7 @@ def check_class(
     if checkpoint.class_path not in accepted:
         found = checkpoint.class_path or "network of unknown class"
         advice = f": {hint}" if hint else ""
-        raise UsageError(f"{checkpoint.path} holds a {found}, not a {expected}{advice}.")
+        raise UsageError(f"{checkpoint.path} holds {with_article(found)}, not {with_article(expected)}{advice}.")
 
 
 def load_into(model: nn.Module, checkpoint: Checkpoint) -> None:

@@ -17,6 +17,7 @@ from zoo.data.loader import BatchLoader
 from zoo.data.sampler import ExactSampler
 from zoo.training.lightning_loop import train_time_interval
 from zoo.training.optimizers import OPTIMIZERS
+from zoo.utils.compiled import is_compiled
 
 HOOKS = (
     *("on_train_batch_start", "on_train_batch_end", "on_before_zero_grad", "on_before_backward", "on_after_backward"),
@@ -59,6 +60,8 @@ def _reasons_against(module: LightningModule, trainer: Any, author: type) -> Ite
         yield "its batches come from another loader than the zoo's"
     if not author.__module__.startswith("zoo.") or any(is_overridden(part, module, author) for part in PARTS):
         yield f"{name} has a step of its own"
+    if is_compiled(module):
+        yield f"{name} is compiled"
     if any(is_overridden(hook, module, author) for hook in HOOKS):
         yield f"{name} does something of its own in every step"
     if any(type(optimizer) not in OPTIMIZERS.values() for optimizer in trainer.optimizers):

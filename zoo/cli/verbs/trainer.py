@@ -15,6 +15,7 @@ from jsonargparse._util import import_object
 from zoo.cli.library_errors import as_usage_error
 from zoo.cli.lightning_cli import ZooCLI
 from zoo.cli.parser import find_values, replace_value
+from zoo.cli.value_types import lightning_by_any_name
 from zoo.pretrained.registry import list_models, packaged_config
 from zoo.utils.class_paths import import_class
 from zoo.utils.denormals import flush_denormals
@@ -23,6 +24,7 @@ from zoo.utils.lightning_logging import quieten_lightning
 from zoo.utils.local_modules import local_modules
 
 CLI = TypeVar("CLI", bound=ZooCLI)
+TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -60,7 +62,7 @@ def run_cli(cli: type[CLI], verb: str, arguments: list[str]) -> CLI:
     matmul_precision = torch.get_float32_matmul_precision()
     try:
         # A config may name a class in a module of the current folder.
-        with local_modules(_current_folder(), (import_object, import_class)):
+        with lightning_by_any_name(), local_modules(_current_folder(), (import_object, import_class)):
             return cli([verb, *arguments])
     except Exception as error:
         if usage := as_usage_error(error):
@@ -100,6 +102,11 @@ def _resolve_configs(arguments: list[str]) -> None:
             raise UsageError(f"The config {value} cannot be read as YAML: {' '.join(str(error).split())}.") from error
         if not isinstance(content, dict):
             raise UsageError(f"The config {value} is no config: it needs model, data and trainer (see configs/).")
+        if verbs := [verb for verb in TRAINER_VERBS if isinstance(content.get(verb), dict)]:
+            raise UsageError(
+                f"The config {value} has its settings below {verbs[0]}: move them to the top level, beside each other: "
+                "model, data, trainer."
+            )
         for node in _mappings(yaml.compose(text), set()):
             _check_mapping(value, node)
 

@@ -1,0 +1,54 @@
+"""Where a setting is that has another name or place in other programs."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from pytorch_lightning import Trainer
+
+from zoo.data.mnist import MNISTDataModule
+from zoo.models.classifier import Classifier
+from zoo.utils.class_paths import parameters_of
+
+_SYNONYMS = {
+    "learning_rate": "model.lr",
+    "schedule": "model.lr_schedule",
+    "scheduler": "model.lr_schedule",
+    "epochs": "trainer.max_epochs",
+    "num_epochs": "trainer.max_epochs",
+    "steps": "trainer.max_steps",
+    "gpus": "trainer.devices",
+    "device": "trainer.accelerator",
+    "seed": "seed_everything",
+    "output_dir": "trainer.default_root_dir",
+    "resume": "ckpt_path",
+    "checkpoint_path": "ckpt_path",
+}
+"""What other programs call a setting, and its place here."""
+
+
+def own_optimizer(name: str) -> str | None:
+    """Return a sentence for LightningCLI's settings ``optimizer`` and ``lr_scheduler``, None for all others."""
+    part = name.partition(".")[0]
+    if part == "optimizer":
+        return "A network makes its own optimizer: set model.optimizer to its name, sgd for example, and model.lr."
+    if part == "lr_scheduler":
+        return "A network makes its own schedule of the learning rate: set model.lr_schedule to constant or cosine."
+    return None
+
+
+def place_of(name: str, known: Iterable[str]) -> str | None:
+    """Return the place of a setting, for example ``trainer.max_epochs`` for ``epochs``, or None.
+
+    Args:
+        name: What the user wrote, without ``--``.
+        known: The names of all flags, without ``--``.
+    """
+    name, known = re.sub("-", "_", name), sorted(known)
+    by_last_part = {each: f"trainer.{each}" for each in parameters_of(Trainer) if each != "self"}
+    by_last_part |= {each: f"data.{each}" for each in parameters_of(MNISTDataModule)}
+    by_last_part |= {each: f"model.{each}" for each in parameters_of(Classifier)}
+    found = _SYNONYMS.get(name) or by_last_part.get(name) or (name if name in known else None)
+    return found or next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.6)), None)

@@ -1,0 +1,9 @@
+"""Words of messages."""
+
+from __future__ import annotations
+
+
+def with_article(name: str) -> str:
+    """Return the name of a class or a type with ``a`` or ``an`` before it, as one says it: an MLP, a DBN, an int."""
+    spelled = name[:2].isupper() and name[0] in "AEFHILMNORSX"
+    return f"an {name}" if spelled or (not name[:2].isupper() and name[:1].lower() in "aeio") else f"a {name}"
