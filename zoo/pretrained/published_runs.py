@@ -17,7 +17,7 @@ from zoo.data.archives import ARCHIVES
 from zoo.models import ZooModule
 from zoo.pretrained.evaluation import GOLDEN_ROWS
 from zoo.pretrained.loading import build, member_class, model_config
-from zoo.pretrained.registry import ModelInfo, Published
+from zoo.pretrained.registry import DEFAULT_DATA, ModelInfo, Published
 from zoo.runs.checkpoint import Checkpoint, read_checkpoint
 from zoo.runs.recipe import first_difference, recipe, with_defaults
 from zoo.runs.record import read_run_record
@@ -26,9 +26,6 @@ from zoo.utils.errors import UsageError
 from zoo.utils.files import write_bytes
 
 LICENCE = "MIT; trained on MNIST, which is CC BY-SA 3.0"
-
-MNIST = "zoo.data.MNISTDataModule"
-"""The class of the data if a config does not name one."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def configured_data(info: ModelInfo) -> MNISTDataModule:
     data = yaml.safe_load(info.config.read_text(encoding="utf-8")).get("data", {})
     arguments = data.get("init_args", {})
     if (
-        import_class(data.get("class_path", MNIST)) is not MNISTDataModule
+        import_class(data.get("class_path", DEFAULT_DATA)) is not MNISTDataModule
         or arguments.get("dataset", "mnist") != "mnist"
     ):
         raise UsageError(f"{info.config} is not about MNIST's ten digits, and only those are published.")
@@ -138,7 +135,7 @@ def check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]
         UsageError: A setting differs, the run is not finished, or it used several processes.
     """
     run_config, config = record["config"], yaml.safe_load(info.config.read_text(encoding="utf-8"))
-    data = config.get("data", {"class_path": MNIST})
+    data = config.get("data", {"class_path": DEFAULT_DATA})
     expected = {
         "model": dict(member_class(info)(**model_config(info).get("init_args", {})).hparams),
         "data": {**data, "init_args": dict(configured_data(info).hparams)},

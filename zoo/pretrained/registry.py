@@ -16,6 +16,9 @@ from typing import Any, TypedDict
 from zoo.metrics.intervals import prediction_interval
 from zoo.utils.errors import UsageError, unknown_name
 
+DEFAULT_DATA = "zoo.data.MNISTDataModule"
+"""The class of the data if a config does not name one."""
+
 
 class Run(TypedDict):
     """One training of a member's recipe."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
+from zoo.studies.settings import Value
 from zoo.studies.trial import Trial
-
-Value: TypeAlias = bool | int | float | str | None
-"""The value of a setting. A list is a string, written as on the command line: ``"[256,256]"``."""
 
 
 @dataclass(frozen=True)

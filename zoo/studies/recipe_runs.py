@@ -9,17 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zoo.pretrained.registry import list_models, model_info, read_demonstrations
+from zoo.pretrained.registry import DEFAULT_DATA, list_models, model_info, read_demonstrations
 from zoo.runs.recipe import first_difference, recipe
+from zoo.studies.storage import RECORD
 from zoo.studies.trial import Trial, read_trials
 from zoo.utils.class_paths import default_arguments, import_class
 from zoo.utils.errors import UsageError, unknown_name
 from zoo.utils.files import open_file
-
-RECORD = "study.json"
-"""The file in a study's folder that describes the study. Its ``config`` is the recipe, a config."""
-MNIST = "zoo.data.MNISTDataModule"
-"""The class of the data if a config does not name one."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +128,7 @@ def check_recipe(folder: Path, published: dict[str, Any]) -> None:
     path = (folder if folder.is_dir() else folder.parent) / RECORD
     try:
         with open_file(path) as file:
-            config = {"data": {"class_path": MNIST}, "trainer": {}, **json.loads(file.read())["config"]}
+            config = {"data": {"class_path": DEFAULT_DATA}, "trainer": {}, **json.loads(file.read())["config"]}
         if not all(isinstance(config[part], dict) for part in ("model", "data", "trainer")):
             raise ValueError
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
