@@ -195,8 +195,8 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
     for name, complaint in {
         "empty.png": "it is empty",
         "text.png": "it is no picture, or damaged",
-        "program.png": "it is no picture, or damaged",
-        "cut.png": "it is no picture, or damaged",
+        "program.png": "is a PostScript file",
+        "cut.png": "it is damaged, or cut off",
         "huge.png": "at most 50 megapixels",
     }.items():
         with pytest.raises(UsageError, match=rf"{name}.*{complaint}"):
