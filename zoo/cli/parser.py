@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from pytorch_lightning.cli import LightningArgumentParser
 
-from zoo.cli.sub_configs import sub_configs_by_path
+from zoo.cli.sub_configs import checked_reading
 from zoo.utils.class_paths import import_class, parameters_of, where_it_was_looked_for
 from zoo.utils.errors import UsageError
 
@@ -25,13 +25,13 @@ class ZooArgumentParser(LightningArgumentParser):
     """A `LightningArgumentParser` that reports an error in one sentence, without jsonargparse's usage text."""
 
     def parse_args(self, *arguments: Any, **options: Any) -> Any:
-        """Parse arguments as jsonargparse does, but read only values that look like a path as configs."""
-        with sub_configs_by_path():
+        """Parse arguments as jsonargparse does, but with `checked_reading`."""
+        with checked_reading():
             return super().parse_args(*arguments, **options)
 
     def validate(self, *arguments: Any, **options: Any) -> None:
-        """Validate a config as jsonargparse does, but read only values that look like a path as configs."""
-        with sub_configs_by_path():
+        """Validate a config as jsonargparse does, but with `checked_reading`."""
+        with checked_reading():
             super().validate(*arguments, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

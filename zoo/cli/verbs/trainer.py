@@ -20,6 +20,7 @@ from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError, unknown_name
 from zoo.utils.lightning_logging import quieten_lightning
 from zoo.utils.local_modules import local_modules
+from zoo.utils.yaml_text import Loader, read_yaml, read_yaml_text
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -79,15 +80,13 @@ def _resolve_configs(arguments: list[str]) -> None:
             value = str(packaged)
             replace_value(arguments, position, value)
         try:
-            text = Path(value).read_text(encoding="utf-8")
-            content = yaml.safe_load(text)
+            content = read_yaml(Path(value))
+            text = read_yaml_text(Path(value))
         except FileNotFoundError:
             raise unknown_name("config", value, list_models()) from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UsageError(f"The config {value} cannot be read as YAML: {' '.join(str(error).split())}.") from error
         if not isinstance(content, dict):
             raise UsageError(f"The config {value} is no config: it needs model, data and trainer (see configs/).")
-        for node in _mappings(yaml.compose(text), set()):
+        for node in _mappings(yaml.compose(text, Loader), set()):
             _check_mapping(value, node)
 
 
