@@ -7,12 +7,16 @@ a process had is known of the whole process only.
 from __future__ import annotations
 
 import json
+import os
 import resource
+import subprocess
 import sys
 import time
 import warnings
 from pathlib import Path
 from typing import Any
+
+from tests.helpers import SOURCE, snapshot
 
 MAX_SECONDS = 2.0
 """Of processor time, for one file."""
@@ -45,6 +49,27 @@ def read_files(kind: str, folder: Path) -> list[dict[str, Any]]:
         seconds = time.process_time() - started
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         results.append({"name": path.name, "message": message, "seconds": seconds, "bytes": peak})
+    return results
+
+
+def read_in_a_process(kind: str, folder: str) -> list[dict[str, Any]]:
+    """Read the files of a folder in a process, and check the limits, that nothing changed and that nothing is said."""
+    before = snapshot(Path())
+    completed = subprocess.run(
+        [sys.executable, "-m", "tests.read_files", kind, folder],
+        env={**os.environ, "PYTHONPATH": SOURCE, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stderr == ""
+    assert snapshot(Path()) == before
+    results: list[dict[str, Any]] = json.loads(completed.stdout)
+    for result in results:
+        assert result["seconds"] < MAX_SECONDS, result
+        assert result["bytes"] < MAX_BYTES, result
+        assert "\n" not in (result["message"] or ""), result
+        assert not (result["message"] or "").startswith("BUG"), result
     return results
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from tests.helpers import SOURCE, error_output, snapshot
+from tests.helpers import error_output
 from tests.hostile_pictures import HOSTILE, encoded, jpeg_of_scans, png, tiff
-from tests.read_files import MAX_BYTES, MAX_SECONDS
+from tests.read_files import read_in_a_process
 from zoo.cli import main
 from zoo.data.preprocessing import preprocess, read_digit
 from zoo.utils.errors import UsageError
-
-
-def read_in_a_process(kind: str, folder: str) -> list[dict[str, Any]]:
-    """Read the files of a folder in a process, and check the limits, that nothing changed and that nothing is said."""
-    before = snapshot(Path())
-    completed = subprocess.run(
-        [sys.executable, "-m", "tests.read_files", kind, folder],
-        env={**os.environ, "PYTHONPATH": SOURCE, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert completed.returncode == 0, completed.stderr
-    assert completed.stderr == ""
-    assert snapshot(Path()) == before
-    results: list[dict[str, Any]] = json.loads(completed.stdout)
-    for result in results:
-        assert result["seconds"] < MAX_SECONDS, result
-        assert result["bytes"] < MAX_BYTES, result
-        assert "\n" not in (result["message"] or ""), result
-        assert not (result["message"] or "").startswith("BUG"), result
-    return results
 
 
 def test_small_files_that_ask_for_much_work_take_little_time_and_memory() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import re
 import stat
@@ -36,6 +37,9 @@ MAX_EXIF_BYTES = 1 << 16
 """As much as a JPEG holds in one part."""
 JPEG_DRAFT_SIZE = 1024
 """JPEGs are decoded at a half, a quarter or an eighth of their size, if that leaves as many pixels on each side."""
+
+# Else Python prints what Pillow logs of damaged files. A program that sets up logging still gets it.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _TEXT_FORMATS = (b"P1", b"P2", b"P3")
 # Any marker but those that belong to the compressed data of a scan.
