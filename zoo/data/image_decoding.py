@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from zoo.data.picture_formats import FORMATS, START_BYTES, other_format
 from zoo.utils.bounded_reader import BoundedReader, TooMuchWorkError
@@ -115,9 +115,7 @@ def _decode(file: BinaryIO, name: str, notes: list[str]) -> Image.Image:
     except Image.DecompressionBombError:
         raise _too_large(name, "too many", MAX_PIXELS) from None
     except Exception as error:  # a damaged file can make a decoder raise anything
-        unknown = isinstance(error, UnidentifiedImageError)
-        reason = "it is no picture, or damaged" if unknown else "it is damaged, or cut off"
-        raise UsageError(f"{name} cannot be read as a picture: {reason}.") from error
+        raise UsageError(f"{name} cannot be read as a picture: it is no picture, or damaged.") from error
 
 
 def _check_size(image: Image.Image, name: str, scans: int, *, as_text: bool) -> None:
