@@ -197,3 +197,9 @@ def test_files_are_read_as_torchvision_reads_them() -> None:
 def test_misspelt_data_set_gives_a_one_sentence_error(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["fit", "--config", "softmax", "--data.dataset", "fashon_mnist", "--trainer.accelerator", "cpu"]
     assert "did you mean fashion_mnist" in error_output(words, capsys)
+
+
+def test_training_and_test_files_that_are_swapped_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    write_dataset(Path("data"), "kmnist", 10_000, 60_000)
+    message = error_output(["fit", "--config", "softmax", "--data.dataset", "kmnist", *FIT], capsys)
+    assert "has 10,000 training images and 60,000 test images: the files seem to be swapped" in message

@@ -195,7 +195,7 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
     for name, complaint in {
         "empty.png": "it is empty",
         "text.png": "it is no picture, or damaged",
-        "program.png": "it is no picture, or damaged",
+        "program.png": "is a PostScript file",
         "cut.png": "it is no picture, or damaged",
         "huge.png": "at most 50 megapixels",
     }.items():

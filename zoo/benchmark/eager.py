@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-import yaml
 from torch import Tensor, nn
 from torchvision.datasets import MNIST
+
+from zoo.utils.yaml_text import read_yaml
 
 
 def make_mlp(hidden_sizes: Sequence[int] = (), dropout: float = 0.0, batch_norm: bool = False) -> nn.Sequential:
@@ -108,7 +109,7 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="file for the weights")
     options = parser.parse_args()
     torch.manual_seed(0)
-    config = yaml.safe_load(options.config.read_text(encoding="utf-8"))
+    config = read_yaml(options.config)
     net = network_from_config(config)
     if net is None:
         raise SystemExit(f"{options.config} describes no fully connected ReLU net that sees images as they are.")

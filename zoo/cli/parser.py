@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from pytorch_lightning.cli import LightningArgumentParser
 
 from zoo.cli.hints import own_optimizer, place_of
-from zoo.cli.sub_configs import sub_configs_by_path
+from zoo.cli.sub_configs import checked_reading
 from zoo.cli.value_types import whole_numbers_kept
 from zoo.utils.class_paths import import_class, parameters_of, where_it_was_looked_for
 from zoo.utils.errors import UsageError
@@ -30,13 +30,13 @@ class ZooArgumentParser(LightningArgumentParser):
     """A `LightningArgumentParser` that reports an error in one sentence, without jsonargparse's usage text."""
 
     def parse_args(self, *arguments: Any, **options: Any) -> Any:
-        """Parse arguments as jsonargparse does, but take only what looks like a path as a config, and 1 as a whole."""
-        with sub_configs_by_path(), whole_numbers_kept():
+        """Parse arguments as jsonargparse does, but with `checked_reading`, and 1 stays whole."""
+        with checked_reading(), whole_numbers_kept():
             return super().parse_args(*arguments, **options)
 
     def validate(self, *arguments: Any, **options: Any) -> None:
-        """Validate a config as `parse_args` does."""
-        with sub_configs_by_path(), whole_numbers_kept():
+        """Validate a config as jsonargparse does, but with `checked_reading`."""
+        with checked_reading(), whole_numbers_kept():
             super().validate(*arguments, **options)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

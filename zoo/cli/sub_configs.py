@@ -1,4 +1,4 @@
-"""Configs that are named as the value of a flag, as in ``--model model.yaml``."""
+"""How jsonargparse reads configs, and values of flags as YAML: in bounded time, and files only by their paths."""
 
 from __future__ import annotations
 
@@ -6,20 +6,48 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import wraps
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 from unittest.mock import patch
 
+from jsonargparse import _loaders_dumpers
+from jsonargparse._paths import Path as ConfigPath
 from jsonargparse._typehints import ActionTypeHint
+
+from zoo.utils.yaml_text import load_yaml, read_yaml_text
 
 
 @contextmanager
-def sub_configs_by_path() -> Iterator[None]:
-    """Read a value as the path of a config only if it looks like a path.
+def checked_reading() -> Iterator[None]:
+    """Let jsonargparse read YAML within the limits of `zoo.utils.yaml_text`, and only files that look like a path.
 
     jsonargparse reads any value that is the name of a file. A file ``MLP`` in the current folder would change what
-    ``--model MLP`` means.
+    ``--model MLP`` means. The value of any flag is YAML as well, and can ask for as much work as a file.
     """
+    with _sub_configs_by_path(), _bounded_yaml():
+        yield
+
+
+@contextmanager
+def _bounded_yaml() -> Iterator[None]:
+    unchecked = _loaders_dumpers.yaml_load
+    if unchecked.__module__ == __name__:  # a parser inside a parser
+        yield
+        return
+
+    def load(text: str) -> Any:
+        return load_yaml(text, unchecked)
+
+    with (
+        patch.object(_loaders_dumpers, "yaml_load", load),
+        patch.dict(_loaders_dumpers.loaders, yaml=load),
+        patch.object(ConfigPath, "read_text", lambda path: read_yaml_text(Path(path))),
+    ):
+        yield
+
+
+@contextmanager
+def _sub_configs_by_path() -> Iterator[None]:
     check_type: Any = ActionTypeHint._check_type
 
     @wraps(check_type)  # jsonargparse passes the arguments that the signature has

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import io
 import math
 import struct
 import zlib
@@ -14,11 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.data.gzip_stream import GzipStream
 from zoo.utils.errors import UsageError
 from zoo.utils.files import open_file
 
 MAX_NUMBERS = 70_000 * 28 * 28
 """More than any file of the data sets holds."""
+MAX_ITEM_BYTES = 4
+OTHER_BYTES = 1 << 20
+"""Of a compressed file, beside the numbers: for headers, names and padding."""
 GZIP_MAGIC = b"\x1f\x8b"
 _TYPES: dict[int, np.dtype[Any]] = {0x08: np.dtype("u1"), 0x0C: np.dtype(">i4")}
 _MAX_DIMENSIONS = 3
@@ -43,13 +47,14 @@ def read_idx(path: Path, max_numbers: int = MAX_NUMBERS) -> Tensor:
     try:
         with open_file(path) as file:
             if file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC):
-                return decode_idx(gzip.GzipFile(fileobj=file), max_numbers)
+                stream = GzipStream(file, MAX_ITEM_BYTES * max_numbers + OTHER_BYTES)
+                return decode_idx(io.BufferedReader(stream, _CHUNK), max_numbers)
             return decode_idx(file, max_numbers)
     except UsageError:
         raise
     except ValueError as error:
         reason = str(error)
-    except (EOFError, zlib.error, gzip.BadGzipFile):
+    except (EOFError, zlib.error):
         reason = "its compressed content is damaged"
     except OSError as error:
         raise UsageError(f"Cannot read {path}: {error.strerror or error}; name another data_dir.") from error

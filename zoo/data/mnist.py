@@ -116,7 +116,13 @@ class MNISTDataModule(ImageDataModule):
         if self.dataset != "mnist":
             # Read before other processes and the folder of the run begin, and kept: decompression takes a while.
             self._archives = {train: read(self.dataset, self.data_dir, train=train) for train in (True, False)}
-            self._check_sizes(len(self._archives[True][1]))
+            images, test_images = (len(self._archives[train][1]) for train in (True, False))
+            if images < test_images:
+                raise UsageError(
+                    f"{self.dataset} in {self.data_dir} has {images:,} training images and {test_images:,} test "
+                    "images: the files seem to be swapped, so rename them, or name another data_dir."
+                )
+            self._check_sizes(images)
 
     def setup(self, stage: str | None = None) -> None:
         """Load the splits that ``stage`` (fit, validate, test, predict, or None for all) needs into memory."""

@@ -197,16 +197,17 @@ def _bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 def _crop(image: Image.Image, shape: tuple[int, ...], box: tuple[int, int, int, int]) -> Image.Image:
     """Crop an image, with a margin, to a box that is given in the coordinates of its downscaled version."""
-    scale = image.size[0] / shape[1]
     top, bottom, left, right = box
     margin = 0.5 * max(bottom - top, right - left)
     width, height = image.size
+    # One scale for each direction: a narrow strip is downscaled to a width of a few whole pixels.
+    across, down = width / shape[1], height / shape[0]
     return image.crop(
         (
-            max(0, int((left - margin) * scale)),
-            max(0, int((top - margin) * scale)),
-            min(width, int((right + margin) * scale)),
-            min(height, int((bottom + margin) * scale)),
+            max(0, int((left - margin) * across)),
+            max(0, int((top - margin) * down)),
+            min(width, int((right + margin) * across)),
+            min(height, int((bottom + margin) * down)),
         )
     )
 

@@ -22,6 +22,7 @@ from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError, unknown_name
 from zoo.utils.lightning_logging import quieten_lightning
 from zoo.utils.local_modules import local_modules
+from zoo.utils.yaml_text import Loader, read_yaml, read_yaml_text
 
 CLI = TypeVar("CLI", bound=ZooCLI)
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
@@ -94,12 +95,10 @@ def _resolve_configs(arguments: list[str]) -> None:
             value = str(packaged)
             replace_value(arguments, position, value)
         try:
-            text = Path(value).read_text(encoding="utf-8")
-            content = yaml.safe_load(text)
+            content = read_yaml(Path(value))
+            text = read_yaml_text(Path(value))
         except FileNotFoundError:
             raise unknown_name("config", value, list_models()) from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UsageError(f"The config {value} cannot be read as YAML: {' '.join(str(error).split())}.") from error
         if not isinstance(content, dict):
             raise UsageError(f"The config {value} is no config: it needs model, data and trainer (see configs/).")
         if verbs := [verb for verb in TRAINER_VERBS if isinstance(content.get(verb), dict)]:
@@ -107,7 +106,7 @@ def _resolve_configs(arguments: list[str]) -> None:
                 f"The config {value} has its settings below {verbs[0]}: move them to the top level, beside each other: "
                 "model, data, trainer."
             )
-        for node in _mappings(yaml.compose(text), set()):
+        for node in _mappings(yaml.compose(text, Loader), set()):
             _check_mapping(value, node)
 
 
