@@ -91,7 +91,7 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
         (["bench", "--precision", "foo"], "argument --precision: invalid choice: 'foo'"),
         (["test", "--config", "softmax"], "needs a trained network: give --ckpt_path"),
         (["predict", "--config", "softmax"], "needs a trained network: give --ckpt_path"),
-        (["list", "--foo"], "unrecognized arguments: --foo"),
+        (["list", "--foo"], "Unknown flag --foo; `zoo list --help`"),
     ],
 )
 def test_user_mistakes_are_reported_in_one_sentence(

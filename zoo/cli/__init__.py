@@ -17,7 +17,7 @@ from types import FrameType
 
 import zoo
 from zoo.utils.denormals import denormals_given_back
-from zoo.utils.errors import Stopped, UsageError, unknown_name
+from zoo.utils.errors import Stopped, UsageError, unknown_name, unusable_path
 from zoo.utils.matplotlib_settings import ignore_local_matplotlibrc
 
 VERBS = {
@@ -41,6 +41,10 @@ VERBS = {
 
 A module defines ``run(verb, arguments)`` and is imported only when its verb is used.
 """
+
+
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system says where a file cannot grow: no room on the disk, or a limit of the user or the process."""
 
 
 def program() -> int:
@@ -113,10 +117,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output()
         return 0
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno in DISK_ERRORS:
+            _discard_output()
+            print("zoo: The disk is full: make room on it, or name a place on another one.", file=sys.stderr)
+            return 2
+        if error.filename is None or os.environ.get("ZOO_TRACEBACK"):
             raise
-        _discard_output()
-        print("zoo: The disk is full: make room on it, or name a place on another one.", file=sys.stderr)
+        print(f"zoo: {unusable_path(error)}", file=sys.stderr)
         return 2
 
 

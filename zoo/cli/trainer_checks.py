@@ -8,11 +8,15 @@ from typing import Any
 from jsonargparse import Namespace
 
 from zoo.utils.errors import UsageError
+from zoo.utils.files import check_local
 
 LOW_PRECISIONS = ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
 """Precisions that store the weights in 16 bits or fewer."""
 DEFAULT_MAX_EPOCHS = 15
 """As in most of the lecture. Lightning's own default is 1,000."""
+
+PATH_SETTINGS = ("default_root_dir", "dirpath", "save_dir")
+"""Settings of the Trainer, its callbacks and loggers that name a folder."""
 
 # The smallest valid value of each setting.
 _MINIMUMS = {
@@ -55,6 +59,51 @@ def set_default_devices(trainer: Any) -> None:
     processes = os.environ.get("LOCAL_WORLD_SIZE", "")
     if trainer.devices == "auto" and processes.isdigit():
         trainer.devices = int(processes)
+
+
+def complete_settings(verb: str, settings: Namespace) -> None:
+    """Set defaults of the Trainer and check its settings, before any object is created.
+
+    Args:
+        verb: ``fit``, ``validate``, ``test`` or ``predict``.
+        settings: The settings of the verb, modified in place.
+
+    Raises:
+        UsageError: As for `check_trainer` and `check_paths`.
+    """
+    set_default_max_epochs(settings.trainer)
+    set_default_devices(settings.trainer)
+    check_trainer(verb, settings.trainer)
+    check_paths(settings)
+
+
+def check_seed_everything(seed: int | bool | None) -> int | bool:
+    """Return the seed of everything that is random; true draws one, false leaves things unseeded.
+
+    Raises:
+        UsageError: It is null, or out of range.
+    """
+    if seed is None:
+        raise UsageError("seed_everything is null: give a number, true to draw one, or false to seed nothing.")
+    if not isinstance(seed, bool) and not 0 <= seed < 2**32:
+        raise UsageError(f"seed_everything is {seed}, but a seed is 0 to {2**32 - 1}.")
+    return seed
+
+
+def check_paths(settings: Any) -> None:
+    """Check that the folders in settings of any depth are local ones, before anything writes to them.
+
+    Raises:
+        UsageError: A folder is a URL, or no path.
+    """
+    if isinstance(settings, list):
+        for item in settings:
+            check_paths(item)
+    for name, value in vars(settings).items() if isinstance(settings, Namespace) else ():
+        if name in PATH_SETTINGS and isinstance(value, str | os.PathLike):
+            check_local(os.fspath(value), name)
+        else:
+            check_paths(value)
 
 
 def check_trainer(verb: str, trainer: Any) -> None:

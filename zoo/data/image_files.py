@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def open_picture(picture: Any, notes: list[str]) -> Image.Image:
 def _decode(source: Path | io.BytesIO, name: str, notes: list[str]) -> Image.Image:
     """Decode an image file or its bytes. Error messages refer to it as ``name``."""
     megapixels = MAX_PIXELS // 1_000_000
-    if isinstance(source, Path) and source.exists() and not (source.is_file() or source.is_dir()):
+    if isinstance(source, Path) and os.path.exists(source) and not (source.is_file() or source.is_dir()):
         # Opening a pipe or a terminal would wait for another process or for the user.
         raise UsageError(f"{name} is {'a pipe' if source.is_fifo() else 'a device'}: name a file.")
     try:
@@ -91,9 +92,11 @@ def _decode(source: Path | io.BytesIO, name: str, notes: list[str]) -> Image.Ima
     except Image.DecompressionBombError:
         raise UsageError(f"{name} has too many pixels: make it smaller, at most {megapixels} megapixels.") from None
     except Exception as error:  # a damaged file can make a decoder raise anything
-        size = source.stat().st_size if isinstance(source, Path) and source.is_file() else None
+        size = source.stat().st_size if isinstance(source, Path) and os.path.isfile(source) else None
         size = len(source.getbuffer()) if isinstance(source, io.BytesIO) else size
         reason = "it is empty" if size == 0 else "it is no picture, or damaged"
+        if isinstance(error, OSError) and error.errno:  # Pillow's own have none
+            reason = os.strerror(error.errno)
         raise UsageError(f"{name} cannot be read as a picture: {reason}.") from error
 
 

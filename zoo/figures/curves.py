@@ -8,6 +8,7 @@ from pathlib import Path
 from zoo.figures.drawing import panels
 from zoo.figures.writing import COLORS, FigureWriter, Row
 from zoo.utils.errors import UsageError
+from zoo.utils.printable import printable
 
 SPLITS = ("train", "val")
 
@@ -38,7 +39,7 @@ def draw(writer: FigureWriter, run: Path) -> None:
             ax.plot([epoch + 1 for epoch in epochs], values, label=name, color=color)
         ax.set(xlabel="epoch", ylabel={"loss": "loss in nats", "acc": "accuracy"}.get(group, group))
         ax.legend(frameon=False, fontsize=8)
-    figure.suptitle(f"{run.parent.name}, {run.name}", fontsize=10)
+    figure.suptitle(printable(f"{run.parent.name}, {run.name}"), fontsize=10)
     rows: list[Row] = [
         [name, epoch + 1, value] for name, values in logged.items() for epoch, value in sorted(values.items())
     ]

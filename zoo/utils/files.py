@@ -6,6 +6,7 @@ A file is replaced only if the zoo has written it, which a marker in its content
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import re
@@ -21,6 +22,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from zoo.utils.errors import UsageError
+from zoo.utils.printable import printable
 
 MARKER = "Written by mnist-lightning-zoo (b1f7c04e)"
 """The text in every output by which the zoo knows it as its own."""
@@ -96,6 +98,7 @@ def check_output(path: Path, marker: str = MARKER) -> None:
         UsageError: The path is a folder, a disk, a link to anything but a device, or a file without the marker, or the
             folder does not permit it.
     """
+    check_local(path)
     with _reported(path):
         if is_stream(path):
             return
@@ -112,6 +115,23 @@ def check_output(path: Path, marker: str = MARKER) -> None:
             raise UsageError(f"Cannot write {path}: {folder} is no folder; name another place.")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise UsageError(f"Cannot write {path}: the folder {folder} may not be written to; name another place.")
+
+
+def check_local(path: str | Path, name: str = "") -> None:
+    """Check that a text can be the path of a local file or folder.
+
+    Args:
+        path: The path.
+        name: The setting that it is the value of, for the message.
+
+    Raises:
+        UsageError: It is a URL, or holds a NUL character.
+    """
+    shown = f"{name} {path}".lstrip()
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):  # `Path` makes one slash of two
+        raise UsageError(f"{shown} is a URL: name a local file or folder.")
+    if "\0" in str(path):
+        raise UsageError(f"{shown} holds a NUL character, which no path can: name another one.")
 
 
 def is_stream(path: Path) -> bool:
@@ -139,10 +159,10 @@ def is_abandoned_temporary(path: Path) -> bool:
     return False
 
 
-def display_path(path: Path) -> Path:
-    """Return the path relative to the current folder if it is inside it, and the absolute path otherwise."""
+def display_path(path: Path) -> str:
+    """Return the path relative to the current folder if it is inside it, else the absolute path, made printable."""
     path = path.absolute()
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return printable(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def expand_user(path: str) -> Path:
@@ -170,7 +190,8 @@ def _reported(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UsageError(f"Cannot write {path}: {error.strerror or error}; name another place.") from error
+        advice = "choose a shorter name" if error.errno == errno.ENAMETOOLONG else "name another place"
+        raise UsageError(f"Cannot write {path}: {error.strerror or error}; {advice}.") from error
 
 
 def _temporary_name(name: str) -> str:

@@ -43,6 +43,7 @@ def _leave_process_group() -> None:
 def _run(verb: str, arguments: list[str]) -> ZooCLI:
     quieten_lightning()
     flush_denormals()
+    _check_encoding(arguments)
     _resolve_configs(arguments)
     matmul_precision = torch.get_float32_matmul_precision()
     try:
@@ -55,6 +56,19 @@ def _run(verb: str, arguments: list[str]) -> ZooCLI:
         raise
     finally:
         torch.set_float32_matmul_precision(matmul_precision)
+
+
+def _check_encoding(arguments: list[str]) -> None:
+    """Check that the arguments are UTF-8, because configs, records and logs, which repeat them, are.
+
+    Raises:
+        UsageError: An argument, such as the name of a file, is not.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{argument} is not UTF-8, as everything in a config is: rename it.") from error
 
 
 def _current_folder() -> str:
@@ -83,7 +97,7 @@ def _resolve_configs(arguments: list[str]) -> None:
             content = yaml.safe_load(text)
         except FileNotFoundError:
             raise unknown_name("config", value, list_models()) from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except (OSError, ValueError, yaml.YAMLError) as error:  # no UTF-8, a NUL in the name, a date of no month
             raise UsageError(f"The config {value} cannot be read as YAML: {' '.join(str(error).split())}.") from error
         if not isinstance(content, dict):
             raise UsageError(f"The config {value} is no config: it needs model, data and trainer (see configs/).")
