@@ -8,7 +8,13 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningDataModule, LightningModule
-from pytorch_lightning.callbacks import Checkpoint, DeviceStatsMonitor, ModelCheckpoint, OnExceptionCheckpoint
+from pytorch_lightning.callbacks import (
+    Checkpoint,
+    DeviceStatsMonitor,
+    EarlyStopping,
+    ModelCheckpoint,
+    OnExceptionCheckpoint,
+)
 
 from zoo.callbacks.checkpointing import ExceptionCheckpoint
 from zoo.models import ZooModule
@@ -63,6 +69,8 @@ def check_callbacks(trainer: Any, module: LightningModule, data: LightningDataMo
         if isinstance(monitor, str) and known and monitor not in known | counters:
             problem = unknown_name(f"metric of {type(module).__name__}", monitor, known | counters)
             raise UsageError(f"{type(callback).__name__}: {problem}")
+        if isinstance(callback, EarlyStopping) and known:
+            callback.strict = False  # a training may end before its first validation, and has nothing to stop then
         if isinstance(callback, ModelCheckpoint) and callback.filename:
             _check_filename(callback, known)
 

@@ -54,6 +54,8 @@ def quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message="The loaded checkpoint was produced with Lightning")
     # Whose weights are in the checkpoint.
     warnings.filterwarnings("ignore", message="You're using the WeightAveraging callback, but loading a checkpoint")
+    # A training that `max_steps` ends before its first validation. The metric's name was checked before.
+    warnings.filterwarnings("ignore", message="Early stopping conditioned on metric")
     for name in ("pytorch_lightning", "lightning_fabric"):
         for handler in logging.getLogger(name).handlers:
             # A logger's filters do not apply to the records of its child loggers, so the handlers get the filter.
