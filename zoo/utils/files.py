@@ -51,7 +51,7 @@ def atomic_path(path: Path, marker: str = MARKER, replace: bool = False) -> Iter
             yield temporary
             _copy_to_stream(temporary, path)
         return
-    temporary = path.with_name(_temporary_name(path.name))
+    temporary = path.with_name(temporary_name(path.name))
     created = [folder for folder in path.parents if not folder.exists()]
     try:
         with _reported(path):
@@ -146,7 +146,7 @@ def is_stream(path: Path) -> bool:
 
 
 def is_abandoned_temporary(path: Path) -> bool:
-    """Return whether a path is named as a temporary file of `atomic_path` whose process, on this host, has ended."""
+    """Return whether a path has a `temporary_name` whose process, on this host, has ended."""
     found = re.fullmatch(rf"\..*\.{re.escape(_host())}\.([1-9]\d*)\.[0-9a-f]{{8}}\.tmp", path.name, re.DOTALL)
     if found is None:
         return False
@@ -194,7 +194,8 @@ def _reported(path: Path) -> Iterator[None]:
         raise UsageError(f"Cannot write {path}: {error.strerror or error}; {advice}.") from error
 
 
-def _temporary_name(name: str) -> str:
+def temporary_name(name: str) -> str:
+    """Return a free name beside ``name`` by which `is_abandoned_temporary` knows whose it is."""
     # Cut, because a file name has at most 255 bytes.
     return f".{name[:40]}.{_host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
 
