@@ -121,6 +121,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _discard_output()
             print("zoo: The disk is full: make room on it, or name a place on another one.", file=sys.stderr)
             return 2
+        if "No usable temporary directory" in str(error):  # which libraries ask for when they are imported
+            print("zoo: No folder for temporary files can be written to: make room, or set TMPDIR.", file=sys.stderr)
+            return 2
         if error.filename is None or os.environ.get("ZOO_TRACEBACK"):
             raise
         print(f"zoo: {unusable_path(error)}", file=sys.stderr)

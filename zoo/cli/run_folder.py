@@ -61,7 +61,7 @@ class FitRun:
         """
         if getattr(rank_zero_only, "rank", 0) != 0:
             return
-        run = Run.claim(self.parent)
+        run = self.run = Run.claim(self.parent)
         if self.default_loggers:
             place: dict[str, Any] = {
                 "save_dir": str(self.parent.parent),

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def stopped_by_signals() -> Iterator[None]:
         received = received or number
         raise _end(number)
 
-    defaults = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    defaults: dict[signal.Signals, Any] = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
     handled = [number for number, default in defaults.items() if signal.getsignal(number) == default]
     for number in handled:
         signal.signal(number, stop)
