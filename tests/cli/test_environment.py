@@ -1,4 +1,4 @@
-"""Machines without a home folder, without room, or without a network: a command works, or says in a sentence why not."""
+"""Without a home folder, room on the disk or a network, a command works, or says in a sentence why not."""
 
 from __future__ import annotations
 

@@ -79,7 +79,10 @@ def complete_settings(verb: str, settings: Namespace) -> None:
     set_default_devices(settings.trainer)
     check_trainer(verb, settings.trainer)
     check_paths(settings)
-    if (interval := settings.get("checkpoint", {}).get("train_time_interval")) is not None and interval <= timedelta():
+    checkpoint = settings.get("checkpoint")
+    if not isinstance(checkpoint, Namespace):
+        raise UsageError(f"checkpoint is {checkpoint!r}, but it must be settings by name, save_top_k: 2 for example.")
+    if (interval := checkpoint.get("train_time_interval")) is not None and interval <= timedelta():
         raise UsageError(f"checkpoint.train_time_interval is {interval}, but it must be more than 0.")
 
 

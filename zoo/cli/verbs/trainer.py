@@ -118,7 +118,7 @@ def _mappings(node: yaml.Node | None, seen: set[int]) -> Iterator[yaml.MappingNo
 
 
 def _check_mapping(config: str, mapping: yaml.MappingNode) -> None:
-    """Raise an error for duplicate keys and for ``init_args`` that are no mapping.
+    """Raise an error for duplicate keys, a ``class_path`` that is no text, and ``init_args`` that are no mapping.
 
     PyYAML accepts duplicate keys silently and keeps the last.
     """
@@ -130,6 +130,8 @@ def _check_mapping(config: str, mapping: yaml.MappingNode) -> None:
         if key.value in seen:
             raise UsageError(f"The config {config} has {key.value} again in line {line}: keep one of them.")
         seen.add(key.value)
+        if key.value == "class_path" and not content.tag.endswith(":str"):
+            raise UsageError(f"The config {config} has no name of a class under class_path in line {line}: give one.")
         if key.value == "init_args" and not isinstance(content, yaml.MappingNode):
             raise UsageError(
                 f"The config {config} has no arguments by name under init_args in line {line}: give some, or leave "
