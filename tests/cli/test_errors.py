@@ -86,12 +86,14 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
         (["fit", "--config", "word.yaml"], "The config word.yaml is no config"),
         (["fit", "--config", "list.yaml"], "trainer is [], but it must be settings by name"),
         (["fit", "--config", "twice.yaml"], "The config twice.yaml has lr again in line 5: keep one of them"),
+        (["fit", "--config", "nested.yaml"], "has no name of a class under class_path in line 1"),
+        (["fit", "--config", "checkpoint.yaml"], "checkpoint is 3, but it must be settings by name"),
         (["fit", "--config", "none.yaml"], "has no arguments by name under init_args in line 3"),
         ([*FIT, "--model.steps_per_call", "0"], "steps_per_call is 0, but it must be 1 to"),
         (["bench", "--precision", "foo"], "argument --precision: invalid choice: 'foo'"),
         (["test", "--config", "softmax"], "needs a trained network: give --ckpt_path"),
         (["predict", "--config", "softmax"], "needs a trained network: give --ckpt_path"),
-        (["list", "--foo"], "unrecognized arguments: --foo"),
+        (["list", "--foo"], "Unknown flag --foo; `zoo list --help`"),
     ],
 )
 def test_user_mistakes_are_reported_in_one_sentence(
@@ -102,6 +104,8 @@ def test_user_mistakes_are_reported_in_one_sentence(
     Path("word.yaml").write_text("just a word")
     Path("twice.yaml").write_text("model:\n  class_path: MLP\n  init_args:\n    lr: 0.1\n    lr: 0.2\n")
     Path("none.yaml").write_text("model:\n  class_path: MLP\n  init_args:\ndata: MNISTDataModule\n")
+    Path("nested.yaml").write_text("model: {class_path: {class_path: MLP}}")
+    Path("checkpoint.yaml").write_text("checkpoint: 3\nmodel: {class_path: MLP}")
     Path("list.yaml").write_text("trainer: []\nmodel: {class_path: MLP}")
     Path("linear.yaml").write_text("model: {class_path: torch.nn.Linear, init_args: {in_features: 3, out_features: 2}}")
     assert message in error_output(arguments, capsys)

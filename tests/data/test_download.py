@@ -273,6 +273,21 @@ def test_signal_during_a_download_leaves_no_temporary_folder(number: int, status
     assert not Path("data").exists()
 
 
+def test_the_folder_of_a_killed_download_is_cleared_at_the_next_start(published: Any) -> None:
+    (RAW / ".download-of-mine").mkdir(parents=True)
+    published.stalls = True
+    process = start(published)
+    deadline = time.monotonic() + 60
+    while not list(RAW.glob(".download-*/*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.communicate(timeout=30)
+    assert len(list(RAW.glob(".download-*"))) == 2
+    published.stalls = False
+    prepare()
+    assert set(names_in(RAW)) == {*names_in(published.folder), ".download-of-mine"}
+
+
 @pytest.mark.slow
 def test_several_processes_may_prepare_at_once(published: Any) -> None:
     processes = [start(published) for _ in range(4)]

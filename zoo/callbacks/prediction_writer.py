@@ -14,6 +14,7 @@ from torch import Tensor
 from zoo.utils.errors import UsageError
 from zoo.utils.files import atomic_path, check_output
 from zoo.utils.pictures import save_figure
+from zoo.utils.printable import printable
 
 TABLE_MARKER = "index,label,prediction,p"
 """The begin of the header line, by which a table of predictions is known: programs that read it know no comments."""
@@ -102,7 +103,7 @@ class PredictionWriter(Callback):
         predictions = probabilities.argmax(dim=1)
         with (
             atomic_path(self._table, TABLE_MARKER) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
+            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
         ):
             writer = csv.writer(file)
             file_header = ["file"] if files else []
@@ -123,9 +124,9 @@ class PredictionWriter(Callback):
         if wrong.any():
             pairs, counts = torch.stack([labels, predictions])[:, wrong].unique(dim=1, return_counts=True)
             (label, prediction), count = pairs[:, counts.argmax()].tolist(), int(counts.max())
-            print(f"Most often:    a {names[label]} taken for a {names[prediction]}, {count} times")
-        print(f"Probabilities: {self._table}")
-        print(f"Picture:       {self._picture}")
+            print(printable(f"Most often:    a {names[label]} taken for a {names[prediction]}, {count} times"))
+        print(f"Probabilities: {printable(self._table)}")
+        print(f"Picture:       {printable(self._picture)}")
 
     def _choose(self, indices: Tensor) -> Tensor:
         if self.indices is None:
@@ -166,7 +167,7 @@ def draw_grid(
         if position >= len(images):
             axes.set_axis_off()
             continue
-        label, prediction = names[int(labels[position])], names[int(predictions[position])]
+        label, prediction = (printable(names[int(classes[position])]) for classes in (labels, predictions))
         # Long names do not fit on one line.
         arrow = " → " if len(label) + len(prediction) < 10 else "\n→ "
         title_size = 10 if len(arrow) == 3 and len(label) < 5 else 8

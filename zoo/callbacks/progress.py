@@ -16,6 +16,7 @@ from zoo.runs.checkpoint import Checkpoint
 from zoo.utils.console import is_interactive
 from zoo.utils.environment import device_name
 from zoo.utils.files import display_path
+from zoo.utils.printable import printable
 
 
 class EpochProgressBar(TQDMProgressBar):
@@ -142,7 +143,7 @@ class StartMessage(Callback):
         device = device_name(trainer.strategy.root_device)
         if trainer.world_size > 1:
             device = f"{trainer.world_size} × {device}"
-        print(f"{self.name}: {parameters:,} parameters, training on {device}, seed {self.seed}", flush=True)
+        print(f"{printable(self.name)}: {parameters:,} parameters, training on {device}, seed {self.seed}", flush=True)
         if self.checkpoint is not None:
             epoch, step = self.checkpoint.content["epoch"] + 1, self.checkpoint.content["global_step"]
             print(f"Going on from {display_path(self.checkpoint.path)} (epoch {epoch}, step {step:,})", flush=True)

@@ -10,14 +10,13 @@ import io
 import os
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import zoo
+from zoo.cli.signals import stopped_by_signals
 from zoo.utils.denormals import denormals_given_back
-from zoo.utils.errors import Stopped, UsageError, unknown_name
+from zoo.utils.errors import Stopped, UsageError, unknown_name, unusable_path
 from zoo.utils.matplotlib_settings import ignore_local_matplotlibrc
 
 VERBS = {
@@ -50,6 +49,10 @@ By default it looks for some milliseconds. Where other programs want the process
 waits for a thread that has none, and a training takes ten times as long or more. The library reads the variable when
 torch is imported.
 """
+
+
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system says where a file cannot grow: no room on the disk, or a limit of the user or the process."""
 
 
 def program() -> int:
@@ -95,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 on success, 1 when a check failed, 2 after a user's mistake, and 128 plus the signal's number when a signal
-        ended the command: 130 for Ctrl-C, 143 for SIGTERM.
+        ended the command: 130 for Ctrl-C, 143 for SIGTERM, 141 where the reader of a pipe has left.
 
     Raises:
         SystemExit: SIGTERM ended a command that saves no state, with code 143.
@@ -103,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if arguments is None else arguments)
     ignore_local_matplotlibrc()
     try:
-        with denormals_given_back(), _stopped_by_sigterm():
+        with denormals_given_back(), stopped_by_signals():
             status = _dispatch(argv)
         sys.stdout.flush()  # here, so that a failed write is handled below
         return status
@@ -119,52 +122,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("zoo: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # The reader, `head` for example, has closed the pipe. Python must not flush the rest at exit.
+        # The reader, `head` for example, has closed the pipe. Python must not flush the rest at exit. A shell shows the
+        # same status for programs that the signal ends; 0 would say that a training or a check is complete.
         _discard_output()
-        return 0
+        return 128 + signal.SIGPIPE
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno in DISK_ERRORS:
+            _discard_output()
+            print("zoo: The disk is full: make room on it, or name a place on another one.", file=sys.stderr)
+            return 2
+        if "No usable temporary directory" in str(error):  # which libraries ask for when they are imported
+            print("zoo: No folder for temporary files can be written to: make room, or set TMPDIR.", file=sys.stderr)
+            return 2
+        if error.filename is None or os.environ.get("ZOO_TRACEBACK"):
             raise
-        _discard_output()
-        print("zoo: The disk is full: make room on it, or name a place on another one.", file=sys.stderr)
+        print(f"zoo: {unusable_path(error)}", file=sys.stderr)
         return 2
-
-
-@contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the command with status 143, so that no temporary files are left.
-
-    A handler that was there before stays. So does Lightning's, which calls this one.
-    """
-    previous = signal.getsignal(signal.SIGTERM)
-    if previous != signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    process, received = os.getpid(), False
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal received
-        if os.getpid() != process:  # a process that was forked, such as a worker of a DataLoader
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
-        if not received:
-            print("zoo: stopped by SIGTERM", file=sys.stderr)
-        received = True
-        raise SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-        if received:  # Python ignores exceptions in destructors
-            raise SystemExit(128 + signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _discard_output() -> None:
     """Redirect standard output to the null device."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError):  # an object in its place may have no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report_stopped(stopped: Stopped) -> int:

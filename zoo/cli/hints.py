@@ -51,4 +51,5 @@ def place_of(name: str, known: Iterable[str]) -> str | None:
     by_last_part |= {each: f"data.{each}" for each in parameters_of(MNISTDataModule)}
     by_last_part |= {each: f"model.{each}" for each in parameters_of(Classifier)}
     found = _SYNONYMS.get(name) or by_last_part.get(name) or (name if name in known else None)
-    return found or next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.6)), None)
+    beginnings = [each for each in known if each.startswith(name)]
+    return found or next(iter(beginnings or difflib.get_close_matches(name, known, n=1, cutoff=0.6)), None)

@@ -8,7 +8,7 @@ from types import TracebackType
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 from zoo.cli.parser import find_usage_error, one_sentence
-from zoo.utils.errors import UsageError
+from zoo.utils.errors import UsageError, unusable_path
 
 # An error raised by these packages concerns the user's settings. An error raised by torch inside a network is a bug.
 _CONFIGURATION_PACKAGES = ("pytorch_lightning", "lightning_fabric", "lightning_utilities", "jsonargparse")
@@ -31,7 +31,7 @@ def as_usage_error(error: Exception) -> UsageError | None:
     if os.environ.get("ZOO_TRACEBACK"):
         return None
     if isinstance(error, OSError) and not isinstance(error, ConnectionError) and error.filename:
-        return UsageError(f"Cannot use {error.filename}: {error.strerror or error}; name another place.")
+        return unusable_path(error)
     text = one_sentence(str(error)) or type(error).__name__
     if "No supported gpu backend found" in text:
         return UsageError("There is no GPU here that torch can use: take --trainer.accelerator cpu, or leave it out.")

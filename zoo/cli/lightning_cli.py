@@ -16,12 +16,12 @@ from zoo.callbacks.graceful_stop import EvaluationStop, GracefulStop
 from zoo.callbacks.prediction_writer import PredictionWriter
 from zoo.callbacks.progress import EpochProgressBar, StartMessage
 from zoo.callbacks.run_record import RunRecord
-from zoo.cli.callback_checks import check_monitors, with_own_checkpoints, without_checkpoints
+from zoo.cli.callback_checks import check_callbacks, with_own_checkpoints, without_checkpoints
 from zoo.cli.parser import ZooArgumentParser, check_no_null_arguments
 from zoo.cli.resolved_config import name_of_run, resolved_config
 from zoo.cli.resume_checks import check_restorable, check_same_config, read_named_checkpoint
 from zoo.cli.run_folder import FitRun, RunConfig, keep_logged_metrics, print_test_command, trained_checkpoint
-from zoo.cli.trainer_checks import check_trainer, set_default_devices, set_default_max_epochs
+from zoo.cli.trainer_checks import check_seed_everything, complete_settings
 from zoo.data.base import ImageDataModule
 from zoo.layers.sync_batchnorm import SyncBatchNormAnywhere
 from zoo.models import Classifier, ZooModule
@@ -101,10 +101,7 @@ class ZooCLI(LightningCLI):
         """
         self.config = parser.parse_args(args)  # type: ignore[arg-type]
         self.subcommand = self.config.subcommand
-        trainer = self._get(self.config, "trainer")
-        set_default_max_epochs(trainer)
-        set_default_devices(trainer)
-        check_trainer(str(self.subcommand), trainer)
+        complete_settings(str(self.subcommand), self.config[self.subcommand])
         for section in ("model", "data"):
             settings = self._get(self.config, section)
             check_no_null_arguments(settings.class_path, settings.get("init_args", {}))
@@ -116,9 +113,7 @@ class ZooCLI(LightningCLI):
             raise UsageError(f"{model_class.__name__} is no classifier, so it predicts no classes: see `zoo test`.")
 
     def _set_seed(self) -> None:
-        seed = self._get(self.config, "seed_everything")
-        if not isinstance(seed, bool) and not 0 <= seed < 2**32:
-            raise UsageError(f"seed_everything is {seed}, but a seed is 0 to {2**32 - 1}.")
+        seed = check_seed_everything(self._get(self.config, "seed_everything"))
         self._drew_seed = seed is True
         if seed is not False:
             self.config[self.subcommand]["seed_everything"] = seed_everything(
@@ -169,7 +164,7 @@ class ZooCLI(LightningCLI):
         elif self.subcommand == "fit" and getattr(self.model, "init_from", None):
             initialize_from(self.model, self.model.init_from)
         if self.subcommand == "fit":
-            check_monitors(self.trainer, self.model, self.datamodule)
+            check_callbacks(self.trainer, self.model, self.datamodule)
         if self.trainer.world_size > 1 and self.trainer.local_rank == 0:
             if self.subcommand == "fit" and isinstance(self.datamodule, ImageDataModule):
                 self.datamodule.batch_size_per_process(self.trainer.world_size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any, NoReturn
 
 from pytorch_lightning.cli import LightningArgumentParser
 
+from zoo.cli.arguments import did_you_mean
 from zoo.cli.hints import own_optimizer, place_of
 from zoo.cli.sub_configs import checked_reading
 from zoo.cli.value_types import whole_numbers_kept
@@ -21,6 +21,12 @@ _NOISE = re.compile(
     r"Does not validate against any|Subtypes:|Errors:$|Expected a <class 'NoneType'>|Given value|"
     r"Parser key \"(model|data)\":$|Expected a path but|Not a valid subclass of|Subclass types expect|"
     r"a class path \(str\)$|a dict (with|without) "
+)
+# The lines about a value that is of none of several plain types.
+_ALTERNATIVES = re.compile(
+    r"Does not validate against any of the Union subtypes\n *Subtypes: .*\n *Errors:\n"
+    r"(?P<errors>(?: *- Expected a <class '[\w.]+'>.*\n)+)"
+    r" *Given value type: .*\n *Given value: (?P<value>.*)"
 )
 
 NAME_THE_NETWORK = "Name the network: --config configs/NAME.yaml, or --model and a class such as MLP, no base class."
@@ -65,10 +71,8 @@ class ZooArgumentParser(LightningArgumentParser):
         flags = {flag.removeprefix("--") for action in self._actions for flag in action.option_strings}
         if unknown := re.search(r"unrecognized arguments: --([\w.-]+)", message):
             place = place_of(unknown[1], flags)
-            hint = f": did you mean --{place}?" if place else ""
-            return own_optimizer(unknown[1]) or (
-                f"Unknown flag --{unknown[1]}{hint}; `zoo COMMAND --help` lists them all."
-            )
+            hint = f": did you mean --{place}?" if place else "; `zoo COMMAND --help` lists them all."
+            return own_optimizer(unknown[1]) or f"Unknown flag --{unknown[1]}{hint}"
         if unknown := re.search(r"Subcommand '\w+' does not accept option '([\w.-]+)'", message):
             if unknown[1].startswith(("trainer.class_path", "trainer.init_args")):
                 return "trainer holds the Trainer's settings themselves, max_epochs: 15 for example, and no class_path."
@@ -87,7 +91,7 @@ def find_usage_error(error: BaseException | None) -> UsageError | None:
 
 def one_sentence(message: str) -> str:
     """Reduce an error message of several lines from jsonargparse to the reason, at most 500 characters."""
-    lines = [line.strip().removeprefix("- ") for line in message.strip().splitlines()]
+    lines = [line.strip().removeprefix("- ") for line in _ALTERNATIVES.sub(_joined_types, message).strip().splitlines()]
     lines = [line for line in lines if line and not _NOISE.match(line)]
     class_path = next(
         (found[1] for line in lines if (found := re.match(r"Problem with given class_path '(.+)'", line))), ""
@@ -108,20 +112,22 @@ def one_sentence(message: str) -> str:
         "Got value:", "Got"
     )
     if option := re.search(r"Option '(\w+)' is not accepted", text):
-        hint = _hint(option[1], _argument_names(class_path)) or "."
+        hint = did_you_mean(option[1], _argument_names(class_path), ".")
         text = f"{class_path.rpartition('.')[2]} has no argument {option[1]!r}{hint}"
     return text[:500] or message
+
+
+def _joined_types(alternatives: re.Match[str]) -> str:
+    """Return one line with the types that a value may have, and the value, in place of a line for each type."""
+    types = re.findall(r"<class '(?:[\w.]+\.)?(\w+)'>", alternatives["errors"])
+    names = " or ".join("null" if name == "NoneType" else name for name in types)
+    value = "null" if alternatives["value"] == "None" else alternatives["value"]
+    return f"Expected {names}. Got {value}"
 
 
 def _is_reason(line: str) -> bool:
     """Whether a line states the reason, and not only which other type would have been valid."""
     return not line.startswith(("Expected a <class", "Parser key"))
-
-
-def _hint(wrong: str, known: set[str]) -> str:
-    """Return ``: did you mean NAME?`` for the closest known name, or an empty string."""
-    close = difflib.get_close_matches(wrong, sorted(known), n=1, cutoff=0.6)
-    return f": did you mean {close[0]}?" if close else ""
 
 
 def _argument_names(class_path: str) -> set[str]:

@@ -69,7 +69,7 @@ class FitRun:
         """
         if getattr(rank_zero_only, "rank", 0) != 0:
             return
-        run = Run.claim(self.parent)
+        run = self.run = Run.claim(self.parent)
         if self.default_loggers:
             place: dict[str, Any] = {
                 "save_dir": str(self.parent.parent),
@@ -123,7 +123,7 @@ def print_test_command(config: Path, checkpoint: Path) -> None:
     last = checkpoint.with_name("last.ckpt")
     # Show the link's shorter name if it points to the same file.
     shown = display_path(last if last.exists() and last.samefile(checkpoint) else checkpoint)
-    command = ["zoo", "test", "--config", str(display_path(config)), "--ckpt_path", str(shown)]
+    command = ["zoo", "test", "--config", display_path(config), "--ckpt_path", shown]
     print(f"Checkpoint: {shown}\nTest it:    {shlex.join(command)}")
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from typing import Any
 
 from jsonargparse import Namespace
 
 from zoo.utils.errors import UsageError
+from zoo.utils.files import check_local
 
 LOW_PRECISIONS = ("16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
 """Precisions that store the weights in 16 bits or fewer."""
 DEFAULT_MAX_EPOCHS = 15
 """As in most of the lecture. Lightning's own default is 1,000."""
+
+PATH_SETTINGS = ("default_root_dir", "dirpath", "save_dir")
+"""Settings of the Trainer, its callbacks and loggers that name a folder."""
 
 # The smallest valid value of each setting.
 _MINIMUMS = {
@@ -24,6 +29,9 @@ _MINIMUMS = {
     "limit_val_batches": 0,
     "limit_test_batches": 0,
     "limit_predict_batches": 0,
+    "min_epochs": 0,
+    "min_steps": 0,
+    "num_sanity_val_steps": -1,
 }
 
 
@@ -57,6 +65,89 @@ def set_default_devices(trainer: Any) -> None:
         trainer.devices = int(processes)
 
 
+def complete_settings(verb: str, settings: Namespace) -> None:
+    """Set defaults of the Trainer and check its settings, before any object is created.
+
+    Args:
+        verb: ``fit``, ``validate``, ``test`` or ``predict``.
+        settings: The settings of the verb, modified in place.
+
+    Raises:
+        UsageError: As for `check_trainer` and `check_paths`.
+    """
+    set_default_max_epochs(settings.trainer)
+    set_default_devices(settings.trainer)
+    check_trainer(verb, settings.trainer)
+    check_paths(settings)
+    checkpoint = settings.get("checkpoint")
+    if not isinstance(checkpoint, Namespace):
+        raise UsageError(f"checkpoint is {checkpoint!r}, but it must be settings by name, save_top_k: 2 for example.")
+    if (interval := checkpoint.get("train_time_interval")) is not None and interval <= timedelta():
+        raise UsageError(f"checkpoint.train_time_interval is {interval}, but it must be more than 0.")
+
+
+def check_seed_everything(seed: int | bool | None) -> int | bool:
+    """Return the seed of everything that is random; true draws one, false leaves things unseeded.
+
+    Raises:
+        UsageError: It is null, or out of range.
+    """
+    if seed is None:
+        raise UsageError("seed_everything is null: give a number, true to draw one, or false to seed nothing.")
+    if not isinstance(seed, bool) and not 0 <= seed < 2**32:
+        raise UsageError(f"seed_everything is {seed}, but a seed is 0 to {2**32 - 1}.")
+    return seed
+
+
+def _check_durations(trainer: Any) -> None:
+    for name in ("max_time", "val_check_interval"):
+        value = trainer.get(name)
+        if isinstance(value, str | dict | timedelta) and _seconds(name, value) <= 0:
+            raise UsageError(f"trainer.{name} is {value}, but it must be more than 0.")
+
+
+def _seconds(name: str, value: str | dict[str, float] | timedelta) -> float:
+    """Return the seconds of a duration in one of the forms that Lightning takes."""
+    try:
+        if isinstance(value, str):
+            days, hours, minutes, seconds = (int(part) for part in value.strip().split(":"))
+            value = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        elif isinstance(value, dict):
+            value = timedelta(**value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UsageError(
+            f"trainer.{name} is {value}, but a duration is days:hours:minutes:seconds, 00:01:30:00 for example."
+        ) from error
+    return value.total_seconds()
+
+
+def _check_gradient_clipping(trainer: Any) -> None:
+    limit = trainer.get("gradient_clip_val")
+    if isinstance(limit, int | float) and not 0 < limit < float("inf"):
+        raise UsageError(
+            f"trainer.gradient_clip_val is {limit}, which clips nothing: take a number that is more than 0, or leave "
+            "it out."
+        )
+    if limit is None and trainer.get("gradient_clip_algorithm") is not None:
+        raise UsageError("trainer.gradient_clip_algorithm is of no effect without trainer.gradient_clip_val: add that.")
+
+
+def check_paths(settings: Any) -> None:
+    """Check that the folders in settings of any depth are local ones, before anything writes to them.
+
+    Raises:
+        UsageError: A folder is a URL, or no path.
+    """
+    if isinstance(settings, list):
+        for item in settings:
+            check_paths(item)
+    for name, value in vars(settings).items() if isinstance(settings, Namespace) else ():
+        if name in PATH_SETTINGS and isinstance(value, str | os.PathLike):
+            check_local(os.fspath(value), name)
+        else:
+            check_paths(value)
+
+
 def check_trainer(verb: str, trainer: Any) -> None:
     """Check the Trainer's settings before any object is created.
 
@@ -75,9 +166,15 @@ def check_trainer(verb: str, trainer: Any) -> None:
         for name in ("max_epochs", "max_steps", "limit_train_batches"):
             if trainer.get(name) == 0:
                 raise UsageError(f"trainer.{name} is 0, which leaves nothing to train.")
+    for name in ("min_epochs", "min_steps"):
+        least, most = trainer.get(name), trainer.get(name.replace("min", "max"))
+        if least and most is not None and 0 <= most < least:
+            raise UsageError(f"trainer.{name} is {least}, but training ends after {most}: raise the maximum as well.")
     interval = trainer.get("val_check_interval")
     if isinstance(interval, int | float) and not interval > 0:
         raise UsageError(f"trainer.val_check_interval is {interval}, but it must be more than 0.")
+    _check_durations(trainer)
+    _check_gradient_clipping(trainer)
     split = {"validate": "val", "test": "test", "predict": "predict"}.get(verb)
     if split and trainer.get(f"limit_{split}_batches") == 0:
         raise UsageError(f"trainer.limit_{split}_batches is 0, which leaves nothing to {verb}.")

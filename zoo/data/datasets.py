@@ -18,7 +18,7 @@ from torchvision.datasets import KMNIST, MNIST, QMNIST, FashionMNIST
 
 from zoo.data.archives import ARCHIVES, check_folder, read_packaged
 from zoo.data.base import DIGITS
-from zoo.data.download import Resource, download
+from zoo.data.download import Resource, clear_abandoned_downloads, download
 from zoo.data.idx import decode_idx, read_idx
 from zoo.utils.errors import UsageError, unknown_name
 
@@ -58,6 +58,7 @@ def prepare(name: str, data_dir: Path) -> None:
         check_folder(data_dir)
         return
     folder = _raw_folder(name, data_dir)
+    clear_abandoned_downloads(folder)
     missing = [resource for resource in _resources(name) if _find(folder, resource) is None]
     if missing:
         download(name, missing, data_dir, folder)

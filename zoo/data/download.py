@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import shutil
 import signal
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +19,7 @@ from torchvision.datasets.utils import download_url
 
 from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
+from zoo.utils.files import is_abandoned_temporary, temporary_name
 
 MAX_ATTEMPTS = 3
 RETRY_DELAY = 2.0
@@ -27,6 +28,8 @@ DOWNLOAD_ERRORS = (OSError, RuntimeError, ValueError, http.client.HTTPException)
 """What torchvision raises if a file cannot be downloaded, or not as it was published."""
 SOCKET_TIMEOUT = 20.0
 """Seconds without data after which a download attempt is aborted, so that a hanging mirror does not block training."""
+TEMPORARY = "download-"
+"""The beginning of the names of temporary folders."""
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -83,6 +86,13 @@ def download(name: str, missing: Sequence[Resource], data_dir: Path, folder: Pat
     raise UsageError(f"{name} is not in {folder} and could not be downloaded ({_reason(problem)}): {advice}.")
 
 
+def clear_abandoned_downloads(folder: Path) -> None:
+    """Remove the temporary folders of downloads whose processes were killed, and nothing else."""
+    for path in folder.glob(f".{TEMPORARY}.*"):
+        if is_abandoned_temporary(path) and path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _fetch(resource: Resource, folder: Path) -> None:
     """Download a file to a folder, from the first of its addresses that has it, and check its MD5."""
     problems = []
@@ -123,12 +133,15 @@ def _temporary_folder(data_dir: Path, folder: Path, advice: str) -> Iterator[Pat
     try:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            temporary = tempfile.TemporaryDirectory(prefix=".download-", dir=folder, ignore_cleanup_errors=True)
+            temporary = folder / temporary_name(TEMPORARY)
+            temporary.mkdir(mode=0o700)
         except OSError as error:
             reason = error.strerror or error
             raise UsageError(f"Cannot write {folder}: {reason}; name another data.data_dir.") from error
-        with temporary as path_name:
-            yield Path(path_name)
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     finally:
         for path in made:
             with contextlib.suppress(OSError):  # it holds files now, or another process's

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import stat
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,9 +155,18 @@ def _count_scans(file: Any) -> int:
     return max(1, scans)
 
 
+_stderr_lock = threading.Lock()
+
+
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Discard what libtiff writes to standard error about a damaged file, past Python."""
+    """Discard what libtiff writes to standard error about a damaged file, past Python; in one thread at a time."""
+    with _stderr_lock, _null_stderr():
+        yield
+
+
+@contextlib.contextmanager
+def _null_stderr() -> Iterator[None]:
     try:
         kept = os.dup(2)
     except OSError:  # it is closed

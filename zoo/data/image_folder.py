@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from zoo.data.base import PREPROCESS, ImageDataModule
 from zoo.data.batches import ImageBatches
-from zoo.utils.checks import check_data_dir, check_fractions, check_seeds, join_names
+from zoo.utils.checks import check_fractions, check_seeds, join_names
 from zoo.utils.console import is_interactive, print_rank_zero
 from zoo.utils.errors import UsageError
-from zoo.utils.files import expand_user
+from zoo.utils.files import check_local, expand_user
 
 LabelledFile = tuple[Path, int]
 
@@ -74,7 +74,7 @@ class ImageFolderDataModule(ImageDataModule):
         if val_share + test_share >= 1:
             raise UsageError(f"val_share {val_share} and test_share {test_share} leave nothing to train on.")
         check_seeds(split_seed=split_seed)
-        check_data_dir(data_dir)
+        check_local(data_dir, "data_dir")
         self.save_hyperparameters()
         self.data_dir = expand_user(data_dir)
         self.val_share = val_share

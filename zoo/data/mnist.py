@@ -11,9 +11,9 @@ from torch.utils.data import DataLoader
 from zoo.data.archives import default_data_dir
 from zoo.data.base import ImageDataModule
 from zoo.data.batches import Batch, ImageBatches, balanced_subset
-from zoo.utils.checks import check_counts, check_data_dir, check_seeds
+from zoo.utils.checks import check_counts, check_seeds
 from zoo.utils.errors import UsageError
-from zoo.utils.files import expand_user
+from zoo.utils.files import check_local, expand_user
 
 TRAINING_IMAGES = 60_000
 """Images in the official training archives; the test archives hold 10,000 more."""
@@ -83,7 +83,7 @@ class MNISTDataModule(ImageDataModule):
             )
         check_counts(unlabelled_epochs=unlabelled_epochs)
         check_seeds(subset_seed=subset_seed)
-        check_data_dir(data_dir)
+        check_local(data_dir or "", "data_dir")
         if dataset != "mnist":
             from zoo.data.datasets import check_dataset
 

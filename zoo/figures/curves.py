@@ -12,6 +12,7 @@ from zoo.runs.recipe import differing_settings, recipe, setting
 from zoo.runs.run import Run, runs_in
 from zoo.utils.errors import UsageError
 from zoo.utils.pictures import COLORS
+from zoo.utils.printable import printable
 
 SPLITS = ("train", "val")
 MOST_SETTINGS = 3
@@ -57,7 +58,8 @@ def draw(writer: FigureWriter, folders: Sequence[Path]) -> None:
         ax.set(xlabel="epoch", ylabel={"loss": "loss in nats", "acc": "accuracy"}.get(group, group))
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend(frameon=False, fontsize=7 if len(runs) > 1 else 8)
-    figure.suptitle(" and ".join(f"{run.folder.parent.name}, {run.folder.name}" for run in runs), fontsize=10)
+    title = " and ".join(f"{run.folder.parent.name}, {run.folder.name}" for run in runs)
+    figure.suptitle(printable(title), fontsize=10)
     rows: list[Row] = [
         [str(run.folder), name, epoch + 1, value]
         for run, history in zip(runs, histories, strict=True)

@@ -59,7 +59,10 @@ class FigureWriter:
         save_figure(figure, self.folder / f"{name}.png", "png")
         save_figure(figure, self.folder / f"{name}.svg", "svg")
         path = self.folder / f"{name}.csv"
-        with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        with (
+            atomic_path(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
             file.writelines(f"# {line}\n" for line in self._origin())
             writer = csv.writer(file)
             writer.writerow(columns)

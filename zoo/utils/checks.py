@@ -52,12 +52,6 @@ def check_seeds(**seeds: int) -> None:
             raise UsageError(f"{name} is {value}, but a seed is 0 or more and at most {2**32 - 1}.")
 
 
-def check_data_dir(data_dir: str | None) -> None:
-    """Raise `UsageError` if the path contains a NUL character."""
-    if data_dir is not None and "\0" in data_dir:
-        raise UsageError("data_dir holds a NUL character, which no folder's name can.")
-
-
 def join_names(names: Sequence[str]) -> str:
     """Join the first ten names with commas and state how many more there are."""
     shown = ", ".join(names[:10])

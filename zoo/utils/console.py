@@ -7,6 +7,8 @@ import sys
 from lightning_utilities.core.rank_zero import rank_zero_only
 from tqdm import tqdm
 
+from zoo.utils.printable import printable
+
 
 def is_interactive() -> bool:
     """Return whether standard error is a terminal or a notebook, which can show a progress bar."""
@@ -17,6 +19,6 @@ def is_interactive() -> bool:
 
 @rank_zero_only
 def print_rank_zero(message: str) -> None:
-    """Print a line to standard error, on the process with rank 0 only."""
+    """Print a line to standard error, on the process with rank 0 only. It is made printable."""
     if sys.stderr is not None:
-        tqdm.write(message, file=sys.stderr)
+        tqdm.write(printable(message), file=sys.stderr)

@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from zoo.utils.printable import printable
+
+LONGEST_MESSAGE = 1500
+"""Number of characters; a longer message is shortened in its middle."""
+
 
 class UsageError(ValueError):
     """An error that the user can correct, with a message of one sentence.
 
-    The command line prints the message and exits with status 2.
+    The command line prints the message and exits with status 2. Names in it may come from anywhere, so it is made
+    printable, and it stays a single line of moderate length.
+
+    Args:
+        message: The sentence.
     """
+
+    def __init__(self, message: str) -> None:
+        message = printable(message)
+        if len(message) > LONGEST_MESSAGE:  # the end of a sentence says what to do
+            message = f"{message[: LONGEST_MESSAGE // 4]} … {message[-LONGEST_MESSAGE // 2 :]}"
+        super().__init__(message)
 
 
 class Stopped(Exception):
@@ -47,3 +62,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     close = [by_lower[each] for each in difflib.get_close_matches(str(name).lower(), by_lower, n=3, cutoff=0.5)]
     hint = f"did you mean {' or '.join(close)}?" if close else f"the names are: {', '.join(names)}."
     return UsageError(f"Unknown {kind} {name!r}: {hint}")
+
+
+def unusable_path(error: OSError) -> UsageError:
+    """Return the error for a path that the system refuses, from the exception that names it."""
+    return UsageError(f"Cannot use {error.filename}: {error.strerror or error}; name another place.")

@@ -22,6 +22,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from zoo.utils.errors import UsageError
+from zoo.utils.printable import printable
 
 MARKER = "Written by mnist-lightning-zoo (b1f7c04e)"
 """The text in every output by which the zoo knows it as its own."""
@@ -50,7 +51,7 @@ def atomic_path(path: Path, marker: str = MARKER, replace: bool = False) -> Iter
             yield temporary
             _copy_to_stream(temporary, path)
         return
-    temporary = path.with_name(_temporary_name(path.name))
+    temporary = path.with_name(temporary_name(path.name))
     created = [folder for folder in path.parents if not folder.exists()]
     try:
         with _reported(path):
@@ -103,7 +104,7 @@ def create_exclusively(path: Path, content: bytes) -> bool:
     Raises:
         UsageError: The file cannot be written.
     """
-    temporary = path.with_name(_temporary_name(path.name))
+    temporary = path.with_name(temporary_name(path.name))
     with _reported(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -136,6 +137,7 @@ def check_output(path: Path, marker: str = MARKER) -> None:
         UsageError: The path is a folder, a disk, a link to anything but a device, or a file without the marker, or the
             folder does not permit it.
     """
+    check_local(path)
     with _reported(path):
         if is_stream(path):
             return
@@ -154,6 +156,23 @@ def check_output(path: Path, marker: str = MARKER) -> None:
             raise UsageError(f"Cannot write {path}: the folder {folder} may not be written to; name another place.")
 
 
+def check_local(path: str | Path, name: str = "") -> None:
+    """Check that a text can be the path of a local file or folder.
+
+    Args:
+        path: The path.
+        name: The setting that it is the value of, for the message.
+
+    Raises:
+        UsageError: It is a URL, or holds a NUL character.
+    """
+    shown = f"{name} {path}".lstrip()
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):  # `Path` makes one slash of two
+        raise UsageError(f"{shown} is a URL: name a local file or folder.")
+    if "\0" in str(path):
+        raise UsageError(f"{shown} holds a NUL character, which no path can: name another one.")
+
+
 def is_stream(path: Path) -> bool:
     """Return whether a path is, or links to, a character device or a pipe, which is written to and never replaced."""
     if _descriptor(path) is not None:
@@ -166,7 +185,7 @@ def is_stream(path: Path) -> bool:
 
 
 def is_abandoned_temporary(path: Path) -> bool:
-    """Return whether a path is named as a temporary file of `atomic_path` whose process, on this host, has ended."""
+    """Return whether a path has a `temporary_name` whose process, on this host, has ended."""
     found = re.fullmatch(rf"\..*\.{re.escape(_host())}\.([1-9]\d*)\.[0-9a-f]{{8}}\.tmp", path.name, re.DOTALL)
     if found is None:
         return False
@@ -179,10 +198,10 @@ def is_abandoned_temporary(path: Path) -> bool:
     return False
 
 
-def display_path(path: Path) -> Path:
-    """Return the path relative to the current folder if it is inside it, and the absolute path otherwise."""
+def display_path(path: Path) -> str:
+    """Return the path relative to the current folder if it is inside it, else the absolute path, made printable."""
     path = path.absolute()
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return printable(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def expand_user(path: str) -> Path:
@@ -210,7 +229,8 @@ def _reported(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UsageError(f"Cannot write {path}: {error.strerror or error}; name another place.") from error
+        advice = "choose a shorter name" if error.errno == errno.ENAMETOOLONG else "name another place"
+        raise UsageError(f"Cannot write {path}: {error.strerror or error}; {advice}.") from error
 
 
 def _create_without_link(path: Path, content: bytes) -> bool:
@@ -222,7 +242,8 @@ def _create_without_link(path: Path, content: bytes) -> bool:
     return True
 
 
-def _temporary_name(name: str) -> str:
+def temporary_name(name: str) -> str:
+    """Return a free name beside ``name`` by which `is_abandoned_temporary` knows whose it is."""
     # Cut, because a file name has at most 255 bytes.
     return f".{name[:40]}.{_host()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
 

@@ -8,6 +8,8 @@ import warnings
 # Imported because this creates the log handlers that are filtered below.
 import pytorch_lightning  # noqa: F401
 
+from zoo.utils.printable import printable
+
 # The beginnings of advertisements, and of messages on hardware and processes, which the zoo prints in its own line.
 _DROPPED_PREFIXES = (
     "💡",
@@ -36,9 +38,9 @@ def quieten_lightning() -> None:
     # Lightning 2.6 uses a deprecated torch feature internally.
     warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)` is deprecated")
     # Both loggers write to the same folder, so it is not empty for the second one.
-    warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
+    warnings.filterwarnings("ignore", message="(?s)Experiment logs directory .* exists and is not empty")
     # Lightning gives checkpoints other names than those that are there.
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+    warnings.filterwarnings("ignore", message="(?s)Checkpoint directory .* exists and is not empty")
     # The first line of a training says what it runs on.
     warnings.filterwarnings("ignore", message="GPU available but not used")
     # Checkpoints are saved after complete steps in manual optimization too.
@@ -52,11 +54,16 @@ def quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message="The loaded checkpoint was produced with Lightning")
     # Whose weights are in the checkpoint.
     warnings.filterwarnings("ignore", message="You're using the WeightAveraging callback, but loading a checkpoint")
+    # A training that `max_steps` ends before its first validation. The metric's name was checked before.
+    warnings.filterwarnings("ignore", message="Early stopping conditioned on metric")
     for name in ("pytorch_lightning", "lightning_fabric"):
         for handler in logging.getLogger(name).handlers:
             # A logger's filters do not apply to the records of its child loggers, so the handlers get the filter.
-            handler.addFilter(_is_useful)
+            handler.addFilter(_filter)
 
 
-def _is_useful(record: logging.LogRecord) -> bool:
-    return not record.getMessage().startswith(_DROPPED_PREFIXES)
+def _filter(record: logging.LogRecord) -> bool:
+    """Return whether a record is to be printed, and make the names in its lines printable."""
+    message = record.getMessage()
+    record.msg, record.args = "\n".join(printable(line) for line in message.split("\n")), ()
+    return not message.startswith(_DROPPED_PREFIXES)

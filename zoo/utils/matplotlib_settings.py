@@ -1,8 +1,9 @@
-"""matplotlib without the settings file of the current folder."""
+"""matplotlib without the settings file of the current folder, and without messages about its own folder."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from zoo.utils.errors import UsageError
 
 
 def ignore_local_matplotlibrc() -> None:
@@ -39,8 +42,13 @@ class _Finder(MetaPathFinder):
                 sys.meta_path.remove(self)
                 if "MATPLOTLIBRC" in os.environ:
                     os.environ["MATPLOTLIBRC"] = os.path.abspath(os.environ["MATPLOTLIBRC"])
+                # Without a folder for its settings it uses a temporary one, which it removes. Nobody must know.
+                logging.getLogger("matplotlib").setLevel(logging.ERROR)
                 with contextlib.chdir(Path(__file__).parent):
-                    execute(module)
+                    try:
+                        execute(module)
+                    except OSError as error:
+                        raise UsageError(f"matplotlib finds no folder to write to ({error}): make room.") from error
 
             loader.exec_module = exec_module
         return spec

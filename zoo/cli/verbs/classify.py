@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
 from zoo.utils.files import check_output, display_path
 from zoo.utils.pictures import save_image
+from zoo.utils.printable import printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +53,7 @@ def run(verb: str, arguments: list[str]) -> int:
     paths = list(_picture_files(options.images))
     names = list(dict.fromkeys(options.model or list_models(pretrained=True)))  # without duplicates
     for name in names:
-        if name in list_models() or not Path(name).is_file():
+        if name in list_models() or not os.path.isfile(name):
             model_info(name)  # report a misspelled name before the slow imports
     flush_denormals()
     errors: list[str] = []
@@ -62,7 +64,7 @@ def run(verb: str, arguments: list[str]) -> int:
         for result in results:
             print(_table(result, names))
     else:
-        width = max(len(str(path)) for path in paths)
+        width = max(len(printable(path)) for path in paths)
         for result in results:
             print(_line(result, width))
     for error in errors:
@@ -98,7 +100,7 @@ def _parser() -> ShortErrorParser:
 def _picture_files(paths: list[Path]) -> Iterator[Path]:
     """Yield the given files, and the visible files of the given folders in alphabetical order."""
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # False too where a path is too long
             yield path
             continue
         # Broken links are included, so that they are reported as unreadable.
@@ -168,7 +170,7 @@ def _results(
 
 
 def _error_with_path(path: Path, error: UsageError) -> str:
-    return str(error) if str(path) in str(error) else f"{path}: {error}"
+    return str(error if printable(path.name) in str(error) else UsageError(f"{path}: {error}"))
 
 
 def _line(result: Classification, width: int) -> str:
@@ -177,14 +179,14 @@ def _line(result: Classification, width: int) -> str:
         len(result.probabilities) > 1
     )
     notes = "".join(f"  {note}" for note in result.digit.notes)
-    class_name = result.class_names[prediction]
-    return f"{result.path!s:<{width}}  {class_name}  {float(result.mean[prediction]):.3f}{agreement}{notes}"
+    class_name = printable(result.class_names[prediction])
+    return f"{printable(result.path):<{width}}  {class_name}  {float(result.mean[prediction]):.3f}{agreement}{notes}"
 
 
 def _table(result: Classification, names: list[str]) -> str:
     prediction = int(result.mean.argmax())
-    rows = list(zip(names, result.probabilities, strict=True))
-    classes = result.class_names
+    rows = list(zip(map(printable, names), result.probabilities, strict=True))
+    classes = [printable(name) for name in result.class_names]
     lines = [f"{display_path(result.path)}: {classes[prediction]}, probability {float(result.mean[prediction]):.3f}"]
     if len(names) > 1:
         lines[0] += f", {int(result.votes[prediction])} of {len(names)} members agree"

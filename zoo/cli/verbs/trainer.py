@@ -59,6 +59,7 @@ def run_cli(cli: type[CLI], verb: str, arguments: list[str]) -> CLI:
     """
     quieten_lightning()
     flush_denormals()
+    _check_encoding(arguments)
     _resolve_configs(arguments)
     matmul_precision = torch.get_float32_matmul_precision()
     try:
@@ -71,6 +72,19 @@ def run_cli(cli: type[CLI], verb: str, arguments: list[str]) -> CLI:
         raise
     finally:
         torch.set_float32_matmul_precision(matmul_precision)
+
+
+def _check_encoding(arguments: list[str]) -> None:
+    """Check that the arguments are UTF-8, because configs, records and logs, which repeat them, are.
+
+    Raises:
+        UsageError: An argument, such as the name of a file, is not.
+    """
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{argument} is not UTF-8, as everything in a config is: rename it.") from error
 
 
 def _current_folder() -> str:
@@ -123,7 +137,7 @@ def _mappings(node: yaml.Node | None, seen: set[int]) -> Iterator[yaml.MappingNo
 
 
 def _check_mapping(config: str, mapping: yaml.MappingNode) -> None:
-    """Raise an error for duplicate keys and for ``init_args`` that are no mapping.
+    """Raise an error for duplicate keys, a ``class_path`` that is no text, and ``init_args`` that are no mapping.
 
     PyYAML accepts duplicate keys silently and keeps the last.
     """
@@ -135,6 +149,8 @@ def _check_mapping(config: str, mapping: yaml.MappingNode) -> None:
         if key.value in seen:
             raise UsageError(f"The config {config} has {key.value} again in line {line}: keep one of them.")
         seen.add(key.value)
+        if key.value == "class_path" and not content.tag.endswith(":str"):
+            raise UsageError(f"The config {config} has no name of a class under class_path in line {line}: give one.")
         if key.value == "init_args" and not isinstance(content, yaml.MappingNode):
             raise UsageError(
                 f"The config {config} has no arguments by name under init_args in line {line}: give some, or leave "
