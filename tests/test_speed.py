@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -234,23 +231,3 @@ def seconds_of(*arguments: str) -> float:
     started = time.perf_counter()
     run_zoo(*arguments)
     return time.perf_counter() - started
-
-
-@pytest.mark.slow
-def test_threads_on_a_busy_machine_take_little_longer_than_one(tmp_path: Path) -> None:
-    """With OpenMP's own waiting they took ten times as long and more."""
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * (os.cpu_count() or 1))]
-    fit = ["fit", "--config", "softmax", "--trainer.max_epochs", "3", "--trainer.accelerator", "cpu"]
-    seconds: dict[str, list[float]] = {"1": [], "2": []}
-    try:
-        for _ in range(3):
-            for threads, measured in seconds.items():
-                began = time.perf_counter()
-                run_zoo(*fit, "--trainer.default_root_dir", str(tmp_path), OMP_NUM_THREADS=threads)
-                measured.append(time.perf_counter() - began)
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
-    ratio = statistics.median(seconds["2"]) / statistics.median(seconds["1"])
-    assert ratio < 2, seconds

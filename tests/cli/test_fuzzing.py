@@ -34,7 +34,7 @@ def without_work(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in (
         "pytorch_lightning.cli.LightningCLI._run_subcommand",
-        "zoo.cli.verbs.demo._listen",
+        "zoo.demo.serving.listen",
         "zoo.cli.verbs.bench.measure_epochs",
         "zoo.figures.writing.FigureWriter.write",
         "zoo.figures.training.fit",

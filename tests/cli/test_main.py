@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -15,20 +14,6 @@ from zoo.cli import main
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"zoo {zoo.__version__}\n"
-
-
-@pytest.mark.parametrize(("chosen", "expected"), [(None, "1000"), ("7", "7")])
-def test_threads_that_wait_sleep_soon_unless_the_user_has_chosen(chosen: str | None, expected: str) -> None:
-    program = "import os, sys; from zoo.cli import program; sys.argv = ['zoo', '--version']; program()"
-    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
-    environment |= {"GOMP_SPINCOUNT": chosen} if chosen else {}
-    command = [
-        sys.executable,
-        "-c",
-        f"{program}; assert 'torch' not in sys.modules; print(os.environ['GOMP_SPINCOUNT'])",
-    ]
-    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    assert output.splitlines()[-1] == expected
 
 
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

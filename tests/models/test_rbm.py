@@ -286,4 +286,4 @@ def test_predict_raises_for_an_rbm(capsys: pytest.CaptureFixture[str]) -> None:
     main([*FIT, "--trainer.limit_test_batches", "0"])
     capsys.readouterr()
     assert main(["predict", *TRAINED]) == 2
-    assert "An RBM is no classifier" in capsys.readouterr().err
+    assert "RBM is no classifier" in capsys.readouterr().err

@@ -42,15 +42,6 @@ VERBS = {
 A module defines ``run(verb, arguments)`` and is imported only when its verb is used.
 """
 
-SPIN_COUNT = "GOMP_SPINCOUNT"
-"""Environment variable: how often a thread of torch's OpenMP library looks for new work before it sleeps.
-
-By default it looks for some milliseconds. Where other programs want the processors too, each parallel operation then
-waits for a thread that has none, and a training takes ten times as long or more. The library reads the variable when
-torch is imported.
-"""
-
-
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What the system says where a file cannot grow: no room on the disk, or a limit of the user or the process."""
 
@@ -62,7 +53,6 @@ def program() -> int:
     hundred thousand objects, and none of them is garbage.
     """
     gc.set_threshold(100_000, 50, 100)
-    os.environ.setdefault(SPIN_COUNT, "1000")
     output_is_closed = sys.stdout is None
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import os
 import re
 from dataclasses import dataclass, replace
 from functools import cache
@@ -210,7 +211,8 @@ def list_models(filter: str = "*", pretrained: bool = False) -> list[str]:
 def packaged_config(name: str) -> Path | None:
     """Return the path of a config that ships, for example ``dropout`` or ``trainer/gpu``; None if there is none."""
     path = root() / "configs" / f"{name}.yaml"
-    return path if re.fullmatch(r"\w+(/\w+)?", name) and path.is_file() else None
+    # Not Path.is_file, which raises an error for a name that is too long.
+    return path if re.fullmatch(r"\w+(/\w+)?", name) and os.path.isfile(path) else None
 
 
 def model_info(name: str) -> ModelInfo:

@@ -39,10 +39,12 @@ def read_yaml_text(path: Path) -> str:
             raise _unreadable(path, "it is a folder, a pipe or a device")
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, UsageError):
         raise
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error
+    except ValueError as error:  # a NUL in the name
+        raise _unreadable(path, str(error)) from error
     if len(content) > MAX_BYTES:
         raise _unreadable(path, f"it has more than {MAX_BYTES >> 10} KiB")
     try:

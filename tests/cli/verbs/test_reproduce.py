@@ -69,7 +69,7 @@ def test_a_single_published_run_has_no_standard_deviation() -> None:
         (["--seeds", "two"], "--seeds"),
         (["--first_seed", "-1"], "--first_seed is -1, but seeds are from 0"),
         (["--first_seed", "4294967295", "--seeds", "2"], "but seeds are from 0 to 4294967295"),
-        (["--seed", "1"], "no --seed: --first_seed 1 means that seed, --seeds the number of runs"),
+        (["--seed", "1"], "did you mean --seeds?"),
         (["--study", "study", "--seeds", "2"], "leave out --seeds and --first_seed"),
         (["--study", "study", "--first_seed", "0"], "leave out --seeds and --first_seed"),
         (["--study", "missing"], "There is no table of a study"),

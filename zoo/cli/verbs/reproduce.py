@@ -6,7 +6,6 @@ import math
 import statistics
 import sys
 import tempfile
-from argparse import SUPPRESS
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,12 +30,7 @@ def run(verb: str, arguments: list[str]) -> int:
     parser.add_argument("--seeds", type=int, help="how many runs to train (default: 1)")
     parser.add_argument("--first_seed", type=int, help="the first run's seed; the others follow (default: 0)")
     parser.add_argument("--study", type=Path, help="take the runs of this study's folder in place of training")
-    parser.add_argument("--seed", help=SUPPRESS)  # it would be taken for an abbreviation of --seeds
     options = parser.parse_args(arguments)
-    if options.seed is not None:
-        raise UsageError(
-            f"`zoo reproduce` has no --seed: --first_seed {options.seed} means that seed, --seeds the number of runs."
-        )
     if options.study is not None and (options.seeds, options.first_seed) != (None, None):
         raise UsageError("--study takes the runs as they are: leave out --seeds and --first_seed, or --study.")
     count = 1 if options.seeds is None else options.seeds
