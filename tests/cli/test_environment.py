@@ -21,7 +21,14 @@ def test_a_home_that_cannot_be_written_is_not_needed() -> None:
         assert process.returncode == 0
 
 
-@pytest.mark.parametrize("verb", [["verify", "softmax"], ["fit", "--config", "softmax"], ["compare"]])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["verify", "softmax"],
+        pytest.param(["fit", "--config", "softmax"], marks=pytest.mark.slow),
+        pytest.param(["compare"], marks=pytest.mark.slow),
+    ],
+)
 def test_without_room_for_any_file_a_sentence_says_so(verb: list[str]) -> None:
     """The limit on the size of a file stands for disks without room."""
     environment = {"PYTHONPATH": SOURCE, "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}

@@ -22,7 +22,7 @@ SECONDS = 2.0
 """Of processor time for one case."""
 BYTES = 2 * 2**30
 """Of memory beyond what the process had."""
-SMALL, LARGE = 60, 500
+SMALL, LARGE = 40, 500
 
 
 @pytest.fixture(autouse=True)

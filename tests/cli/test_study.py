@@ -77,6 +77,7 @@ def test_a_study_trains_what_fit_trains_and_reports_it(capsys: pytest.CaptureFix
     assert "--threads" in error_output(["study", config, "--seeds", "3", "--threads", "2"], capsys)
 
 
+@pytest.mark.slow
 def test_a_grid_has_a_chosen_setting_and_a_failed_trial_makes_the_status_1(capsys: pytest.CaptureFixture[str]) -> None:
     grid = ["study", write_config(), "--set", "model.lr=1e38,0.001"]
     assert main(grid) == 1

@@ -273,6 +273,7 @@ def test_signal_during_a_download_leaves_no_temporary_folder(number: int, status
     assert not Path("data").exists()
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_killed_download_is_cleared_at_the_next_start(published: Any) -> None:
     (RAW / ".download-of-mine").mkdir(parents=True)
     published.stalls = True

@@ -121,7 +121,7 @@ LEAVING = [
 ]
 
 
-@pytest.mark.parametrize("reset", [False, True], ids=["end", "reset"])
+@pytest.mark.parametrize("reset", [pytest.param(False, marks=pytest.mark.slow), True], ids=["end", "reset"])
 def test_no_client_leaves_a_traceback(
     softmax: Predictor, reset: bool, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -142,7 +142,7 @@ def test_no_client_leaves_a_traceback(
     assert caplog.text == ""  # asyncio's
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_ends_the_server_quickly_with_open_connections(number: signal.Signals) -> None:
     process = start_zoo("demo", "softmax", "--port", "0")
     try:

@@ -159,6 +159,7 @@ def test_the_page_fits_on_a_phone(page: Any) -> None:
     assert last["x"] + last["width"] <= 390
 
 
+@pytest.mark.slow
 def test_each_of_many_simultaneous_requests_gets_a_response(address: str) -> None:
     """Tests uvicorn too: beyond its own limit it sends no JSON error."""
     file = io.BytesIO()

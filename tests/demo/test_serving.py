@@ -27,7 +27,7 @@ def has_ipv6() -> bool:
 HOSTS = ["127.0.0.1", "0.0.0.0", *(["::1", "::"] if has_ipv6() else [])]
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("host", [HOSTS[0], *(pytest.param(host, marks=pytest.mark.slow) for host in HOSTS[1:])])
 def test_the_printed_address_answers_as_soon_as_it_is_printed(host: str) -> None:
     process = start_zoo("demo", "softmax", "--port", "0", "--host", host)
     try:

@@ -197,6 +197,7 @@ def test_workers_that_ask_at_once_get_trials_of_their_own(tmp_path: Path) -> Non
     assert told(tmp_path) == {number: ("RUNNING", None) for number in range(40)}
 
 
+@pytest.mark.slow
 def test_a_worker_may_be_killed_in_a_proposal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("zoo.studies.optuna_journal.LOCK_SECONDS", 3)
     space = parse_settings(["a=uniform:0:1", "b=uniform:0:1"])

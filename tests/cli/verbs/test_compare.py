@@ -44,6 +44,7 @@ def test_two_members_are_compared_and_drawn(capsys: pytest.CaptureFixture[str]) 
     assert Path("comparison/compare.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_without_names_all_members_form_a_committee(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare"]) == 0
     lines = capsys.readouterr().out.splitlines()
