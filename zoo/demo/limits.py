@@ -37,5 +37,5 @@ class Limits:
     max_uploading: int = 64 * 2**20
     max_small: int = 2**18
     max_small_pixels: int = 2_000_000
-    max_pending: int = 16
+    max_pending: int = 8
     max_pending_large: int = 4
