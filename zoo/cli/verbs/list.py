@@ -26,7 +26,7 @@ def run(verb: str, arguments: list[str]) -> int:
     parser.add_argument("--sort", choices=("name", "accuracy", "size"), default="name", help="the order")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="everything in the index, for programs")
-    form.add_argument("--markdown", action="store_true", help="the README's table")
+    form.add_argument("--markdown", action="store_true", help="the table of docs/members.md")
     options = parser.parse_args(arguments)
     members = [model_info(name) for name in list_models(options.filter, pretrained=options.pretrained)]
     if options.sort == "accuracy":
@@ -61,7 +61,7 @@ def table(members: list[ModelInfo]) -> str:
 
 
 def markdown(members: list[ModelInfo]) -> str:
-    """Return the README's table of the pretrained members: metrics over all seeds, then of the shipped network."""
+    """Return the table in docs/members.md: metrics of the pretrained members over all seeds, then of what ships."""
     lines = [
         "| member | network | lecture | mean ± sd | errors by seed | one more run | another test set | NLL | ECE "
         "| parameters | training | s per epoch |",

@@ -28,5 +28,5 @@ def run(verb: str, arguments: list[str]) -> int:
     info = model_info(options.name)
     index = index_path() if info.metrics else demonstrations_path()
     print(f"Wrote {display_path(info.checkpoint)} and {display_path(index)}.")
-    print("The README's table is what `zoo list --pretrained --sort accuracy --markdown` prints.")
+    print("In a clone, `python -m docs.generate` writes the documentation's tables anew.")
     return 0

@@ -1,0 +1,1 @@
+"""The documentation's pages, and what generates their tables."""

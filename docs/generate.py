@@ -1,0 +1,195 @@
+"""Write the tables of the README and of the pages in this folder.
+
+Usage::
+
+    python -m docs.generate            # write the tables anew
+    python -m docs.generate --check    # exit with status 1 if a table is not up to date
+
+A page says ``<!-- generated: NAME -->`` where a table begins and ``<!-- end -->`` where it ends. The numbers come from
+``checkpoints/index.json`` and from the files in ``docs/data``, which the command that a table names has written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import re
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.cli import VERBS
+from zoo.cli.verbs.list import markdown, training_time
+from zoo.pretrained.registry import ModelInfo, list_models, model_info
+
+SOURCE = Path(__file__).parent.parent
+DATA = Path(__file__).parent / "data"
+PAGES = [SOURCE / "README.md", *sorted(Path(__file__).parent.glob("*.md"))]
+BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def members() -> str:
+    """All metrics of the members, the most accurate first."""
+    return markdown(_by_accuracy())
+
+
+def members_short() -> str:
+    """The README's table of the members."""
+    slides = _slides()
+    rows = []
+    for member in _by_accuracy():
+        metrics = member.metrics
+        assert metrics is not None
+        count, images = len(metrics["runs"]), metrics["test_images"]
+        accuracy = (
+            f"{1 - metrics['errors_mean'] / images:.4f} ± {(metrics['errors_sd'] or 0) / images:.4f}, n = {count}"
+        )
+        what = f"`{member.name}`: {member.description}"
+        rows.append(
+            [what, accuracy, f"{metrics['parameters']:,}", training_time(metrics), slides.get(member.name, "–")]
+        )
+    return table(["member", "accuracy", "parameters", "training", "slide"], rows)
+
+
+def bench(name: str, baselines: dict[str, str], caption: str) -> str:
+    """The times of an epoch, from the output of ``zoo bench --json``.
+
+    Args:
+        name: The file in ``docs/data``.
+        baselines: The baselines and their headings.
+        caption: The command, which stands above the table.
+    """
+    measured = json.loads((DATA / name).read_text(encoding="utf-8"))
+    header = ["member", "`zoo fit`"]
+    for heading in baselines.values():
+        header += [heading, "ratio"]
+    rows = []
+    for member, content in measured["members"].items():
+        own = content["seconds"]["zoo"]
+        row = [f"`{member}`", spread(own)]
+        for baseline in baselines:
+            times = content["seconds"][baseline]
+            row += [spread(times), f"{statistics.median(own) / statistics.median(times):.2f}"]
+        rows.append(row)
+    return f"{caption} ({machine(measured)}):\n\n{table(header, rows)}"
+
+
+def bench_whole() -> str:
+    """The times and peak memory of whole runs."""
+    measured = json.loads((DATA / "bench_cpu.json").read_text(encoding="utf-8"))
+    rows = []
+    for member, content in measured["members"].items():
+        whole, short = content["whole"], content["short"]
+        own, script = ([each["seconds"] for each in whole[program]] for program in ("zoo", "eager"))
+        memory = [short[program][0]["peak_bytes"] / 2**20 for program in ("zoo", "eager")]
+        rows.append(
+            [
+                *(f"`{member}`", str(whole["epochs"]), spread(own, 1), spread(script, 1)),
+                f"{statistics.median(own) / statistics.median(script):.2f}",
+                f"{memory[0]:,.0f}, ratio {memory[0] / memory[1]:.2f}",
+            ]
+        )
+    return table(["member", "epochs", "`zoo fit`", "script", "ratio", "peak memory in MiB"], rows)
+
+
+def few_labels() -> str:
+    """Test errors with few labels, pretrained and not, from the study's file."""
+    with (DATA / "few_labels.csv").open(newline="", encoding="utf-8") as file:
+        runs = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    rows = []
+    for labels in dict.fromkeys(run["labels"] for run in runs):
+        pretrained, control = (
+            [int(run["test_errors"]) / 100 for run in runs if (run["labels"], run["kind"]) == (labels, kind)]
+            for kind in ("dbn", "control")
+        )
+        gain = statistics.fmean(control) - statistics.fmean(pretrained)
+        rows.append(
+            [
+                *(f"{int(labels):,}", str(len(pretrained))),
+                *(f"{statistics.fmean(each):.2f} ± {statistics.stdev(each):.2f}" for each in (pretrained, control)),
+                f"{gain:.2f}",
+            ]
+        )
+    return table(["labels", "n", "pretrained", "not pretrained", "gain in points"], rows)
+
+
+def commands() -> str:
+    """The verbs of the command line."""
+    return table(["command", "does"], [[f"`zoo {verb}`", purpose] for verb, (_, purpose) in VERBS.items()])
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "commands": commands,
+    "members": members,
+    "members-short": members_short,
+    "bench-cpu": lambda: bench(
+        "bench_cpu.json",
+        {"eager": "by hand", "eager, flushed": "by hand, flushed", "jax": "JAX"},
+        "`zoo bench --rounds 7 --whole 3`",
+    ),
+    "bench-cpu-whole": bench_whole,
+    "bench-gpu": lambda: bench(
+        "bench_gpu.json", {"eager": "by hand", "jax": "JAX"}, "`zoo bench --accelerator gpu --rounds 5`"
+    ),
+    "few-labels": few_labels,
+}
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def spread(seconds: Sequence[float], digits: int = 3) -> str:
+    """Return the median with the least and the most."""
+    return f"{statistics.median(seconds):.{digits}f} ({min(seconds):.{digits}f}–{max(seconds):.{digits}f})"
+
+
+def machine(measured: dict[str, Any]) -> str:
+    """Return on what a measurement was made."""
+    hardware, versions = measured["machine"], measured["versions"]
+    named = ("python", "torch", "pytorch-lightning", "jax")
+    packages = ", ".join(f"{name} {versions[name]}" for name in named if name in versions)
+    device = "" if str(measured["device"]).startswith("CPU") else f"{measured['device']}, "
+    return f"{device}{hardware['cores']} cores of an {hardware['processor']}, {packages}"
+
+
+def generated(page: str) -> str:
+    """Return a page with its tables written anew."""
+    return BLOCK.sub(lambda found: f"{found[1]}{BLOCKS[found[2]]()}\n{found[3]}", page)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    old = []
+    for path in PAGES:
+        before = path.read_text(encoding="utf-8")
+        if (after := generated(before)) != before:
+            old.append(path)
+            if not options.check:
+                path.write_text(after, encoding="utf-8")
+    for path in old:
+        print(f"{path.relative_to(SOURCE)} {'is not up to date' if options.check else 'was written'}")
+    return 1 if options.check and old else 0
+
+
+def _by_accuracy() -> list[ModelInfo]:
+    infos = [model_info(name) for name in list_models(pretrained=True)]
+    return sorted(infos, key=lambda info: info.metrics["errors_mean"] if info.metrics else 0)
+
+
+def _slides() -> dict[str, str]:
+    """Return the slide of each member, from the table of slides: the last one that trains it as it is."""
+    page = (SOURCE / "docs" / "teach.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|([^|]+)\| `zoo fit --config (\w+)` \|$", page, flags=re.MULTILINE)
+    return {name: slide.strip() for slide, name in rows}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
