@@ -36,7 +36,7 @@ def logged_metrics(version: int) -> list[dict[str, Any]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("step", [1, 4, 10, 11, 17])
+@pytest.mark.parametrize("step", [10, 11, *(pytest.param(step, marks=pytest.mark.slow) for step in (1, 4, 17))])
 def test_a_signal_stops_after_the_current_step_and_training_resumes_exactly(
     step: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -174,7 +174,14 @@ def test_a_file_of_a_config_s_name_is_read_by_its_path(capsys: pytest.CaptureFix
         ("failing.Net", "{folder}/failing.py cannot be imported: failing.py, line 2: ZeroDivisionError: "),
     ],
 )
-@pytest.mark.parametrize("flag", ["--model", "--data", "--trainer.callbacks", "--model.member", "yaml"])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--model",
+        "yaml",
+        *(pytest.param(flag, marks=pytest.mark.slow) for flag in ("--data", "--trainer.callbacks", "--model.member")),
+    ],
+)
 def test_a_class_that_cannot_be_imported_is_reported_with_where_it_was_looked_for(
     flag: str, path: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,21 +14,17 @@ from tests.helpers import SOURCE, error_output, start_zoo
 from zoo.utils.errors import UsageError
 
 
-def test_a_home_that_cannot_be_written_is_not_needed() -> None:
-    for arguments in (["verify", "softmax"], ["figures", "activations"]):
-        process = start_zoo(*arguments, HOME="/proc", XDG_CACHE_HOME="/proc", XDG_CONFIG_HOME="/proc")
-        assert process.communicate()[1] == ""
-        assert process.returncode == 0
-
-
 @pytest.mark.parametrize(
-    "verb",
-    [
-        ["verify", "softmax"],
-        pytest.param(["fit", "--config", "softmax"], marks=pytest.mark.slow),
-        pytest.param(["compare"], marks=pytest.mark.slow),
-    ],
+    "arguments", [["figures", "activations"], pytest.param(["verify", "softmax"], marks=pytest.mark.slow)]
 )
+def test_a_home_that_cannot_be_written_is_not_needed(arguments: list[str]) -> None:
+    process = start_zoo(*arguments, HOME="/proc", XDG_CACHE_HOME="/proc", XDG_CONFIG_HOME="/proc")
+    assert process.communicate()[1] == ""
+    assert process.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", [["verify", "softmax"], ["fit", "--config", "softmax"], ["compare"]])
 def test_without_room_for_any_file_a_sentence_says_so(verb: list[str]) -> None:
     """The limit on the size of a file stands for disks without room."""
     environment = {"PYTHONPATH": SOURCE, "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}

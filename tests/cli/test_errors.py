@@ -202,6 +202,7 @@ def test_pipes_and_devices_are_rejected_without_being_opened(capsys: pytest.Capt
         assert f"{kind}.png is a {kind}: name a file" in message
 
 
+@pytest.mark.slow
 def test_fit_works_with_closed_stderr() -> None:
     arguments = ["-m", "zoo", "fit", "--config", "softmax", "--data.num_train", "200", "--trainer.max_epochs", "1"]
     completed = subprocess.run(
@@ -292,7 +293,7 @@ def test_training_state_of_the_wrong_type_is_rejected(
         ("step", torch.zeros(2)),
     ],
 )
-@pytest.mark.parametrize("has_resume_state", [True, False])
+@pytest.mark.parametrize("has_resume_state", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_optimizer_state_of_the_wrong_shape_is_rejected(
     name: str, value: torch.Tensor, has_resume_state: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:

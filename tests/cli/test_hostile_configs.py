@@ -116,7 +116,14 @@ def test_what_is_no_file_is_never_opened_as_a_config(make: object, capsys: pytes
         assert len(message) < 600
 
 
-@pytest.mark.parametrize("flag", ["--model.lr", "--model", "--trainer.callbacks", "--data.seed", "--seed_everything"])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--model.lr",
+        "--trainer.callbacks",
+        *(pytest.param(flag, marks=pytest.mark.slow) for flag in ("--model", "--data.seed", "--seed_everything")),
+    ],
+)
 @pytest.mark.parametrize("name", ["laughs", "itself", "deep", "digits", "date", "no time"])
 def test_values_of_flags_are_bounded_as_well(name: str, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = HOSTILE[name][0]

@@ -258,6 +258,7 @@ def test_twenty_trainings_started_at_once() -> None:
     assert all(len(checkpoints_in(run.folder)) == 2 for run in runs)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_benchmark_that_is_stopped_stops_its_trainings() -> None:
     process = start_zoo("bench", "softmax", "--rounds", "1", "--whole", "1")

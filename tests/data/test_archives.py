@@ -106,7 +106,9 @@ OTHER = [flip_a_bit, cut, replace_by_folder, replace_by_pipe, replace_by_link, r
 
 
 @pytest.mark.parametrize("change", OTHER)
-@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte.gz"])
+@pytest.mark.parametrize(
+    "name", ["t10k-labels-idx1-ubyte.gz", pytest.param("train-images-idx3-ubyte", marks=pytest.mark.slow)]
+)
 def test_other_files_are_refused_by_name_and_left_as_they_are(
     name: str, change: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -256,10 +256,11 @@ def start(published: Any) -> subprocess.Popen[str]:
     ("number", "status"),
     [
         (signal.SIGTERM, 143),
-        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, -signal.SIGINT, marks=pytest.mark.slow),
+        (signal.SIGHUP, 129),
+        (signal.SIGINT, -signal.SIGINT),
     ],
 )
+@pytest.mark.slow
 def test_signal_during_a_download_leaves_no_temporary_folder(number: int, status: int, published: Any) -> None:
     published.stalls = True
     process = start(published)

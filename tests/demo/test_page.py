@@ -80,7 +80,7 @@ def wait_for_prediction(page: Any, digit: int) -> None:
     assert page.inner_text("#answer") == str(digit)
 
 
-@pytest.mark.parametrize(("points", "digit"), [(ONE, 1), (ZERO, 0)])
+@pytest.mark.parametrize(("points", "digit"), [(ONE, 1), pytest.param(ZERO, 0, marks=pytest.mark.slow)])
 def test_a_drawing_is_classified_by_all_members(page: Any, points: Points, digit: int) -> None:
     draw(page, points)
     wait_for_prediction(page, digit)
@@ -96,7 +96,7 @@ def test_a_drawing_is_classified_by_all_members(page: Any, points: Points, digit
     assert not page.locator("#votes span").count()
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [pytest.param(429, marks=pytest.mark.slow), 503])
 def test_a_busy_server_is_asked_again(page: Any, status: int) -> None:
     refusals = 2
 

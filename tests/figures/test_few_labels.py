@@ -58,6 +58,7 @@ def test_study_is_tuned_tested_and_drawn_and_finished_runs_are_not_repeated(
     assert second == first[first.index("| labels") :]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_results_of_other_settings_are_refused(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -68,6 +69,7 @@ def test_results_of_other_settings_are_refused(
     assert "figures/few_labels is of another recipe or other versions" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick")
 def test_damaged_csv_file_is_named_in_the_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["figures", "few_labels"]) == 0

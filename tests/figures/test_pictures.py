@@ -54,7 +54,12 @@ NUM_ROWS = {
 }
 
 
-@pytest.mark.parametrize("name", SMALL_SETTINGS)
+SLOW = ("initial_values", "overfitting", "vanishing_gradient", "activations_compared")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in SMALL_SETTINGS]
+)
 def test_figure_is_written_as_png_svg_and_csv_with_its_origin(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -134,7 +134,7 @@ def test_votes_member_accuracies_and_disagreement() -> None:
     assert float(metrics["disagreement"]) == pytest.approx((2 / 3 + 1) / 2)
 
 
-@pytest.mark.parametrize("batch_norm", ["false", "true"])
+@pytest.mark.parametrize("batch_norm", ["true", pytest.param("false", marks=pytest.mark.slow)])
 def test_out_of_bag_accuracy_matches_a_loop_over_the_members(
     batch_norm: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,7 +188,7 @@ def last(version: int) -> str:
     return f"logs/bagging/version_{version}/checkpoints/last.ckpt"
 
 
-@pytest.mark.parametrize("batch_norm", ["false", "true"])
+@pytest.mark.parametrize("batch_norm", ["true", pytest.param("false", marks=pytest.mark.slow)])
 def test_interrupted_training_resumes_exactly_with_the_same_bootstraps(batch_norm: str) -> None:
     args = f'{{"hidden_sizes": [12], "dropout": 0.2, "batch_norm": {batch_norm}}}'
     fit = [*FIT, "--model.member_args", args, "--trainer.limit_test_batches", "0"]

@@ -170,7 +170,9 @@ def test_an_unreliable_likelihood_states_the_reason(changed: dict[str, float], r
     assert reason in str(unreliable)
 
 
-@pytest.mark.parametrize("variant", ["persistent", "cd", "centred"])
+@pytest.mark.parametrize(
+    "variant", ["persistent", *(pytest.param(variant, marks=pytest.mark.slow) for variant in ("cd", "centred"))]
+)
 def test_interrupted_training_resumes_exactly(variant: str) -> None:
     arguments = {
         "persistent": [],
@@ -204,7 +206,7 @@ def test_training_resumes_exactly_from_the_last_step_of_an_epoch() -> None:
 
 
 @pytest.mark.usefixtures("quick_annealing")
-@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
+@pytest.mark.parametrize("precision", ["64-true", pytest.param("bf16-mixed", marks=pytest.mark.slow)])
 def test_every_precision_gives_about_the_same_likelihood(precision: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Also mixed precision, although an RBM's metrics are small differences of large sums."""
     likelihoods = []

@@ -37,7 +37,9 @@ def test_the_lecture_s_members_ship_trained() -> None:
     } <= set(SHIPPED)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if "cnn" in name else []) for name in SHIPPED]
+)
 def test_shipped_networks_pass_verification(name: str) -> None:
     model = zoo.load_pretrained(name)
     assert isinstance(model, LightningModule)

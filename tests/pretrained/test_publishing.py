@@ -135,12 +135,24 @@ def test_errors_outside_the_interval_are_not_reproduced(
         (["--seed_everything", "1"], "have the seeds [1]"),
         (["--model.lr", "0.01"], "was trained with model.lr 0.01, but the config says 0.001"),
         (["--data.num_train", "400"], "was trained with data.init_args.num_train 400, but the config says 500"),
-        (["--trainer.max_epochs", "1"], "was trained with trainer.max_epochs 1"),
-        (["--trainer.gradient_clip_val", "0.5"], "was trained with trainer.gradient_clip_val 0.5"),
-        (["--trainer.precision", "bf16-mixed"], "was trained with trainer.precision 'bf16-mixed'"),
+        pytest.param(["--trainer.max_epochs", "1"], "was trained with trainer.max_epochs 1", marks=pytest.mark.slow),
+        pytest.param(
+            ["--trainer.gradient_clip_val", "0.5"],
+            "was trained with trainer.gradient_clip_val 0.5",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            ["--trainer.precision", "bf16-mixed"],
+            "was trained with trainer.precision 'bf16-mixed'",
+            marks=pytest.mark.slow,
+        ),
         (["--data", "tests.helpers.OtherData", "--data.num_train", "500"], "was trained with data.class_path 'tests."),
         (["--seed_everything", "false"], "was trained with seed_everything False"),
-        (["--trainer.limit_train_batches", "3"], "was trained with trainer.limit_train_batches 3"),
+        pytest.param(
+            ["--trainer.limit_train_batches", "3"],
+            "was trained with trainer.limit_train_batches 3",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_runs_of_other_recipes_are_refused(

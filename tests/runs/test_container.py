@@ -175,7 +175,12 @@ def test_only_regular_files_of_a_bounded_size_are_opened(small_run: Path, monkey
 REGIONS = ["name", "header name", "flags", "external attributes", "size", "crc", "end", "pickle", "memory"]
 
 
-@pytest.mark.parametrize("region", REGIONS)
+QUICK = ("crc", "pickle", "memory")
+
+
+@pytest.mark.parametrize(
+    "region", [pytest.param(region, marks=[] if region in QUICK else [pytest.mark.slow]) for region in REGIONS]
+)
 def test_every_verb_refuses_a_flipped_bit_in_one_sentence(
     region: str, small_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

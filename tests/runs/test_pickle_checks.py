@@ -192,6 +192,7 @@ def test_a_record_without_a_tensor_is_refused() -> None:
     assert content_or_refusal(FILE) is None
 
 
+@pytest.mark.slow
 def test_hostile_pickles_take_no_memory_of_the_process() -> None:
     """All of them, in a process that may take 300 MB more than it has once torch is imported."""
     for number, name in enumerate(HOSTILE):

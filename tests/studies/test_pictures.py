@@ -115,8 +115,8 @@ def test_every_kind_of_processor_has_a_panel_with_a_dot_for_each_run(
     assert len(marks(one, "95 % interval for one more run")) == 2
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 200])
-@pytest.mark.parametrize("names", [0, 1, 5])
+@pytest.mark.parametrize("count", [0, 2, *(pytest.param(count, marks=pytest.mark.slow) for count in (1, 200))])
+@pytest.mark.parametrize("names", [0, 5, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_picture_is_drawn_whatever_has_ended(tmp_path: Path, count: int, names: int) -> None:
     space = parse_settings([f"model.x{name}=uniform:0:1" for name in range(names)])
     losses = [0.1, math.nan, 1e30, 0.0, math.inf]

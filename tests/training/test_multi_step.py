@@ -62,9 +62,9 @@ def run(steps: int | None, *more: str) -> Path:
     "how",
     [
         [],
-        ["--model.optimizer", "sgd", "--model.lr", "0.1", "--model.l2", "0.001"],
         ["--data.augment", "affine_elastic", "--trainer.precision", "64-true"],
-        ["--trainer.precision", "bf16-mixed"],
+        pytest.param(["--model.optimizer", "sgd", "--model.lr", "0.1", "--model.l2", "0.001"], marks=pytest.mark.slow),
+        pytest.param(["--trainer.precision", "bf16-mixed"], marks=pytest.mark.slow),
     ],
 )
 def test_the_weights_are_the_same_to_the_last_bit(how: list[str], seen: list[int]) -> None:
@@ -81,7 +81,12 @@ def test_the_weights_are_the_same_to_the_last_bit(how: list[str], seen: list[int
 
 
 @pytest.mark.parametrize(
-    "name", ["bagging", "selu", "split_merge", "recurrent", pytest.param("residual_cnn", marks=pytest.mark.slow)]
+    "name",
+    [
+        "bagging",
+        "recurrent",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("selu", "split_merge", "residual_cnn")),
+    ],
 )
 def test_members_of_every_kind_have_the_same_weights(name: str) -> None:
     short = ["--trainer.accelerator", "cpu", "--trainer.max_epochs", "2", "--data.num_train", "150"]
@@ -110,8 +115,8 @@ def test_members_of_every_kind_have_the_same_weights(name: str) -> None:
     "how",
     [
         {},
-        {"persistent": False, "sample_pixels": False, "centred": True},
-        {"sparsity_target": 0.1, "lr_schedule": "cosine"},
+        pytest.param({"persistent": False, "sample_pixels": False, "centred": True}, marks=pytest.mark.slow),
+        pytest.param({"sparsity_target": 0.1, "lr_schedule": "cosine"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
