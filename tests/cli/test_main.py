@@ -31,6 +31,21 @@ def test_list_shows_every_member(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(capsys.readouterr().out.splitlines()) == 1 + len(zoo.list_models("deep*"))
 
 
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_the_list_fits_the_terminal(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()[:-1]
+    assert max(map(len, lines)) <= width
+    assert [line.split()[0] for line in lines[1:]] == zoo.list_models()
+    assert main(["list", "--wide"]) == 0
+    wide = capsys.readouterr().out.splitlines()
+    assert all(column in wide[0] for column in ("KiB", "another test set", "images/s"))
+    assert zoo.model_info("dropout").description in "\n".join(wide)
+
+
 def test_list_filters_sorts_and_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--sort", "accuracy", "--pretrained"]) == 0
     rows = [line.split("  ") for line in capsys.readouterr().out.splitlines()[1:]]

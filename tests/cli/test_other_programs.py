@@ -117,3 +117,18 @@ def test_evaluation_of_one_batch(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["test", *trained, "--trainer.accelerator", "cpu", "--trainer.limit_test_batches", "1"]) == 0
     accuracy, errors = capsys.readouterr().out.split("accuracy ")[1].split(" errors")[0].split(", ")
     assert int(errors) == round(1000 * (1 - float(accuracy)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "softmax"], "it is `zoo fit` here"),
+        (["evaluate"], "it is `zoo test` here"),
+        (["fit", "softmax"], "`zoo fit --config softmax`"),
+        (["fit", "mine.yaml", "--model.lr", "0.1"], "`zoo fit --config mine.yaml`"),
+        (["predict", "seven.PNG"], "`zoo classify seven.PNG`"),
+        (["test", "logs/last.ckpt"], "--config NAME --ckpt_path logs/last.ckpt"),
+    ],
+)
+def test_what_was_meant_is_said(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message in error_output(arguments, capsys)

@@ -17,7 +17,8 @@ from zoo.runs.checkpoint import write_weights
 def quick(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The checkpoint of a small untrained RBM; few sampling steps, and a small DBN without pretraining."""
     monkeypatch.setattr(rbm, "STEPS", (0, 1, 5))
-    monkeypatch.setattr(rbm, "pretrain_dbn", lambda data: DBN([6, 5]))
+    monkeypatch.setattr(rbm, "make_dbn", lambda: DBN([6, 5], pretrain_epochs=1))
+    monkeypatch.setattr(rbm, "DBN_STEPS", 3)
     model = RBM(num_hidden=20)
     write_weights(model, dict(model.hparams), Path("rbm.ckpt"))
     return Path("rbm.ckpt")
@@ -28,11 +29,29 @@ def test_every_figure_is_written_as_png_svg_and_csv(quick: Path, capsys: pytest.
     names = ("rbm_filters", "rbm_reconstructions", "rbm_samples", "dbn_samples")
     output = capsys.readouterr().out
     assert all(f"pictures/{name}.png" in output for name in names)
-    written = sorted(path.name for path in Path("pictures").iterdir())
+    assert "Training a deep belief net for the last picture: 2 epochs" in output
+    written = sorted(path.name for path in Path("pictures").iterdir() if path.is_file())
     assert written == sorted(f"{name}.{extension}" for name in names for extension in ("csv", "png", "svg"))
     rows = read_table(Path("pictures/rbm_samples.csv"))
     assert len(rows) == 3 * 10
     assert all(0 <= float(rows[0][f"pixel{pixel}"]) <= 1 for pixel in range(784))
+
+
+def test_the_dbn_is_trained_once_and_what_was_not_written_by_the_zoo_stays(
+    quick: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = ["figures", "rbm", "--checkpoint", str(quick), "--output_dir", "pictures"]
+    kept = Path("pictures/rbm/dbn-seed-0.ckpt")
+    assert main(figures) == 0
+    first, samples = kept.read_bytes(), read_table(Path("pictures/dbn_samples.csv"))
+    capsys.readouterr()
+    assert main(figures) == 0
+    assert "Training" not in capsys.readouterr().out
+    assert kept.read_bytes() == first
+    assert read_table(Path("pictures/dbn_samples.csv")) == samples
+    kept.write_text("of the user")
+    assert "was not written by zoo" in error_output(figures, capsys)
+    assert kept.read_text() == "of the user"
 
 
 @pytest.mark.slow
@@ -45,7 +64,7 @@ def test_same_seed_gives_the_same_samples(quick: Path) -> None:
 
 
 def test_dbn_samples_are_pixel_probabilities() -> None:
-    images = rbm.sample_dbn(DBN([6, 5]), 7, steps=3)
+    images = rbm.sample_dbn(DBN([6, 5]), torch.rand(7, 1, 28, 28), steps=3)
     assert images.shape == (7, 784)
     assert ((images >= 0) & (images <= 1)).all()
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 
 import zoo
 
@@ -61,3 +62,12 @@ def test_a_name_holds_what_the_loop_takes_it_for(name: str, values: dict[str, An
 def test_checkpoint_intervals_have_their_names() -> None:
     assert ModelCheckpoint(every_n_train_steps=7)._every_n_train_steps == 7
     assert ModelCheckpoint()._train_time_interval is None
+
+
+@pytest.mark.parametrize("images", [50, 650, 1000])
+def test_lightning_s_own_progress_bar_ends_at_the_last_step(images: int, tmp_path: Path) -> None:
+    bar = TQDMProgressBar()
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
+    trainer = Trainer(max_epochs=1, accelerator="cpu", limit_val_batches=0, callbacks=[bar], **quiet)
+    trainer.fit(zoo.create_model("softmax"), datamodule=zoo.MNISTDataModule(str(tmp_path), num_train=images))
+    assert bar.train_progress_bar.n == bar.train_progress_bar.total == -(-images // 100)

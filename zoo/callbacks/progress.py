@@ -92,6 +92,11 @@ class EpochProgressBar(TQDMProgressBar):
         super().on_train_end(*args)
         self._print_epoch(args[0])
 
+    def on_exception(self, *_: Any) -> None:
+        """Remove the bar of a training that breaks off, so that what is printed next has a line of its own."""
+        if self._train_progress_bar is not None:
+            self._train_progress_bar.close()
+
     def _print_epoch(self, trainer: Trainer) -> None:
         if self._finished_epoch is None or not trainer.is_global_zero:
             return

@@ -42,6 +42,20 @@ VERBS = {
 A module defines ``run(verb, arguments)`` and is imported only when its verb is used.
 """
 
+OTHER_NAMES = {
+    "train": "fit",
+    "eval": "test",
+    "evaluate": "test",
+    "models": "list",
+    "show": "info",
+    "serve": "demo",
+    "benchmark": "bench",
+    "plot": "figures",
+    "tune": "study",
+    "sweep": "study",
+}
+"""What other programs call a verb."""
+
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What the system says where a file cannot grow: no room on the disk, or a limit of the user or the process."""
 
@@ -156,6 +170,8 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     verb, *rest = arguments
     if verb not in VERBS:
+        if verb in OTHER_NAMES:
+            raise UsageError(f"Unknown command {verb!r}: it is `zoo {OTHER_NAMES[verb]}` here.")
         raise unknown_name("command", verb, VERBS)
     run: Callable[[str, list[str]], int] = importlib.import_module(VERBS[verb][0]).run
     return run(verb, rest)

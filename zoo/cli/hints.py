@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from pytorch_lightning import Trainer
 
 from zoo.data.mnist import MNISTDataModule
 from zoo.models.classifier import Classifier
 from zoo.utils.class_paths import parameters_of
+from zoo.utils.errors import UsageError
+
+PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".heic"}
+"""Endings of pictures' names."""
 
 _SYNONYMS = {
     "learning_rate": "model.lr",
@@ -37,6 +42,23 @@ def own_optimizer(name: str) -> str | None:
     if part == "lr_scheduler":
         return "A network makes its own schedule of the learning rate: set model.lr_schedule to constant or cosine."
     return None
+
+
+def check_no_bare_words(verb: str, arguments: Sequence[str]) -> None:
+    """Check that the arguments of a verb of the Trainer begin with a flag, as all of them have one.
+
+    Raises:
+        UsageError: The first one is a name or a file.
+    """
+    if not arguments or arguments[0].startswith("-"):
+        return
+    word = arguments[0]
+    suffix = Path(word).suffix.lower()
+    if suffix in PICTURES:
+        raise UsageError(f"`zoo {verb}` works on sets of images: for a picture of your own, `zoo classify {word}`.")
+    if suffix == ".ckpt":
+        raise UsageError(f"A checkpoint is named with its flag, beside its config: --config NAME --ckpt_path {word}.")
+    raise UsageError(f"A config is named with its flag: `zoo {verb} --config {word}`.")
 
 
 def place_of(name: str, known: Iterable[str]) -> str | None:

@@ -10,17 +10,19 @@ import torch
 from pytorch_lightning import Callback, LightningDataModule, Trainer, seed_everything
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
+from zoo.callbacks.busy_machine import BusyMachineNote
 from zoo.callbacks.checkpointing import CHECKPOINT_DEFAULTS, LastStepCheckpoint
 from zoo.callbacks.exact_resume import ExactResume
 from zoo.callbacks.graceful_stop import EvaluationStop, GracefulStop
 from zoo.callbacks.prediction_writer import PredictionWriter
 from zoo.callbacks.progress import EpochProgressBar, StartMessage
 from zoo.callbacks.run_record import RunRecord
+from zoo.cli.after_training import test_trained_network
 from zoo.cli.callback_checks import check_callbacks, with_own_checkpoints, without_checkpoints
 from zoo.cli.parser import ZooArgumentParser, check_no_null_arguments
 from zoo.cli.resolved_config import name_of_run, resolved_config
 from zoo.cli.resume_checks import check_restorable, check_same_config, read_named_checkpoint
-from zoo.cli.run_folder import FitRun, RunConfig, keep_logged_metrics, print_test_command, trained_checkpoint
+from zoo.cli.run_folder import FitRun, RunConfig, print_test_command
 from zoo.cli.trainer_checks import check_seed_everything, complete_settings
 from zoo.data.base import ImageDataModule
 from zoo.layers.sync_batchnorm import SyncBatchNormAnywhere
@@ -212,6 +214,7 @@ class ZooCLI(LightningCLI):
                 RunRecord(self._run.config if self._run else self._resolved_config(), resumed),
                 StartMessage(self.run_name, seed, self.checkpoint),
                 ExactResume(),
+                BusyMachineNote(),
             ]
         if trainer.get("enable_progress_bar") is not False:
             callbacks.append(EpochProgressBar())
@@ -257,12 +260,7 @@ class ZooCLI(LightningCLI):
         settings = self._get(self.config, "trainer")
         if settings.fast_dev_run or self.trainer.interrupted:
             return
-        path, is_in_memory = trained_checkpoint(self.trainer, self.model)
-        if settings.get("limit_test_batches") != 0:
-            # From memory where that is possible: other machines may not share the first one's disk.
-            keep_logged_metrics(self.trainer, str(settings.strategy))
-            source: Any = {"ckpt_path": None if is_in_memory else str(path), "weights_only": True}
-            self.trainer.test(self.model, datamodule=self.datamodule, verbose=False, **source)
+        path = test_trained_network(self.trainer, self.model, self.datamodule, settings)
         if not self.trainer.is_global_zero:
             return
         self.after_test()

@@ -7,7 +7,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning import LightningModule, Trainer
@@ -18,7 +17,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from zoo.callbacks.metrics_file import METRICS_FILE_VARIABLE, MetricsFile
 from zoo.callbacks.run_record import RunRecord
 from zoo.cli.resolved_config import plain_settings
-from zoo.runs.checkpoint import Checkpoint, read_checkpoint, write_weights
+from zoo.runs.checkpoint import Checkpoint
 from zoo.runs.folders import clear_abandoned_checkpoints
 from zoo.runs.record import read_run_record
 from zoo.runs.run import Run
@@ -76,7 +75,7 @@ class FitRun:
                 "name": self.parent.name,
                 "version": run.folder.name,
             }
-            trainer.loggers = [TensorBoardLogger(**place), CSVLogger(**place)]
+            trainer.loggers = [TensorBoardLogger(**place, default_hp_metric=False), CSVLogger(**place)]
         folders = []
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
@@ -100,19 +99,6 @@ class FitRun:
             self.run.remove_if_empty()
 
 
-def keep_logged_metrics(trainer: Trainer, strategy: str) -> None:
-    """Leave out the CSV logger in an evaluation after a training in spawned processes.
-
-    The new processes would begin the file anew, and what was logged in training would be lost.
-
-    Args:
-        trainer: The Trainer.
-        strategy: The strategy as it is configured.
-    """
-    if any(method in strategy for method in ("spawn", "fork", "notebook")):
-        trainer.loggers = [logger for logger in trainer.loggers if not isinstance(logger, CSVLogger)]
-
-
 def print_test_command(config: Path, checkpoint: Path) -> None:
     """Print where a trained network is, and the command that tests it.
 
@@ -125,33 +111,3 @@ def print_test_command(config: Path, checkpoint: Path) -> None:
     shown = display_path(last if last.exists() and last.samefile(checkpoint) else checkpoint)
     command = ["zoo", "test", "--config", display_path(config), "--ckpt_path", shown]
     print(f"Checkpoint: {shown}\nTest it:    {shlex.join(command)}")
-
-
-def trained_checkpoint(trainer: Trainer, module: LightningModule) -> tuple[Path | None, bool]:
-    """Return the checkpoint of the trained network, and whether its weights are in memory as well.
-
-    Some callbacks change the weights after the last step, to their average for example. The last checkpoint still holds
-    those that the training would go on with. The trained network then gets a file of its own.
-
-    Args:
-        trainer: The Trainer, whose training has ended.
-        module: The network.
-    """
-    savers = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
-    callback = next((callback for callback in savers if callback.best_model_path), None)
-    if callback is None:
-        return None, True
-    path = Path(callback.best_model_path)
-    if callback.monitor != "step":
-        return path, False
-    if trainer.is_global_zero and not _holds(path, module):
-        path = path.with_name(f"trained-{path.name}")
-        write_weights(module, dict(module.hparams), path)
-    return path, True
-
-
-def _holds(path: Path, module: LightningModule) -> bool:
-    saved, current = read_checkpoint(path).state_dict, module.state_dict()
-    return saved.keys() == current.keys() and all(
-        torch.equal(value.cpu(), saved[name]) for name, value in current.items()
-    )

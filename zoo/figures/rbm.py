@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 from tqdm import trange
@@ -13,10 +15,13 @@ from zoo.figures.writing import FigureWriter
 from zoo.models import DBN, RBM
 from zoo.pretrained.evaluation import golden_images
 from zoo.rbm.bernoulli_rbm import sample
+from zoo.runs.checkpoint import CLASS_PATH, load_into, read_checkpoint, write_weights
 from zoo.utils.console import is_interactive
+from zoo.utils.files import check_output, display_path
 
 STEPS = (0, 1, 10, 100, 1000, 10_000)
 PRETRAIN_EPOCHS = 10
+DBN_STEPS = 100
 
 
 def draw(writer: FigureWriter, model: RBM) -> None:
@@ -28,6 +33,8 @@ def draw(writer: FigureWriter, model: RBM) -> None:
         model: The trained RBM.
     """
     seed = writer.seeds[0]
+    kept = writer.folder / "rbm" / f"dbn-seed-{seed}.ckpt"
+    check_output(kept, CLASS_PATH)
     data = MNISTDataModule(seed=seed)
     data.prepare_data()
     data.setup()
@@ -50,11 +57,16 @@ def draw(writer: FigureWriter, model: RBM) -> None:
             names,
             "rbm_samples",
         )
-    dbn = pretrain_dbn(data)
+    dbn = trained_dbn(kept, data)
+    torch.manual_seed(seed)  # the samples are the same whether the net was trained just now or kept
+    training = data.training_set()
+    ten_of_each = torch.cat([(training.labels == digit).nonzero()[:10, 0] for digit in range(10)])
+    images, *_ = training.get_batch(ten_of_each)
     writer.write_images(
-        sample_dbn(dbn, 100).view(10, 10, 784),
-        f"100 samples from a DBN, pretrained for {PRETRAIN_EPOCHS} epochs per layer without labels",
-        [],
+        sample_dbn(dbn, images, DBN_STEPS).view(10, 10, 784),
+        f"A DBN, pretrained for {PRETRAIN_EPOCHS} epochs per layer without labels: {DBN_STEPS} steps of Gibbs\n"
+        "sampling in its top layer from ten training images of each digit, then down to the pixels",
+        [f"from a {digit}" for digit in range(10)],
         [],
         "dbn_samples",
     )
@@ -97,37 +109,63 @@ def gibbs_chain(model: RBM, images: Tensor) -> Tensor:
     return torch.stack(snapshots)
 
 
-def pretrain_dbn(data: MNISTDataModule) -> DBN:
-    """Pretrain a DBN without fine-tuning, which would degrade it as a generative model. This takes a few minutes.
+def trained_dbn(path: Path, data: MNISTDataModule) -> DBN:
+    """Return the pretrained DBN of a file, or pretrain one and write it to the file for the next time.
+
+    Args:
+        path: The file. A network of the zoo with other settings is replaced.
+        data: The images. Their seed is that of the DBN.
+
+    Raises:
+        UsageError: The file is damaged, was not written by the zoo, or cannot be written.
+    """
+    dbn = make_dbn()
+    if path.is_file() and (checkpoint := read_checkpoint(path)).arguments == dict(dbn.hparams):
+        load_into(dbn, checkpoint)
+        return dbn
+    epochs = dbn.unlabelled_epochs()
+    print(
+        f"Training a deep belief net for the last picture: {epochs} epochs, some minutes. "
+        f"It is kept in {display_path(path)} for the next time.",
+        flush=True,
+    )
+    fit(dbn, data, epochs, EpochProgressBar())
+    write_weights(dbn, dict(dbn.hparams), path)
+    return dbn
+
+
+def make_dbn() -> DBN:
+    """Return an untrained DBN for pretraining without fine-tuning, which would degrade it as a generative model.
 
     Like the published RBM, its layers are trained with persistent chains and centred gradients. A DBN trained with
     CD-1 is a good initialization for a classifier, but the most probable states of its top RBM are not digits.
     """
-    dbn = DBN(
+    return DBN(
         pretrain_epochs=PRETRAIN_EPOCHS,
         pretrain_lr=0.02,
         persistent=True,
         sample_visible=True,
         centred=True,
     )
-    fit(dbn, data, dbn.unlabelled_epochs(), EpochProgressBar())
-    return dbn
 
 
 @torch.no_grad()
-def sample_dbn(dbn: DBN, count: int, steps: int = 2000) -> Tensor:
+def sample_dbn(dbn: DBN, images: Tensor, steps: int) -> Tensor:
     """Sample images from a DBN: Gibbs sampling in the top RBM, then one downward pass through the other layers.
+
+    Long chains all end in the digit that the top RBM finds most probable, mostly zeros. Chains that start at images
+    stay with their digits for some hundred steps.
 
     Args:
         dbn: A pretrained DBN that was not fine-tuned.
-        count: Number of images.
-        steps: Steps of Gibbs sampling. The chains start from samples of the top RBM's visible biases.
+        images: Where the chains start, ``(C, 1, 28, 28)``.
+        steps: Steps of Gibbs sampling.
 
     Returns:
-        The pixel probabilities, ``(count, 784)``.
+        The pixel probabilities, ``(C, 784)``.
     """
     *lower, top = dbn.rbms
-    states = sample(torch.sigmoid(top.visible_bias).expand(count, -1))
+    states = sample(dbn.input_of(len(lower), images))
     for _ in trange(steps, desc="Sampling the top RBM", leave=False, disable=not is_interactive()):
         states = top.gibbs(states, 1)
     for rbm in reversed(lower):

@@ -6,9 +6,6 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-CALIBRATION_BINS = 15
-"""The number of bins of the expected calibration error (`zoo.pretrained.evaluation.Evaluation`)."""
-
 
 class ClassificationTotals(Metric):
     """The loss, accuracy and number of errors, summed over batches and devices.

@@ -16,7 +16,7 @@ from torchmetrics.classification import MulticlassCalibrationError
 
 from zoo.data.base import ImageDataModule
 from zoo.data.batches import ImageBatches
-from zoo.metrics.classification import CALIBRATION_BINS
+from zoo.metrics.calibration import CALIBRATION_BINS
 from zoo.metrics.ensemble import EnsembleTotals
 from zoo.models.bootstraps import BootstrapSampler, draw_bootstraps, fingerprint, out_of_bag_counts
 from zoo.models.classifier import Classifier

@@ -21,6 +21,7 @@ from zoo.models.requests import check_batch, check_callbacks, inputs_of
 from zoo.training.chunk_checks import reason_against
 from zoo.training.flush_denormals import FlushDenormals
 from zoo.training.fused_update import make_update
+from zoo.training.lightning_loop import show_steps
 from zoo.training.multi_step import MultiStepTraining
 from zoo.training.schedules import check_not_prolonged
 from zoo.training.steps import AutogradStep, Batch, LossAndMetrics, Step
@@ -196,6 +197,11 @@ class ZooModule(CheckpointedModule, ABC):
         if batch_idx == 0:
             check_batch(self, batch.first() if isinstance(batch, BatchChunk) else batch, labelled=self.needs_labels)
         self._enter()
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Let a progress bar of Lightning's show all steps of a chunk."""
+        if isinstance(batch, BatchChunk):
+            show_steps(self.trainer)
 
     def on_test_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Refuse data that is not for this network."""

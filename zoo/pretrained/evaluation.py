@@ -10,11 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from zoo.data import MNISTDataModule
 from zoo.data.batches import Batch
-from zoo.metrics.classification import CALIBRATION_BINS
+from zoo.metrics.calibration import expected_calibration_error
 from zoo.models import Classifier
 
 GOLDEN_ROWS = (3, 2, 1, 18, 4, 8, 11, 0, 61, 7)
@@ -30,12 +29,7 @@ class Evaluation:
     nll: float
     """The mean negative log-likelihood of the true class, in nats."""
     calibration_error: float
-    """The expected calibration error with 15 bins of equal width.
-
-    The images are binned by the probability of the predicted class. The error is the mean over the bins of the absolute
-    difference between accuracy and mean probability, weighted by the number of images in the bin. Naeini, Cooper and
-    Hauskrecht, AAAI 2015; Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3.
-    """
+    """The expected calibration error with 15 bins (`expected_calibration_error`)."""
 
     @property
     def accuracy(self) -> float:
@@ -53,11 +47,7 @@ def evaluate(model: Classifier, batches: DataLoader[Batch]) -> Evaluation:
         images=len(labels),
         errors=int((logits.argmax(dim=1) != labels).sum()),
         nll=float(F.cross_entropy(logits.double(), labels)),
-        calibration_error=float(
-            multiclass_calibration_error(
-                logits.softmax(dim=1), labels, num_classes=logits.shape[1], n_bins=CALIBRATION_BINS, norm="l1"
-            )
-        ),
+        calibration_error=expected_calibration_error(logits.double().softmax(dim=1), labels),
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 
 
 class ChunkedLoop:
@@ -77,6 +77,15 @@ class ChunkedLoop:
         for progress in counters:
             progress.ready += steps
             progress.completed += steps
+
+
+def show_steps(trainer: Trainer) -> None:
+    """Let Lightning's progress bar show all steps of a chunk, which it takes for one."""
+    callback = trainer.progress_bar_callback
+    if type(callback) is TQDMProgressBar and not callback.train_progress_bar.disable:
+        bar = callback.train_progress_bar
+        bar.n = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        bar.refresh()
 
 
 def train_time_interval(callback: ModelCheckpoint) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +15,12 @@ from zoo.training.lightning_loop import ChunkedLoop
 from zoo.training.steps import FetchBatches, StepEngine, StepResult
 
 CHUNK_LENGTHS = {"cpu": 100, "cuda": 200}
-"""Steps in a call, by the kind of device, where nothing says how many: many enough that Lightning's share is small, few
-enough that the progress bar moves."""
+"""Steps in a call at most, by the kind of device, where nothing says how many: so many that Lightning's share is
+small."""
+SECONDS = 0.25
+"""How long a call takes on a CPU where nothing says how many steps it makes, so that the progress bar moves."""
+FIRST_CHUNK_LENGTH = 10
+"""Steps in the first such call, which measures how long they take."""
 
 
 class MultiStepTraining:
@@ -25,13 +30,15 @@ class MultiStepTraining:
         module: What a Trainer is about to train: a LightningModule with ``make_step``, ``step_optimizer`` and
             ``stage_name``, as `zoo.models.base.ZooModule` has them.
         should_stop: Whether the training is to end after the step under way.
-        limit: Steps in a call at most; None means `CHUNK_LENGTHS`.
+        limit: Steps in a call at most; None means `CHUNK_LENGTHS`, and on a CPU as many as `SECONDS` suffice for.
     """
 
     def __init__(self, module: Any, should_stop: Callable[[], bool], limit: int | None) -> None:
         self.module = module
         self.should_stop = should_stop
-        self.limit = limit or CHUNK_LENGTHS.get(module.device.type, 100)
+        self.most = limit or CHUNK_LENGTHS.get(module.device.type, 100)
+        self.by_time = limit is None and module.device.type == "cpu"
+        self.limit = min(self.most, FIRST_CHUNK_LENGTH) if self.by_time else self.most
         self.loop = ChunkedLoop(module)
         self.loader: BatchLoader | None = None
         self.engine: StepEngine | None = None
@@ -49,8 +56,12 @@ class MultiStepTraining:
     def run(self, chunk: BatchChunk) -> StepResult:
         """Make a step for each batch, or until the training is to end, and return what was measured."""
         assert self.loader is not None
+        started = time.perf_counter()
         results = self._make_engine(chunk).run(chunk.rows)
         made = len(results["loss"])
+        if self.by_time and made:
+            seconds = time.perf_counter() - started
+            self.limit = max(1, min(self.most, round(SECONDS * made / max(seconds, 1e-9))))
         self.loader.mark_unused(len(chunk) - made)
         self.loop.count(made)
         return results

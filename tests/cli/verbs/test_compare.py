@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from scipy.stats import binomtest
@@ -11,7 +12,8 @@ import zoo
 from tests.helpers import error_output
 from tests.written_studies import write_study
 from zoo.cli import main
-from zoo.inference.comparison import ContingencyTable, contingency_table
+from zoo.inference.comparison import Comparison, ContingencyTable, contingency_table
+from zoo.inference.pairs_picture import draw_pairs
 from zoo.metrics.recipe_comparison import compare_recipes, holm
 
 
@@ -45,18 +47,28 @@ def test_two_members_are_compared_and_drawn(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.slow
-def test_without_names_all_members_form_a_committee(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_names_all_members_form_a_committee_and_every_pair_is_drawn(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     assert main(["compare"]) == 0
     lines = capsys.readouterr().out.splitlines()
     names = zoo.list_models(pretrained=True)
     assert [line.split()[0] for line in lines[1 : len(names) + 1]] == names
     assert lines[len(names) + 1].startswith("committee, mean probability")
     assert lines[len(names) + 2].startswith("committee, vote")
-    assert not Path("comparison").exists()
-    heading = f"McNemar's exact test, {len(names) - 1} comparisons, p-values corrected for them by Holm's method:"
-    (position,) = [number for number, line in enumerate(lines) if line == heading]
-    pairs = lines[position + 1 :]
-    assert [line.split(":")[0] for line in pairs] == [f"{names[0]} and {other}" for other in names[1:]]
+    assert "--against NAME" in lines[len(names) + 3]
+    assert len(lines) == len(names) + 5
+    assert Path("comparison/compare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_members_are_compared_with_the_one_that_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "softmax", "deep_relu", "dropout", "selu", "--against", "dropout"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    heading = "McNemar's exact test, 3 comparisons, p-values corrected for them by Holm's method:"
+    pairs = lines[lines.index(heading) + 1 : -1]
+    assert [line.split(":")[0] for line in pairs] == [
+        f"dropout and {name}" for name in ("softmax", "deep_relu", "selu")
+    ]
     printed = [re.search(r"p = ([\d.e-]+): (.*)", line) for line in pairs]
     alone = [[int(count) for count in re.findall(r"(\d+) by \w+ alone", line)] for line in pairs]
     corrected = holm([binomtest(first, first + second).pvalue for first, second in alone])
@@ -64,6 +76,22 @@ def test_without_names_all_members_form_a_committee(capsys: pytest.CaptureFixtur
         assert found is not None
         assert float(found[1]) == pytest.approx(p, rel=0.06)
         assert ("may well be chance" in found[2]) == (p > 0.05)
+    assert Path("comparison/compare.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_picture_of_all_pairs_has_the_differences_and_greys_what_may_be_chance() -> None:
+    labels = torch.zeros(100, dtype=torch.int64)
+    right = {"good": 98, "as_good": 97, "bad": 40}
+    predictions = {name: (torch.arange(100) >= count).long() for name, count in right.items()}
+    figure = draw_pairs(Comparison(torch.zeros(100, 1, 28, 28), labels, predictions, labels, labels))
+    (axes,) = figure.axes
+    texts = {(round(text.get_position()[1]), round(text.get_position()[0])): text.get_text() for text in axes.texts}
+    assert texts[0, 1] == "−1"
+    assert texts[2, 0] == "+58"
+    assert texts[0, 2] == "−58"
+    drawn = np.ma.getmaskarray(np.ma.asarray(axes.images[0].get_array()))
+    assert drawn[0, 1]
+    assert not drawn[0, 2]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +101,9 @@ def test_without_names_all_members_form_a_committee(capsys: pytest.CaptureFixtur
         (["softmax", "softmax"], "two different members"),
         (["softmax", "dropuot"], "did you mean dropout"),
         (["softmax", "rbm"], "no classifier"),
+        (["softmax", "--against", "softmax"], "two different members"),
+        (["softmax", "--against", "dropuot"], "did you mean dropout"),
+        (["--recipes", "--against", "softmax"], "two different recipes"),
         (["--recipes"], "two different recipes"),
         (["--recipes", "softmax"], "two different recipes"),
         (["--recipes", "softmax", "softmax"], "two different recipes"),

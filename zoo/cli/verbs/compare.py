@@ -34,9 +34,10 @@ def run(verb: str, arguments: list[str]) -> int:
         prog="zoo compare",
         description="Compare trained members on the 10,000 official test images, image by image with McNemar's exact "
         "test, and say how they do as a committee.",
-        epilog="With two members, what only one of them gets right is drawn. Each member is compared with the first, "
-        "and the p-values of several comparisons are corrected by Holm's method. With --recipes, recipes are compared "
-        "in place of networks: the errors of published runs or of studies, by Welch's t-test and a bootstrap interval.",
+        epilog="With two members, what only one of them gets right is drawn; with more, the differences of all pairs. "
+        "Members that are named are compared with the first, or with the one of --against. The p-values of several "
+        "comparisons are corrected by Holm's method. With --recipes, recipes are compared in place of networks: the "
+        "errors of published runs or of studies, by Welch's t-test and a bootstrap interval.",
     )
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="two members or more; none means all that ship trained"
@@ -44,28 +45,40 @@ def run(verb: str, arguments: list[str]) -> int:
     parser.add_argument(
         "--recipes", action="store_true", help="compare the runs of recipes: each a member, or the folder of a study"
     )
+    parser.add_argument("--against", metavar="NAME", help="compare each of the others with this one")
     parser.add_argument("--output_dir", type=Path, default=Path("comparison"), help="folder for the picture")
     options = parser.parse_args(arguments)
+    names = options.names
+    if options.against is not None:
+        others = names or ([] if options.recipes else list_models(pretrained=True))
+        names = [options.against, *(name for name in others if name != options.against)]
     if options.recipes:
-        _compare_recipes(options.names)
+        _compare_recipes(names)
         return 0
-    names = options.names or list_models(pretrained=True)
+    with_words = bool(names)
+    names = names or list_models(pretrained=True)
     for name in names:
         model_info(name)  # report a misspelled name before the slow imports
     if len(set(names)) < 2 or len(set(names)) < len(names):
         raise UsageError("Name two different members or more, or none for all of them.")
     picture = options.output_dir / "compare.png"
-    if len(names) == 2:
-        check_output(picture)
+    check_output(picture)
 
     from zoo.inference.comparison import compare
+    from zoo.inference.pairs_picture import draw_pairs
 
     flush_denormals()
     comparison = compare(names)
     print(_table(comparison))
-    _print_pairs(comparison, names)
+    if with_words or len(names) == 2:
+        _print_pairs(comparison, names)
+    else:
+        print("Every pair is in the picture. `--against NAME` compares the others with one of them in words.")
     if len(names) == 2:
         _draw(comparison, names, picture)
+    else:
+        save_figure(draw_pairs(comparison), picture)
+    print(f"Picture:    {display_path(picture)}")
     return 0
 
 
@@ -193,4 +206,3 @@ def _draw(comparison: Comparison, names: Sequence[str], path: Path) -> None:
                 f"{int(comparison.labels[row])}, not {int(comparison.predictions[second][row])}", fontsize=7, y=-0.2
             )
     save_figure(figure, path)
-    print(f"Picture:    {display_path(path)}")

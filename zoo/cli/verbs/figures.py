@@ -36,15 +36,28 @@ def _draw_function(module: str, function: str = "draw") -> Callable[[FigureWrite
     return lambda writer, _: getattr(import_module(f"zoo.figures.{module}"), function)(writer)
 
 
-def _confusion(writer: FigureWriter, options: argparse.Namespace) -> None:
-    from zoo.figures import confusion
-    from zoo.models import Classifier
-    from zoo.pretrained.loading import load_pretrained
+def _of_model(module: str) -> Callable[[FigureWriter, argparse.Namespace], None]:
+    """Return a function that loads the network of ``--model``, and draws it with a module of ``zoo.figures``."""
 
-    model = load_pretrained(options.model)
-    if not isinstance(model, Classifier):
-        raise UsageError(f"{options.model} is no classifier, so it confuses nothing: name a member.")
-    confusion.draw(writer, options.model, model)
+    def draw(writer: FigureWriter, options: argparse.Namespace) -> None:
+        from zoo.pretrained.loading import load_classifier
+
+        model = load_classifier(options.model).model
+        import_module(f"zoo.figures.{module}").draw(writer, Path(options.model).stem, model)
+
+    return draw
+
+
+def _layers(writer: FigureWriter, options: argparse.Namespace) -> None:
+    from zoo.data.mnist import load_test_data
+    from zoo.data.preprocessing import preprocess
+    from zoo.figures import layers
+    from zoo.pretrained.evaluation import golden_images
+    from zoo.pretrained.loading import load_classifier
+
+    model = load_classifier(options.model).model
+    image = golden_images(load_test_data())[7] if options.picture is None else preprocess(options.picture)
+    layers.draw(writer, Path(options.model).stem, model, image)
 
 
 def _curves(writer: FigureWriter, options: argparse.Namespace) -> None:
@@ -74,7 +87,7 @@ FIGURES = {
         "loss curves and activity from zeros, N(0, 1) … RBM", 3, _draw_function("initial_values")
     ),
     "overfitting": FigureSpec("training against validation accuracy, and what helps", 3, _draw_function("overfitting")),
-    "dropout": FigureSpec("accuracy against the rate of dropout", 3, _draw_function("dropout")),
+    "dropout": FigureSpec("training and validation error with and without dropout", 10, _draw_function("dropout")),
     "ensemble_size": FigureSpec("test error against the number of networks", 3, _draw_function("ensemble_size")),
     "depth": FigureSpec("plain against residual nets of 2 to 50 layers", 3, _draw_function("depth")),
     "activations_compared": FigureSpec(
@@ -83,10 +96,14 @@ FIGURES = {
     "optimizers_compared": FigureSpec(
         "the same net with each optimizer", 3, _draw_function("comparisons", "draw_optimizers")
     ),
+    "weights": FigureSpec("what the units of the first layer look for (--model)", 0, _of_model("weights")),
+    "layers": FigureSpec("one image's way through a network, layer by layer (--model, --picture)", 0, _layers),
+    "saliency": FigureSpec("the pixels that a network's answers depend on (--model)", 0, _of_model("saliency")),
+    "dead_units": FigureSpec("the hidden units that answer every image alike (--model)", 0, _of_model("dead_units")),
     "confusion": FigureSpec(
         "what a member takes for what, and its most confident errors (--model)",
         0,
-        _confusion,
+        _of_model("confusion"),
         ("confusion", "confident_mistakes"),
     ),
     "rbm": FigureSpec(
@@ -154,7 +171,14 @@ def _parser() -> ShortErrorParser:
     parser.add_argument("--output_dir", type=Path, default=Path("figures"), help="folder for the files")
     parser.add_argument("--seeds", type=int, metavar="N", help="train each setting with seeds 0 to N−1 (default: 3)")
     parser.add_argument("--seed", type=int, default=0, help="for rbm: of all that is random (default: 0)")
-    parser.add_argument("--model", default="dropout_batchnorm", metavar="NAME", help="for confusion: a trained member")
+    parser.add_argument(
+        "--model",
+        default="dropout_batchnorm",
+        metavar="NAME",
+        help="for weights, layers, saliency, dead_units and confusion: a trained member, or a checkpoint of `zoo fit` "
+        "(default: dropout_batchnorm)",
+    )
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="for layers: a picture of your own (default: a 7)")
     parser.add_argument(
         "--run",
         type=Path,

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import shutil
 
 from zoo.cli.arguments import ShortErrorParser
+from zoo.metrics.intervals import wilson_interval
 from zoo.pretrained.registry import Entry, LikelihoodEntry, ModelInfo, list_models, model_info, read_demonstrations
 
 COLUMNS = ("name", "what it is", "parameters", "KiB", "test accuracy", "another test set", "training", "images/s")
-RIGHT_ALIGNED = COLUMNS[2:]
+SHORT_COLUMNS = ("name", "what it is", "parameters", "test accuracy", "training")
+"""What fits a terminal of 80 columns."""
+LEFT_ALIGNED = ("name", "what it is")
+SHORTEST_DESCRIPTION = 12
+"""In columns. In a terminal that leaves less room the lines are longer than it is wide."""
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -25,6 +31,7 @@ def run(verb: str, arguments: list[str]) -> int:
     parser.add_argument("--pretrained", action="store_true", help="only those that ship trained")
     parser.add_argument("--sort", choices=("name", "accuracy", "size"), default="name", help="the order")
     form = parser.add_mutually_exclusive_group()
+    form.add_argument("--wide", action="store_true", help="all columns, however wide the terminal is")
     form.add_argument("--json", action="store_true", help="everything in the index, for programs")
     form.add_argument("--markdown", action="store_true", help="the table of docs/members.md")
     options = parser.parse_args(arguments)
@@ -38,7 +45,8 @@ def run(verb: str, arguments: list[str]) -> int:
     elif options.markdown:
         print(markdown(members))
     elif members:
-        print(table(members))
+        # Without a terminal, as wide as text that is read is.
+        print(table(members, None if options.wide else shutil.get_terminal_size((100, 24)).columns))
         if shown := fnmatch.filter(read_demonstrations(), options.filter):
             print(f"Demonstrations that ship trained: {', '.join(shown)} (`zoo info NAME`).")
     else:
@@ -46,18 +54,30 @@ def run(verb: str, arguments: list[str]) -> int:
     return 0
 
 
-def table(members: list[ModelInfo]) -> str:
-    """Return the members as an aligned table."""
-    rows = [COLUMNS, *map(_row, members)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+def table(members: list[ModelInfo], width: int | None = None) -> str:
+    """Return the members as an aligned table.
+
+    Args:
+        members: The members.
+        width: How wide a line may be, which shortens the descriptions. None: all columns, as wide as they are.
+    """
+    columns = COLUMNS if width is None else SHORT_COLUMNS
+    rows = [dict(zip(COLUMNS, cells, strict=True)) for cells in (COLUMNS, *map(_row, members))]
+    widths = {column: max(len(row[column]) for row in rows) for column in columns}
+    if width is not None and (excess := sum(widths.values()) + 2 * (len(columns) - 1) - width) > 0:
+        widths["what it is"] = max(widths["what it is"] - excess, SHORTEST_DESCRIPTION)
     lines = []
     for row in rows:
         cells = (
-            f"{cell:>{width}}" if column in RIGHT_ALIGNED else f"{cell:<{width}}"
-            for cell, width, column in zip(row, widths, COLUMNS, strict=True)
+            f"{_shortened(row[column], widths[column]):{'<' if column in LEFT_ALIGNED else '>'}{widths[column]}}"
+            for column in columns
         )
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def _shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
 def markdown(members: list[ModelInfo]) -> str:
@@ -101,8 +121,9 @@ def interval(member: ModelInfo) -> str:
     """Return Wilson's 95 % interval of the shipped network's accuracy on another test set, as text."""
     if member.metrics is None:
         return "–"
-    low, high = (1 - bound / member.metrics["test_images"] for bound in reversed(member.metrics["test_errors_ci95"]))
-    return f"{low:.4f}–{high:.4f}"
+    images = member.metrics["test_images"]
+    low, high = wilson_interval(member.metrics["test_errors"], images)  # in the index they are rounded
+    return f"{1 - high / images:.4f}–{1 - low / images:.4f}"
 
 
 def one_more_run(member: ModelInfo) -> str:
@@ -139,7 +160,7 @@ def _fastest_run_seconds(metrics: Entry | LikelihoodEntry) -> float:
 def _row(member: ModelInfo) -> tuple[str, ...]:
     metrics = member.metrics
     if metrics is None:
-        return (member.name, member.description, *("–" for _ in RIGHT_ALIGNED))
+        return (member.name, member.description, *("–" for _ in COLUMNS[2:]))
     return (
         member.name,
         member.description,

@@ -12,9 +12,11 @@ import torch
 import yaml
 from jsonargparse._util import import_object
 
+from zoo.cli.hints import check_no_bare_words
 from zoo.cli.library_errors import as_usage_error
 from zoo.cli.lightning_cli import ZooCLI
 from zoo.cli.parser import find_values, replace_value
+from zoo.cli.trainer_help import EVERYTHING, trainer_help
 from zoo.cli.value_types import lightning_by_any_name
 from zoo.pretrained.registry import list_models, packaged_config
 from zoo.utils.class_paths import import_class
@@ -30,7 +32,10 @@ TRAINER_VERBS = ("fit", "validate", "test", "predict")
 
 def run(verb: str, arguments: list[str]) -> int:
     """Run a verb of the Trainer and return the exit status."""
-    run_cli(ZooCLI, verb, arguments)
+    if any(argument in ("-h", "--help") for argument in arguments):
+        print(trainer_help(verb))
+        return 0
+    run_cli(ZooCLI, verb, ["--help" if argument == EVERYTHING else argument for argument in arguments])
     return 0
 
 
@@ -59,6 +64,7 @@ def run_cli(cli: type[CLI], verb: str, arguments: list[str]) -> CLI:
     """
     quieten_lightning()
     flush_denormals()
+    check_no_bare_words(verb, arguments)
     _check_encoding(arguments)
     _resolve_configs(arguments)
     matmul_precision = torch.get_float32_matmul_precision()

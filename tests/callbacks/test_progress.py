@@ -1,0 +1,65 @@
+"""The progress bar of a training in a terminal: this test has one of its own."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import sys
+import threading
+
+import pytest
+
+from tests.helpers import SOURCE
+
+FIT = ["fit", "--config", "softmax", "--trainer.accelerator", "cpu", "--data.val_size", "100"]
+
+
+def output_in_a_terminal(arguments: list[str], interrupt_at: str = "") -> tuple[str, int]:
+    """Run a command in a pseudo-terminal of 100 columns, and return all that it shows, and its exit status.
+
+    Args:
+        arguments: The words after ``zoo``.
+        interrupt_at: A text, once it was shown the command gets SIGINT.
+    """
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ |= {"PYTHONPATH": str(SOURCE), "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.execv(sys.executable, [sys.executable, "-m", "zoo", *arguments])
+    shown = ""
+    sent = False
+    with open(terminal, "rb", buffering=0) as screen:
+        while True:
+            try:
+                part = screen.read(4096)
+            except OSError:  # the command has ended
+                break
+            if not part:
+                break
+            shown += part.decode(errors="replace")
+            if interrupt_at and not sent and interrupt_at in shown:
+                sent = True
+                threading.Timer(0.3, os.kill, (pid, signal.SIGINT)).start()
+    return shown, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.slow
+def test_the_bar_moves_often_and_to_the_end() -> None:
+    network = ["--config", "residual_cnn", "--data.num_train", "3000", "--trainer.max_epochs", "1"]
+    shown, status = output_in_a_terminal([*FIT, *network])
+    assert status == 0, shown
+    steps = [int(count) for count in re.findall(r"\| (\d+)/30 ", shown)]
+    assert steps[-1] == 30
+    assert len(set(steps)) >= 4
+
+
+@pytest.mark.slow
+def test_what_follows_an_interruption_has_a_line_of_its_own() -> None:
+    shown, status = output_in_a_terminal([*FIT, "--trainer.max_epochs", "100"], interrupt_at="Epoch   2/100")
+    assert status == 130, shown
+    last = [line.rpartition("\r")[2] for line in shown.replace("\r\n", "\n").splitlines()][-2:]
+    assert last[0].startswith("zoo: ")
+    assert last[1].startswith("zoo: the same command with --ckpt_path last goes on from there.")
+    assert shown.endswith("\r\n")

@@ -1,0 +1,101 @@
+"""The end of ``zoo fit``: the test of the trained network, and what is logged of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from torch import Tensor
+
+from zoo.runs.checkpoint import read_checkpoint, write_weights
+
+
+def test_trained_network(
+    trainer: Trainer, module: LightningModule, data: LightningDataModule, settings: Any
+) -> Path | None:
+    """Test the trained network, log its metrics, and return its checkpoint.
+
+    Args:
+        trainer: The Trainer, whose training has ended.
+        module: The network.
+        data: The images.
+        settings: The Trainer's settings in the config.
+
+    Returns:
+        The checkpoint, or None if none was saved.
+    """
+    path, is_in_memory = _trained_checkpoint(trainer, module)
+    fitted = dict(trainer.callback_metrics)
+    if settings.get("limit_test_batches") != 0:
+        # From memory where that is possible: other machines may not share the first one's disk.
+        _keep_logged_metrics(trainer, str(settings["strategy"]))
+        source: Any = {"ckpt_path": None if is_in_memory else str(path), "weights_only": True}
+        trainer.test(module, datamodule=data, verbose=False, **source)
+    _log_final_metrics(trainer, fitted)
+    return path
+
+
+def _keep_logged_metrics(trainer: Trainer, strategy: str) -> None:
+    """Leave out the CSV logger in an evaluation after a training in spawned processes.
+
+    The new processes would begin the file anew, and what was logged in training would be lost.
+
+    Args:
+        trainer: The Trainer.
+        strategy: The strategy as it is configured.
+    """
+    if any(method in strategy for method in ("spawn", "fork", "notebook")):
+        trainer.loggers = [logger for logger in trainer.loggers if not isinstance(logger, CSVLogger)]
+
+
+def _log_final_metrics(trainer: Trainer, metrics: Mapping[str, Tensor]) -> None:
+    """Log a run's last validation and test metrics beside its settings, by which TensorBoard then compares runs.
+
+    Args:
+        trainer: The Trainer, after its training and test.
+        metrics: The metrics of its training.
+    """
+    final = {
+        f"final/{name}": float(value)
+        for name, value in {**metrics, **trainer.callback_metrics}.items()
+        if name.startswith(("val_", "test_"))
+    }
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(dict(logger.hparams), final, trainer.global_step)
+            logger.save()
+
+
+def _trained_checkpoint(trainer: Trainer, module: LightningModule) -> tuple[Path | None, bool]:
+    """Return the checkpoint of the trained network, and whether its weights are in memory as well.
+
+    Some callbacks change the weights after the last step, to their average for example. The last checkpoint still holds
+    those that the training would go on with. The trained network then gets a file of its own.
+
+    Args:
+        trainer: The Trainer, whose training has ended.
+        module: The network.
+    """
+    savers = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
+    callback = next((callback for callback in savers if callback.best_model_path), None)
+    if callback is None:
+        return None, True
+    path = Path(callback.best_model_path)
+    if callback.monitor != "step":
+        return path, False
+    if trainer.is_global_zero and not _holds(path, module):
+        path = path.with_name(f"trained-{path.name}")
+        write_weights(module, dict(module.hparams), path)
+    return path, True
+
+
+def _holds(path: Path, module: LightningModule) -> bool:
+    saved, current = read_checkpoint(path).state_dict, module.state_dict()
+    return saved.keys() == current.keys() and all(
+        torch.equal(value.cpu(), saved[name]) for name, value in current.items()
+    )

@@ -1,0 +1,114 @@
+"""The help of the Trainer's verbs: the settings that are mostly used, with their choices."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from docstring_parser import parse
+
+from zoo.data.mnist import MNISTDataModule
+from zoo.models import MLP
+from zoo.models.classifier import Classifier
+from zoo.pretrained.registry import list_models
+
+EVERYTHING = "--help_all"
+"""The flag that shows Lightning's own help, of some hundred settings."""
+PURPOSES = {
+    "fit": "Train a network, and test it at the end.",
+    "validate": "Evaluate a checkpoint on the validation images.",
+    "test": "Evaluate a checkpoint on the official 10,000 test images.",
+    "predict": "Write a checkpoint's probabilities for the test images as CSV, and draw some of them.",
+}
+OF_THE_VERB = {
+    "fit": {"ckpt_path FILE|last": "go on from a checkpoint; last: from the newest of this config and seed"},
+    "validate": {"ckpt_path FILE|NAME": "the trained network: a checkpoint, or a member that ships trained"},
+    "test": {"ckpt_path FILE|NAME": "the trained network: a checkpoint, or a member that ships trained"},
+    "predict": {
+        "ckpt_path FILE|NAME": "the trained network: a checkpoint, or a member that ships trained",
+        "indices LIST": 'the rows of the test images that are printed and drawn, for example "[8, 11]"',
+        "output_dir DIR": "where the table and the picture go",
+    },
+}
+OF_THE_TRAINER = {
+    "max_epochs N": "epochs",
+    "accelerator NAME": "cpu, gpu, mps or auto, which is the default",
+    "devices N": "how many of them",
+    "precision NAME": "32-true, bf16-mixed, 16-mixed or 64-true",
+    "callbacks LIST": "EarlyStopping and others, each with its init_args",
+    "logger LIST": "in place of TensorBoard and CSV; false for none",
+    "default_root_dir DIR": "where the folder of the run is made, in place of logs",
+}
+
+
+def trainer_help(verb: str) -> str:
+    """Return the help of ``fit``, ``validate``, ``test`` or ``predict``."""
+    return "\n".join(_lines(verb, min(shutil.get_terminal_size((100, 24)).columns, 120)))
+
+
+def _lines(verb: str, width: int) -> Iterator[str]:
+    yield f"usage: zoo {verb} --config NAME [--SETTING VALUE ...]"
+    yield ""
+    yield PURPOSES[verb]
+    members = ", ".join(list_models())
+    yield from _settings(
+        "",
+        {
+            "config NAME|FILE": f"a member, or a YAML file; of several the last one counts. The members are {members}",
+            "seed_everything N": "the seed of everything that is random (default: 0)",
+            **OF_THE_VERB[verb],
+        },
+        width,
+    )
+    if verb == "fit":
+        yield from _settings("The network: those of an MLP, and of every classifier", _of_the_network(), width)
+    yield from _settings("The images", _documented(MNISTDataModule, "data."), width)
+    if verb == "fit":
+        trainer = {f"trainer.{name}": text for name, text in OF_THE_TRAINER.items()}
+        yield from _settings("The training: the most used of Lightning's settings", trainer, width)
+        yield from _settings(
+            "The checkpoints",
+            {
+                "checkpoint.every_n_train_steps N": "save one every N steps, and not only after each epoch",
+                "checkpoint.save_top_k N": "how many are kept (default: 2)",
+                "checkpoint.monitor NAME": "keep the best by val_acc, for example, with --checkpoint.mode max",
+            },
+            width,
+        )
+    yield ""
+    yield f"  zoo {verb} {EVERYTHING}  every setting, Lightning's included"
+    yield f"  zoo {verb} --model.help CLASS  those of another network, RecurrentNet for example"
+    yield f"  zoo {verb} --config NAME --print_config  the whole config, without running it"
+
+
+def _of_the_network() -> dict[str, str]:
+    return _documented(MLP, "model.") | _documented(Classifier, "model.")
+
+
+def _documented(cls: type, prefix: str) -> dict[str, str]:
+    """Return the first sentence on each argument of a class, from its docstring."""
+    arguments = parse(cls.__doc__ or "").params
+    return {
+        f"{prefix}{argument.arg_name}": _first_sentence(argument.description or "")
+        for argument in arguments
+        if not argument.arg_name.startswith("*")
+    }
+
+
+def _first_sentence(text: str) -> str:
+    sentence = re.split(r"(?<=[^.])\.\s", " ".join(text.split()), maxsplit=1)[0]
+    return sentence.replace("`", "").rstrip(".")
+
+
+def _settings(title: str, settings: dict[str, str], width: int) -> Iterable[str]:
+    """Yield the title and the lines of a group of settings."""
+    yield ""
+    if title:
+        yield f"{title}:"
+    for name, text in settings.items():
+        flag = f"  --{name}"
+        indent = " " * 28
+        beginning = f"{flag:<28}" if len(flag) < 27 else f"{flag}  "
+        yield from textwrap.wrap(beginning + text, width, subsequent_indent=indent, break_on_hyphens=False)
