@@ -15,6 +15,7 @@ from pytorch_lightning import LightningModule
 
 import zoo
 from zoo.data.mnist import load_test_data
+from zoo.inference.ensemble import Committee
 from zoo.metrics.intervals import wilson_interval
 from zoo.pretrained import registry
 from zoo.pretrained.evaluation import Evaluation
@@ -147,3 +148,23 @@ def test_the_public_names_exist() -> None:
     assert set(zoo.__all__) <= set(dir(zoo))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         zoo.nothing  # noqa: B018
+
+
+def test_calibrated_logits_are_divided_by_the_temperature_of_the_index() -> None:
+    images = torch.rand(5, 1, 28, 28)
+    temperature = registry.read_index()["dropout_batchnorm"]["temperature"]
+    logits = zoo.load_pretrained("dropout_batchnorm")(images)
+    calibrated = zoo.load_pretrained("dropout_batchnorm", calibrated=True)
+    torch.testing.assert_close(calibrated(images), logits / temperature)
+    assert calibrated.state_dict().keys() == zoo.load_pretrained("dropout_batchnorm").state_dict().keys()
+    torch.testing.assert_close(
+        Committee(["dropout_batchnorm"]).predict(images).mean, calibrated(images).softmax(dim=1).detach()
+    )
+    with pytest.raises(ValueError, match="no classifier"):
+        zoo.load_pretrained("rbm", calibrated=True)
+
+
+def test_calibration_makes_probabilities_agree_with_the_accuracy_where_they_did_not() -> None:
+    entry = registry.read_index()["dropout_batchnorm"]
+    assert entry["calibration_error"] > 0.2
+    assert entry["calibrated_error"] < 0.01

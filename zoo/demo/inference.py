@@ -13,8 +13,7 @@ from torch import Tensor
 from zoo.data import MNISTDataModule
 from zoo.data.preprocessing import preprocess, read_digit
 from zoo.inference.ensemble import Predictions
-from zoo.models import Classifier
-from zoo.pretrained.loading import load_classifier
+from zoo.pretrained.loading import TrainedClassifier, load_classifier
 from zoo.pretrained.registry import list_models, model_info
 
 
@@ -30,7 +29,7 @@ class Predictor:
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         self.names = list(dict.fromkeys(names or list_models(pretrained=True)))
-        self.networks: dict[str, Classifier] = {name: load_classifier(name).model for name in self.names}
+        self.networks: dict[str, TrainedClassifier] = {name: load_classifier(name) for name in self.names}
         data = MNISTDataModule()
         data.prepare_data()
         data.setup("test")
@@ -78,7 +77,7 @@ class Predictor:
         probabilities, milliseconds = [], []
         for name in names:
             started = time.perf_counter()
-            probabilities.append(self.networks[name](pixels.unsqueeze(0)).softmax(dim=1))
+            probabilities.append(self.networks[name].probabilities(pixels.unsqueeze(0)))
             milliseconds.append(1000 * (time.perf_counter() - started))
         predictions = Predictions(torch.stack(probabilities))
         return {

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from zoo.metrics.ensemble import count_votes, majority_vote
-from zoo.models import Classifier
-from zoo.pretrained.loading import load_classifier
+from zoo.pretrained.loading import TrainedClassifier, load_classifier
 from zoo.pretrained.registry import list_models
 from zoo.utils.checks import join_names
 from zoo.utils.errors import UsageError
@@ -57,12 +56,12 @@ class Committee:
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        self.members: dict[str, Classifier] = {}
+        self.members: dict[str, TrainedClassifier] = {}
         self.class_names: tuple[str, ...] = ()
         self.mnist_like = True
         for name in names or list_models(pretrained=True):
             trained = load_classifier(name)
-            self.members[name] = trained.model
+            self.members[name] = trained
             self.class_names = self.class_names or trained.class_names
             if len(self.members) == 1:
                 self.mnist_like = trained.mnist_like
@@ -79,9 +78,9 @@ class Committee:
 
     @torch.inference_mode()
     def predict(self, images: Tensor) -> Predictions:
-        """Return the class probabilities of every member for images ``(B, 1, 28, 28)`` in [0, 1]."""
+        """Return the calibrated class probabilities of every member for images ``(B, 1, 28, 28)`` in [0, 1]."""
         chunks = images.split(CHUNK_SIZE)
         probabilities = [
-            torch.cat([model(chunk).softmax(dim=1) for chunk in chunks]) for model in self.members.values()
+            torch.cat([member.probabilities(chunk) for chunk in chunks]) for member in self.members.values()
         ]
         return Predictions(torch.stack(probabilities))

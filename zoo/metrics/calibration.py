@@ -45,7 +45,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
         labels: The true classes, int64 ``(B,)``.
 
     Returns:
-        T, 0.01 to 100: more than 1 where the network is too sure, and less where it is not sure enough.
+        T, 0.0001 to 10,000: more than 1 where the network is too sure, and less where it is not sure enough.
     """
     from scipy.optimize import minimize_scalar
 
@@ -54,5 +54,5 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     def nll(log_temperature: float) -> float:
         return float(cross_entropy(exact / math.exp(log_temperature), labels))
 
-    found = minimize_scalar(nll, bounds=(math.log(0.01), math.log(100)), method="bounded", options={"xatol": 1e-6})
+    found = minimize_scalar(nll, bounds=(math.log(1e-4), math.log(1e4)), method="bounded", options={"xatol": 1e-6})
     return math.exp(float(found.x))

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from zoo.data import MNISTDataModule
 from zoo.data.batches import Batch
-from zoo.metrics.calibration import expected_calibration_error
+from zoo.metrics.calibration import expected_calibration_error, fit_temperature
 from zoo.models import Classifier
 
 GOLDEN_ROWS = (3, 2, 1, 18, 4, 8, 11, 0, 61, 7)
@@ -37,12 +37,44 @@ class Evaluation:
         return 1 - self.errors / self.images
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """The temperature of a network's calibrated probabilities, and how well they agree with its accuracy."""
+
+    temperature: float
+    """What the logits are divided by, fitted on the validation images (`fit_temperature`); 1 without any."""
+    error: float
+    """The expected calibration error on the test images, with that temperature."""
+
+
 def evaluate(model: Classifier, batches: DataLoader[Batch]) -> Evaluation:
     """Evaluate ``model`` in eval mode on all batches ``(images, labels, …)``."""
+    return evaluation_of(*logits_and_labels(model, batches))
+
+
+def logits_and_labels(model: Classifier, batches: DataLoader[Batch]) -> tuple[Tensor, Tensor]:
+    """Return the logits ``(N, classes)`` and the labels ``(N,)`` of all batches, in eval mode."""
     model.eval()
     with torch.inference_mode():
         outputs = [(model(images), labels) for images, labels, *_ in batches]
     logits, labels = (torch.cat(column) for column in zip(*outputs, strict=True))
+    return logits, labels
+
+
+def calibrate(validation: tuple[Tensor, Tensor] | None, test: tuple[Tensor, Tensor]) -> Calibration:
+    """Fit a temperature on the validation images, and measure it on the test images.
+
+    Args:
+        validation: Logits and labels, as `logits_and_labels` returns them; None without validation images.
+        test: The same of the test images.
+    """
+    temperature = 1.0 if validation is None else fit_temperature(*validation)
+    logits, labels = test
+    return Calibration(temperature, expected_calibration_error((logits.double() / temperature).softmax(dim=1), labels))
+
+
+def evaluation_of(logits: Tensor, labels: Tensor) -> Evaluation:
+    """Return the metrics of logits ``(N, classes)`` for images with labels ``(N,)``."""
     return Evaluation(
         images=len(labels),
         errors=int((logits.argmax(dim=1) != labels).sum()),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from torch import Tensor
 
 from zoo.data.base import CLASS_NAMES, DIGITS, PREPROCESS
 from zoo.models import Classifier, ZooModule
@@ -73,36 +74,65 @@ def initialize_from(model: Classifier, source: str) -> None:
     model.load_state_dict({**state, **inherited})
 
 
-def load_pretrained(name: str) -> ZooModule:
+class Calibrated:
+    """A forward hook that divides a network's logits by a temperature.
+
+    Args:
+        temperature: More than 0.
+    """
+
+    def __init__(self, temperature: float) -> None:
+        self.temperature = temperature
+
+    def __call__(self, module: object, inputs: object, logits: Tensor) -> Tensor:
+        """Return the logits of calibrated probabilities."""
+        return logits / self.temperature
+
+
+def load_pretrained(name: str, *, calibrated: bool = False) -> ZooModule:
     """Load a trained network, on the CPU and in eval mode.
 
     The checkpoint is a part of the package. Its SHA-256 is compared with the index before it is read.
 
     Args:
         name: A member, one of ``zoo.list_models(pretrained=True)``, or the demonstration ``rbm``.
+        calibrated: Whether a member's logits are divided by its temperature, which was fitted on the validation images.
+            Its predictions stay the same, and its probabilities agree better with how often they are right.
 
     Returns:
         A `LightningModule`. A member's ``model(images)`` maps float32 images ``(B, 1, 28, 28)`` in [0, 1] to logits
         ``(B, 10)``. The RBM maps them to the probabilities of its hidden units.
 
     Raises:
-        UsageError: The member is unknown or ships no trained network, or its file is not the published one. It is a
-            `ValueError`.
+        UsageError: The member is unknown or ships no trained network, its file is not the published one, or what is to
+            be calibrated is no classifier. It is a `ValueError`.
     """
     info = model_info(name)
     check_file(info.checkpoint, published_entry(info))
-    return build(info, read_checkpoint(info.checkpoint))
+    model = build(info, read_checkpoint(info.checkpoint))
+    if calibrated:
+        if info.metrics is None:
+            raise UsageError(f"{name} is no classifier, so it has no probabilities of classes to calibrate.")
+        model.register_forward_hook(Calibrated(info.metrics["temperature"]))
+    return model
 
 
 @dataclass(frozen=True)
 class TrainedClassifier:
-    """A trained classifier in eval mode, with its class names and the format of its input images."""
+    """A trained classifier in eval mode, with its class names, its temperature and the format of its input images."""
 
     model: Classifier
     class_names: tuple[str, ...]
     mnist_like: bool = True
     """Whether it was trained on images in MNIST's format, as `zoo.preprocess` returns them. Otherwise the images were
     converted to grey and their brightness was kept."""
+    temperature: float = 1.0
+    """What divides its logits for calibrated probabilities; 1 for a network that does not ship."""
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """Return the calibrated probabilities ``(B, C)`` for images ``(B, 1, 28, 28)`` in [0, 1]."""
+        logits: Tensor = self.model(images)
+        return (logits / self.temperature).softmax(dim=1)
 
 
 def load_classifier(source: str) -> TrainedClassifier:
@@ -130,7 +160,8 @@ def load_classifier(source: str) -> TrainedClassifier:
     member = load_pretrained(source)
     if not isinstance(member, Classifier):
         raise UsageError(f"{source} is no classifier, so it has no predictions: choose among the members.")
-    return TrainedClassifier(member, DIGITS)
+    metrics = model_info(source).metrics
+    return TrainedClassifier(member, DIGITS, temperature=metrics["temperature"] if metrics else 1.0)
 
 
 def _load_zoo_classifier(checkpoint: Checkpoint) -> Classifier:

@@ -12,7 +12,15 @@ from typing import Any
 from zoo.data import MNISTDataModule
 from zoo.metrics.intervals import wilson_interval
 from zoo.models import RBM, Classifier
-from zoo.pretrained.evaluation import Evaluation, evaluate, golden_logits, images_per_second
+from zoo.pretrained.evaluation import (
+    Calibration,
+    Evaluation,
+    calibrate,
+    evaluation_of,
+    golden_logits,
+    images_per_second,
+    logits_and_labels,
+)
 from zoo.pretrained.loading import build, member_class
 from zoo.pretrained.published_runs import FinishedRun, common_entry, configured_data, finished_runs, write_index
 from zoo.pretrained.registry import (
@@ -47,6 +55,7 @@ class MeasuredRun:
     model: Classifier
     test: Evaluation
     validation: Evaluation | None
+    calibration: Calibration
 
 
 def publish(name: str, paths: Sequence[str | Path]) -> Entry | LikelihoodEntry:
@@ -94,12 +103,15 @@ def publish(name: str, paths: Sequence[str | Path]) -> Entry | LikelihoodEntry:
 
 def _measure(run: FinishedRun, data: MNISTDataModule) -> MeasuredRun:
     assert isinstance(run.model, Classifier)
-    validation = data.val_dataloader()
+    loader = data.val_dataloader()
+    test = logits_and_labels(run.model, data.test_dataloader())
+    validation = None if isinstance(loader, list) else logits_and_labels(run.model, loader)
     return MeasuredRun(
         run,
         run.model,
-        test=evaluate(run.model, data.test_dataloader()),
-        validation=None if isinstance(validation, list) else evaluate(run.model, validation),
+        test=evaluation_of(*test),
+        validation=None if validation is None else evaluation_of(*validation),
+        calibration=calibrate(validation, test),
     )
 
 
@@ -112,6 +124,8 @@ def _entry(info: ModelInfo, runs: list[MeasuredRun], content: bytes, data: MNIST
         test_errors_ci95=[round(bound, 1) for bound in wilson_interval(shipped.test.errors, shipped.test.images)],
         nll=shipped.test.nll,
         calibration_error=shipped.test.calibration_error,
+        temperature=float(f"{shipped.calibration.temperature:.5g}"),
+        calibrated_error=shipped.calibration.error,
         val_accuracy=_accuracy(shipped.validation),
         runs=[
             {

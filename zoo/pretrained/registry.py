@@ -62,6 +62,10 @@ class Entry(Published):
     """The mean negative log-likelihood on the test images, in nats."""
     calibration_error: float
     """The expected calibration error on the test images with 15 bins (`zoo.pretrained.evaluation.Evaluation`)."""
+    temperature: float
+    """What divides the logits for calibrated probabilities (`zoo.pretrained.evaluation.Calibration`)."""
+    calibrated_error: float
+    """The expected calibration error on the test images with that temperature."""
     val_accuracy: float | None
     """None if the recipe has no validation images."""
     runs: list[Run]

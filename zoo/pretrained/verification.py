@@ -10,7 +10,15 @@ from zoo.data.archives import ARCHIVES
 from zoo.data.batches import images_of
 from zoo.data.binarization import sample_binary_pixels
 from zoo.models import RBM, Classifier, ZooModule
-from zoo.pretrained.evaluation import GOLDEN_ROWS, Evaluation, evaluate, golden_images, golden_logits
+from zoo.pretrained.evaluation import (
+    GOLDEN_ROWS,
+    Evaluation,
+    calibrate,
+    evaluation_of,
+    golden_images,
+    golden_logits,
+    logits_and_labels,
+)
 from zoo.pretrained.loading import build, check_file, published_entry
 from zoo.pretrained.registry import Entry, LikelihoodEntry, ModelInfo, Published, model_info
 from zoo.rbm.likelihood import Likelihood, measure_likelihood
@@ -27,9 +35,10 @@ def verify(name: str, data: MNISTDataModule) -> Evaluation | Likelihood:
 
     These properties are compared with the published ones: the SHA-256 and size of the file, the class, the number of
     parameters and the MD5 sums of the data. For a classifier, also the logits of ten images (to 1e-4 of the largest),
-    the validation accuracy, and on the 10,000 test images the exact number of errors, the negative log-likelihood and
-    the calibration error (to 1e-4). For an RBM, also the free energies of ten images and the mean log-likelihood of the
-    test images. The latter uses the published partition function, which ``zoo test`` estimates anew.
+    the validation accuracy and the temperature, and on the 10,000 test images the exact number of errors, the negative
+    log-likelihood and the calibration errors (to 1e-4). For an RBM, also the free energies of ten images and the mean
+    log-likelihood of the test images. The latter uses the published partition function, which ``zoo test`` estimates
+    anew.
 
     Args:
         name: A member or demonstration that ships.
@@ -64,13 +73,18 @@ def check_metrics(info: ModelInfo, entry: Entry, model: Classifier, data: MNISTD
     """
     _check_published(info, entry, model)
     _check_golden(info, "logits", golden_logits(model, data), entry["golden_logits"])
-    measured = evaluate(model, data.test_dataloader())
+    test = logits_and_labels(model, data.test_dataloader())
+    measured = evaluation_of(*test)
     _check_equal(info, "test images", measured.images, entry["test_images"])
     _check_equal(info, "test errors", measured.errors, entry["test_errors"])
-    validation = data.val_dataloader()
+    loader = data.val_dataloader()
     if entry["val_accuracy"] is not None and entry["config"]["data"]["init_args"].get("val_size") == data.val_size:
-        accuracy = None if isinstance(validation, list) else round(evaluate(model, validation).accuracy, 6)
+        validation = None if isinstance(loader, list) else logits_and_labels(model, loader)
+        accuracy = None if validation is None else round(evaluation_of(*validation).accuracy, 6)
         _check_equal(info, "validation accuracies", accuracy, entry["val_accuracy"])
+        calibration = calibrate(validation, test)
+        _check_metric(info, "temperature", calibration.temperature, entry["temperature"])
+        _check_metric(info, "calibrated_error", calibration.error, entry["calibrated_error"])
     for metric in ("nll", "calibration_error"):
         _check_metric(info, metric, getattr(measured, metric), entry[metric])
     return measured

@@ -71,7 +71,9 @@ def _metrics(member: ModelInfo, metrics: Entry) -> list[tuple[str, str]]:
         (
             "calibration",
             f"error {metrics['calibration_error']:.4f}: mean distance of probability and accuracy over 15 equal bins "
-            "of the predicted class's probability, weighted by their images",
+            "of the predicted class's probability, weighted by their images; "
+            f"{metrics['calibrated_error']:.4f} with the logits divided by {metrics['temperature']:.3f}, fitted on "
+            f'the validation images: `zoo.load_pretrained("{member.name}", calibrated=True)`',
         ),
         (
             "training",
