@@ -84,8 +84,8 @@ def markdown(members: list[ModelInfo]) -> str:
     """Return the table in docs/members.md: metrics of the pretrained members over all seeds, then of what ships."""
     lines = [
         "| member | network | lecture | mean ± sd | errors by seed | one more run | another test set | NLL | ECE "
-        "| parameters | training | s per epoch |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| ECE, calibrated | parameters | training | s per epoch |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for member in members:
         metrics = member.metrics
@@ -98,7 +98,8 @@ def markdown(members: list[ModelInfo]) -> str:
         lines.append(
             f"| `{member.name}` | {member.description} | {lecture} | {1 - metrics['errors_mean'] / images:.4f}{spread} "
             f"| {errors} | {one_more_run(member)} | {interval(member)} | {metrics['nll']:.4f} "
-            f"| {metrics['calibration_error']:.4f} | {metrics['parameters']:,} | {training_time(metrics)} "
+            f"| {metrics['calibration_error']:.4f} | {metrics['calibrated_error']:.4f} "
+            f"| {metrics['parameters']:,} | {training_time(metrics)} "
             f"| {seconds_per_epoch(metrics)} |"
         )
     return "\n".join(lines)
