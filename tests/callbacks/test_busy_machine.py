@@ -23,7 +23,7 @@ def test_threads_that_wait_for_each_other_are_told_of_with_the_remedy(
 ) -> None:
     text = sentence(others, processors, threads)
     assert text is not None
-    assert f"use {others:.1f} of the {processors} processors" in text
+    assert f"use {others:.1f} of its {processors} processors" in text
     assert "OMP_NUM_THREADS=1" in text
 
 

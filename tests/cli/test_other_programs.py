@@ -132,3 +132,17 @@ def test_evaluation_of_one_batch(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_what_was_meant_is_said(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert message in error_output(arguments, capsys)
+
+
+def test_arguments_beside_a_class_are_told_their_place(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.yaml").write_text("model:\n  class_path: zoo.models.MLP\n  init_args:\n    l2: 0.1\n  lr: 0.001\n")
+    message = error_output(["fit", "--config", "mine.yaml"], capsys)
+    assert "has lr beside class_path in line 5: the arguments of a class stand below init_args" in message
+    Path("mine.yaml").write_text("model:\n  class_path: zoo.models.MLP\n  init_arg:\n    l2: 0.1\n")
+    assert "has init_arg beside class_path in line 3" in error_output(["fit", "--config", "mine.yaml"], capsys)
+
+
+def test_a_config_that_does_not_exist_is_reported_by_its_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "There is no config file nofile.yaml" in error_output(["fit", "--config", "nofile.yaml"], capsys)
+    assert "did you mean demos/xor_sigmoid" in error_output(["fit", "--config", "xor_sigmoid"], capsys)
+    assert "did you mean dropout" in error_output(["fit", "--config", "dropuot"], capsys)

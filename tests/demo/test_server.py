@@ -163,3 +163,19 @@ def test_the_page_loads_nothing_from_other_servers(client: Any) -> None:
 )
 def test_usage_errors_print_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert sentence in error_output(["demo", *words], capsys)
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "status", "message"),
+    [
+        ("member=softmax", {}, 400, "Unknown parameter 'member'"),
+        ("members=nope", {}, 400, "members names nope, but the members here are: "),
+        ("", {"content-type": "multipart/form-data; boundary=x"}, 415, "--data-binary"),
+    ],
+)
+def test_a_request_of_another_form_is_told_what_to_send(
+    client: Any, query: str, headers: dict[str, str], status: int, message: str
+) -> None:
+    response = client.post(f"/api/classify?{query}", content=picture(), headers=headers)
+    assert response.status_code == status
+    assert message in response.json()["error"]

@@ -165,6 +165,17 @@ def test_curves_of_several_runs_are_labelled_by_what_differs_and_a_resumed_run_i
     assert undisturbed == [value for _, value in losses[runs[0]]]
 
 
+def test_a_run_that_goes_on_from_within_the_first_epoch_of_another_has_curves() -> None:
+    fit = ["fit", "--config", "softmax", "--data.num_train", "500", "--trainer.max_epochs", "2"]
+    fit += ["--trainer.accelerator", "cpu"]
+    stop = ["--trainer.callbacks", '{"class_path": "tests.helpers.SignalAt", "init_args": {"step": 3, "signal": 15}}']
+    assert main([*fit, *stop]) == 143
+    assert main([*fit, "--ckpt_path", "last"]) == 0
+    assert main(["figures", "curves", "--run", "logs/softmax/version_1"]) == 0
+    rows = read_table(Path("figures/curves.csv"))
+    assert [row["epoch"] for row in rows if row["name"] == "train_loss"] == ["1", "2"]
+
+
 def test_all_leaves_out_figures_that_need_arguments_or_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     seeds_drawn: dict[str, list[int]] = {}
 

@@ -11,6 +11,7 @@ from zoo.cli import main
 from zoo.cli.verbs.export import FORMATS
 from zoo.inference import export
 from zoo.models import Classifier
+from zoo.runs.checkpoint import write_weights
 from zoo.utils.files import MARKER
 
 
@@ -32,6 +33,26 @@ def test_exported_network_has_the_member_s_logits(format_name: str, capsys: pyte
         torch.testing.assert_close(
             export.FORMATS[format_name].read(model, path)(images), model(images), rtol=1e-4, atol=1e-4
         )
+
+
+def test_a_network_of_ones_own_is_exported_from_its_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
+    model = zoo.create_model("softmax")
+    write_weights(model, dict(model.hparams), Path("mine.ckpt"))
+    assert main(["export", "mine.ckpt", "--format", "torch_export"]) == 0
+    assert "read back, it equals mine" in capsys.readouterr().out
+    images = torch.rand(2, 1, 28, 28)
+    exported = export.FORMATS["torch_export"].read(model, Path("mine.pt2"))
+    torch.testing.assert_close(exported(images), model(images))
+
+
+def test_names_of_an_onnx_graph_are_those_of_the_documentation() -> None:
+    skip_without("onnx")
+    import onnxruntime
+
+    assert main(["export", "softmax", "--format", "onnx"]) == 0
+    session = onnxruntime.InferenceSession("softmax.onnx", providers=["CPUExecutionProvider"])
+    assert [each.name for each in session.get_inputs()] == ["images"]
+    assert [each.name for each in session.get_outputs()] == ["logits"]
 
 
 @pytest.mark.slow

@@ -88,9 +88,9 @@ def sentence(others: float, processors: int, threads: int) -> str | None:
     if processors - others >= threads - ENOUGH:
         return None
     return (
-        f"Other programs use {others:.1f} of the {processors} processors, so that the {threads} threads of this "
-        "training wait for each other, which may take ten times as long: with OMP_NUM_THREADS=1 before the command "
-        "they do not."
+        f"This machine is busy: other programs use {others:.1f} of its {processors} processors, so the {threads} "
+        "threads of this training wait for each other. Stop it with Ctrl-C, and begin the command with "
+        "OMP_NUM_THREADS=1: it may be ten times as fast."
     )
 
 

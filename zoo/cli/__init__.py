@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import pairwise
 
 import zoo
 from zoo.cli.signals import stopped_by_signals
@@ -173,8 +174,26 @@ def _dispatch(arguments: list[str]) -> int:
         if verb in OTHER_NAMES:
             raise UsageError(f"Unknown command {verb!r}: it is `zoo {OTHER_NAMES[verb]}` here.")
         raise unknown_name("command", verb, VERBS)
+    if VERBS[verb][0] == VERBS["fit"][0]:
+        _check_configs_exist(rest)
     run: Callable[[str, list[str]], int] = importlib.import_module(VERBS[verb][0]).run
     return run(verb, rest)
+
+
+def _check_configs_exist(arguments: Sequence[str]) -> None:
+    """Report a misspelled config before the imports of a training, which take seconds."""
+    from zoo.pretrained.registry import packaged_config, packaged_configs
+
+    for flag, value in pairwise(arguments):
+        if flag not in ("--config", "-c") or packaged_config(value):
+            continue
+        is_missing = False
+        with suppress(OSError, ValueError):  # a name that is no name of a file is reported later
+            is_missing = not os.path.lexists(value)
+        if is_missing and value.endswith((".yaml", ".yml")):
+            raise UsageError(f"There is no config file {value}: name one, or a member such as softmax.")
+        if is_missing:
+            raise unknown_name("config", value, packaged_configs())
 
 
 def _help() -> str:

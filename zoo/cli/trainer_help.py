@@ -56,7 +56,8 @@ def _lines(verb: str, width: int) -> Iterator[str]:
     yield from _settings(
         "",
         {
-            "config NAME|FILE": f"a member, or a YAML file; of several the last one counts. The members are {members}",
+            "config NAME|FILE": "a member, or a YAML file; several are merged, and a later one takes "
+            f"precedence. Members: {members}",
             "seed_everything N": "the seed of everything that is random (default: 0)",
             **OF_THE_VERB[verb],
         },

@@ -97,12 +97,18 @@ class DemoEndpoints:
         return {**self.predictor.predict(pixels, names), "notes": list(notes), "seen": _grey_levels(pixels)}
 
     def _requested_names(self, request: Request) -> list[str]:
+        if unknown_parameters := set(request.query_params) - {"members"}:
+            raise HTTPException(400, f"Unknown parameter {min(unknown_parameters)!r}: only members=A,B is known.")
+        if request.headers.get("content-type", "").startswith("multipart/"):
+            raise HTTPException(415, "Send the picture itself as the body, and no form: curl --data-binary @FILE.")
         value = request.query_params.get("members")
         names = self.predictor.names if value is None else [name for name in value.split(",") if name]
         unknown = [name for name in names if name not in self.predictor.names]
         if unknown or not names:
             raise HTTPException(
-                400, f"members names {unknown or 'none'}, but the members here are: {', '.join(self.predictor.names)}."
+                400,
+                f"members names {', '.join(unknown) or 'none'}, but the members here are: "
+                f"{', '.join(self.predictor.names)}.",
             )
         return list(dict.fromkeys(names))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from zoo.figures.drawing import panels
 from zoo.figures.writing import FigureWriter, Row
@@ -41,25 +43,30 @@ def draw(writer: FigureWriter, folders: Sequence[Path]) -> None:
     for name in dict.fromkeys(name for history in histories for name in history):
         split, _, rest = name.partition("_")
         groups.setdefault(rest if split in SPLITS else name, []).append(name)
-    figure, axes = panels(1, len(groups), size=(3.8, 3.2))
+    # Below the panels, a line for each run, because labels may be long.
+    lines = len(runs) + 2 if len(runs) > 1 else 0
+    figure, axes = panels(1, len(groups), size=(3.8, 3.2 + 0.18 * lines))
     for ax, (group, names) in zip(axes.flat, sorted(groups.items()), strict=True):
-        for number, (history, label) in enumerate(zip(histories, labels, strict=True)):
+        for number, history in enumerate(histories):
             for name in (name for name in names if name in history):
                 split = name.partition("_")[0]
                 epochs, values = zip(*sorted(history[name].items()), strict=True)
                 ax.plot(
                     [epoch + 1 for epoch in epochs],
                     values,
-                    label=f"{label}, {name}" if len(runs) > 1 else name,
+                    label=name,
                     color=COLORS[number % len(COLORS)],
                     linestyle="--" if split == "train" else "-",
                     marker="o" if len(epochs) == 1 else None,
                 )
         ax.set(xlabel="epoch", ylabel={"loss": "loss in nats", "acc": "accuracy"}.get(group, group))
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.legend(frameon=False, fontsize=7 if len(runs) > 1 else 8)
-    title = " and ".join(f"{run.folder.parent.name}, {run.folder.name}" for run in runs)
-    figure.suptitle(printable(title), fontsize=10)
+        if len(runs) == 1:
+            ax.legend(frameon=False, fontsize=8)
+    if len(runs) == 1:
+        figure.suptitle(printable(f"{runs[0].folder.parent.name}, {runs[0].folder.name}"), fontsize=10)
+    else:
+        _add_legend(figure, [textwrap.shorten(printable(label), 90 * len(groups) // 2) for label in labels])
     rows: list[Row] = [
         [str(run.folder), name, epoch + 1, value]
         for run, history in zip(runs, histories, strict=True)
@@ -67,6 +74,16 @@ def draw(writer: FigureWriter, folders: Sequence[Path]) -> None:
         for epoch, value in sorted(values.items())
     ]
     writer.write(figure, ["run", "name", "epoch", "value"], rows, "curves")
+
+
+def _add_legend(figure: Any, labels: Sequence[str]) -> None:
+    """Say below the panels which color is which run's, and which line is of which images."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], color=COLORS[number % len(COLORS)]) for number in range(len(labels))]
+    handles += [Line2D([], [], color="0.3", linestyle="--"), Line2D([], [], color="0.3")]
+    names = [*labels, "dashed: training", "solid: validation"]
+    figure.legend(handles, names, loc="outside lower center", frameon=False, fontsize=8)
 
 
 def run_labels(runs: Sequence[Run]) -> list[str]:
@@ -92,6 +109,8 @@ def read_history(run: Run) -> History:
     while run.continues in others and run.continues not in seen:
         run = others[run.continues]
         seen.add(run.id)
+        if not (run.folder / "metrics.csv").is_file():
+            continue  # it was interrupted before the end of its first epoch
         # Where the earlier run went on after the checkpoint, the later one replaces what it logged.
         first = min(epoch for values in history.values() for epoch in values)
         for name, values in read_log(run.folder / "metrics.csv").items():

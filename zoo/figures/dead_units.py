@@ -66,5 +66,5 @@ def draw(writer: FigureWriter, name: str, model: Classifier) -> None:
     ax.set(xlabel="units, from the most to the least varied, %", ylabel="largest minus smallest output", ylim=(0, None))
     ax.legend(fontsize=8, ncols=1 + (len(ranges) > 8))
     of = f"{name}, its first member" if network is not model else name
-    ax.set_title(f"{of}: hidden units over the 10,000 test images", fontsize=9)
+    ax.set_title(f"{of}: hidden units over the 10,000 test images\n(dead: the same output for every image)", fontsize=9)
     writer.write(figure, ["layer", "unit", "range", "dead"], rows, "dead_units")

@@ -12,26 +12,26 @@ from torch import Tensor
 from zoo.figures.drawing import panels
 from zoo.figures.hidden_layers import hidden_outputs, single_network
 from zoo.figures.writing import FigureWriter, Row
-from zoo.models import Classifier
+from zoo.pretrained.loading import TrainedClassifier
 from zoo.utils.pictures import COLORS
 
 MAPS = 64
 """How many channels of a convolution are drawn at most."""
 
 
-def draw(writer: FigureWriter, name: str, model: Classifier, image: Tensor) -> None:
+def draw(writer: FigureWriter, name: str, trained: TrainedClassifier, image: Tensor) -> None:
     """Draw the output of every layer for one image, dark where a unit is active.
 
     Args:
         writer: Writes the files ``layers``.
         name: The network's name.
-        model: The trained network.
+        trained: The trained network, whose probabilities are calibrated.
         image: ``(1, 28, 28)`` in [0, 1].
     """
-    network = single_network(model)
+    network = single_network(trained.model)
     outputs = {layer: output[0].numpy() for layer, output in hidden_outputs(network, image[None]).items()}
     with torch.no_grad():
-        probabilities = network(image[None])[0].softmax(dim=0).numpy()
+        probabilities = (network(image[None])[0] / trained.temperature).softmax(dim=0).numpy()
     count = len(outputs) + 2
     columns = min(count, 4)
     figure, axes = panels(-(-count // columns), columns, size=(2.5, 2.7))
@@ -53,7 +53,7 @@ def draw(writer: FigureWriter, name: str, model: Classifier, image: Tensor) -> N
     bars.set(ylim=(0, 1), xticks=range(len(probabilities)))
     bars.tick_params(labelsize=7)
     bars.set_title(f"the output: {int(probabilities.argmax())}\nwith {probabilities.max():.4f}", fontsize=8)
-    of = f"{name}, its first member" if network is not model else name
+    of = f"{name}, its first member" if network is not trained.model else name
     figure.suptitle(f"{of}: one image, layer by layer", fontsize=9)
     rows: list[Row] = [
         [layer, unit, float(value)]

@@ -66,7 +66,5 @@ def draw(writer: FigureWriter, name: str, model: Classifier) -> None:
         ]
     for ax in axes.flat:
         ax.axis("off")
-    figure.suptitle(
-        f"{name}: red pixels make the answer more probable where they are darker, blue ones less", fontsize=9
-    )
+    figure.suptitle(f"{name}. Red: a darker pixel makes the answer more probable. Blue: less probable.", fontsize=9)
     writer.write(figure, ["digit", "answer", "row", "column", "gradient"], rows, "saliency")

@@ -112,7 +112,8 @@ def _traced(model: Classifier) -> Any:
 
 
 def _write_onnx(model: Classifier, path: Path) -> None:
-    program: Any = torch.onnx.export(_traced(model), dynamo=True, verbose=False)
+    names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
+    program: Any = torch.onnx.export(_traced(model), dynamo=True, verbose=False, **names)
     model_proto = program.model_proto  # made anew at each access
     model_proto.metadata_props.add(key="source", value=MARKER)
     path.write_bytes(model_proto.SerializeToString())

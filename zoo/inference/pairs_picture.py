@@ -33,9 +33,11 @@ def draw_pairs(comparison: Comparison, significance_level: float = 0.05) -> Figu
     for (first, second), p in zip(pairs, corrected, strict=True):
         for row, column in ((first, second), (second, first)):
             difference = errors[names[row]] - errors[names[column]]
-            if p <= significance_level:
-                differences[row, column] = np.sign(difference) * np.log10(1 + abs(difference))
-            axes.text(column, row, f"{difference:+,}".replace("-", "−"), ha="center", va="center", fontsize=7)
+            shade = np.sign(difference) * np.log10(1 + abs(difference)) if p <= significance_level else np.nan
+            differences[row, column] = shade
+            color = "white" if abs(shade) > 2 else "black"
+            text = f"{difference:+,}".replace("-", "−")
+            axes.text(column, row, text, ha="center", va="center", fontsize=7, color=color)
     axes.imshow(differences, cmap="PuOr_r", vmin=-3.5, vmax=3.5)
     labels = [f"{name}  {errors[name]:,}" for name in names]
     axes.set_yticks(range(len(names)), labels, fontsize=8)

@@ -219,6 +219,12 @@ def packaged_config(name: str) -> Path | None:
     return path if re.fullmatch(r"\w+(/\w+)?", name) and os.path.isfile(path) else None
 
 
+def packaged_configs() -> list[str]:
+    """Return the names of all configs that ship: members, demonstrations and fragments such as ``trainer/gpu``."""
+    configs = root() / "configs"
+    return sorted(path.relative_to(configs).with_suffix("").as_posix() for path in configs.rglob("*.yaml"))
+
+
 def model_info(name: str) -> ModelInfo:
     """Return the information on a member, or on a demonstration that ships trained.
 

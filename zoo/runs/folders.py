@@ -60,20 +60,30 @@ def newest_checkpoint(parent: Path, config: dict[str, Any]) -> Checkpoint:
     Raises:
         UsageError: There is no such checkpoint.
     """
+    difference = None
     for run in runs_in(parent):
+        if run.config is not None and difference is None:
+            difference = _difference(run.config, config)
         if run.config is None or _agree(run.config, config):
             for checkpoint in _checkpoints_of(run):
                 record = read_run_record(checkpoint.content)
                 if record and _agree(record["config"], config):
                     return checkpoint
+    reason = f" (the newest run there has {difference})" if difference else ""
     raise UsageError(
-        f"There is no checkpoint of this config and seed in {parent}, so nothing can go on from the last one: "
+        f"There is no checkpoint of this config and seed in {parent}{reason}, so nothing can go on from the last one: "
         "start without --ckpt_path."
     )
 
 
 def _agree(older: dict[str, Any], newer: dict[str, Any]) -> bool:
-    return not first_difference(resume_settings(with_defaults(older, newer)), resume_settings(newer))
+    return not _difference(older, newer)
+
+
+def _difference(older: dict[str, Any], newer: dict[str, Any]) -> str | None:
+    """Say what an earlier run was trained with and this one is not, or None."""
+    found = first_difference(resume_settings(with_defaults(older, newer)), resume_settings(newer))
+    return None if found is None else f"{found[0]} {found[1]!r}, and this one has {found[2]!r}"
 
 
 def _checkpoints_of(run: Run) -> Iterator[Checkpoint]:

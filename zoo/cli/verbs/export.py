@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 from zoo.cli.arguments import ShortErrorParser
-from zoo.pretrained.registry import model_info
+from zoo.pretrained.registry import list_models, model_info
 from zoo.utils.denormals import flush_denormals
-from zoo.utils.errors import UsageError
 from zoo.utils.files import check_output, display_path, is_stream
 
 FORMATS = ("onnx", "safetensors", "torch_export")
@@ -18,31 +17,32 @@ def run(verb: str, arguments: list[str]) -> int:
     """Export the member and return the exit status."""
     parser = ShortErrorParser(
         prog="zoo export",
-        description="Write a trained member for other programs. Images are float32 (B, 1, 28, 28) in [0, 1] under the "
+        description="Write a trained network for other programs. Images are float32 (B, 1, 28, 28) in [0, 1] under the "
         "name `images`, and the output is the logits (B, 10), for any B. What was written is read back and compared.",
     )
-    parser.add_argument("name", metavar="NAME", help="a trained member")
+    parser.add_argument("name", metavar="NAME", help="a trained member, or a checkpoint of `zoo fit`")
     parser.add_argument("--format", choices=FORMATS, required=True, help="onnx and safetensors need the extra `export`")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the file (default: NAME with the format's suffix)")
     options = parser.parse_args(arguments)
-    model_info(options.name)  # report a misspelled name before the slow imports
+    name = (
+        Path(options.name).stem if Path(options.name).is_file() and options.name not in list_models() else options.name
+    )
+    if name == options.name:
+        model_info(name)  # report a misspelled name before the slow imports
     if options.output:
         check_output(options.output)
 
     from zoo.inference import export
-    from zoo.models import Classifier
-    from zoo.pretrained.loading import load_pretrained
+    from zoo.pretrained.loading import load_classifier
 
-    path = options.output or Path(options.name + export.FORMATS[options.format].suffix)
+    path = options.output or Path(name + export.FORMATS[options.format].suffix)
     check_output(path)
     flush_denormals()
-    model = load_pretrained(options.name)
-    if not isinstance(model, Classifier):
-        raise UsageError(f"{options.name} is no classifier, so there are no logits to export: name a member.")
-    deviation = export.export(model, options.format, path)
-    comparison = f"read back, its logits are {options.name}'s to {deviation:.1e} of the largest"
+    deviation = export.export(load_classifier(options.name).model, options.format, path)
+    differs = f"differs from {name} by at most {deviation:.1e} of the largest logit" if deviation else f"equals {name}"
+    comparison = f"read back, it {differs}"
     if is_stream(path):  # standard output perhaps
-        print(f"{options.name}: {comparison}", file=sys.stderr)
+        print(f"{name}: {comparison}", file=sys.stderr)
     else:
         print(f"{display_path(path)}: {path.stat().st_size:,} bytes; {comparison}")
     return 0

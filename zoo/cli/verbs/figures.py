@@ -55,9 +55,9 @@ def _layers(writer: FigureWriter, options: argparse.Namespace) -> None:
     from zoo.pretrained.evaluation import golden_images
     from zoo.pretrained.loading import load_classifier
 
-    model = load_classifier(options.model).model
+    trained = load_classifier(options.model)
     image = golden_images(load_test_data())[7] if options.picture is None else preprocess(options.picture)
-    layers.draw(writer, Path(options.model).stem, model, image)
+    layers.draw(writer, Path(options.model).stem, trained, image)
 
 
 def _curves(writer: FigureWriter, options: argparse.Namespace) -> None:

@@ -28,6 +28,8 @@ from zoo.utils.yaml_text import Loader, read_yaml, read_yaml_text
 
 CLI = TypeVar("CLI", bound=ZooCLI)
 TRAINER_VERBS = ("fit", "validate", "test", "predict")
+OF_A_CLASS = ("class_path", "init_args", "dict_kwargs")
+"""The keys of a class and its arguments in a config."""
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -148,8 +150,14 @@ def _check_mapping(config: str, mapping: yaml.MappingNode) -> None:
     PyYAML accepts duplicate keys silently and keeps the last.
     """
     seen: set[str] = set()
+    keys = {key.value for key, _ in mapping.value if isinstance(key, yaml.ScalarNode)}
     for key, content in mapping.value:
         line = key.start_mark.line + 1
+        if "class_path" in keys and isinstance(key, yaml.ScalarNode) and key.value not in OF_A_CLASS:
+            raise UsageError(
+                f"The config {config} has {key.value} beside class_path in line {line}: the arguments of a class stand "
+                "below init_args, indented once more."
+            )
         if not isinstance(key, yaml.ScalarNode) or key.tag.endswith(":merge"):
             continue
         if key.value in seen:
