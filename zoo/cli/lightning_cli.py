@@ -278,7 +278,7 @@ class ZooCLI(LightningCLI):
             UsageError: ``zoo test`` was run on data without test images.
         """
         if self.subcommand == "test" and not self.trainer.callback_metrics:
-            raise UsageError("There are no test images in this data: take some more, or another share of them.")
+            raise UsageError("There are no test images with labels: take some more, or another share of them.")
         if (summary := self.model.test_summary(self.trainer.callback_metrics)) and self.trainer.is_global_zero:
             print(f"Test set:   {summary}")
 
