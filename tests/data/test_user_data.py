@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pytorch_lightning import Trainer
 
+import zoo
 from tests import user_files
 from tests.helpers import idx_bytes, snapshot
 from tests.user_files import FORMS, Part, make_part
@@ -75,6 +78,15 @@ def test_every_form_is_read_as_it_is_and_left_as_it_is(
     assert snapshot(Path()) == before
 
 
+def test_a_spawned_process_gets_what_was_read_or_reads_it(form: Callable[[Path, Part, Part], Path]) -> None:
+    data = MNISTDataModule(str(form(make_folder(), TRAIN, TEST)), val_size=10)
+    for prepare in (data._own_files.find, data.prepare_data):  # it is sent after either
+        prepare()
+        sent = pickle.loads(pickle.dumps(data))
+        sent.setup()
+        assert (len(sent.splits["train"]), len(sent.splits["test"])) == (50, 30)
+
+
 def test_rows_are_those_of_the_file() -> None:
     data = load(user_files.npz(make_folder(), TRAIN, TEST), with_indices=True)
     images, _, rows = next(iter(data.train_dataloader()))
@@ -119,6 +131,21 @@ def test_a_single_file_is_what_it_is_asked_for(labelled: bool) -> None:
             MNISTDataModule("digits.csv").setup("fit")
 
 
+@pytest.mark.parametrize("name", ["digits.csv", "."])
+def test_the_test_at_the_end_of_a_training_in_other_processes_takes_no_training_images(name: str) -> None:
+    """Spawned processes train, and the process that evaluates has not loaded the training images."""
+    Path("digits.csv").write_text(user_files.csv_text(TEST))
+    if name == ".":
+        Path("digits.csv").rename("train.csv")
+        Path("test.csv").write_text(user_files.csv_text(TEST, labels=False))
+    data = MNISTDataModule(name, val_size=10)
+    data.command = "fit"
+    Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False).test(
+        zoo.create_model("softmax"), data, verbose=False
+    )
+    assert not list(data.test_dataloader())
+
+
 def test_test_set_without_labels_is_predicted_and_not_tested() -> None:
     folder = user_files.kaggle(make_folder(), TRAIN, TEST)
     (folder / "test.csv").write_text(user_files.csv_text(TEST, labels=False))
@@ -138,6 +165,12 @@ def test_pictures_without_labels_are_in_the_order_of_their_numbers() -> None:
     data = load(folder)
     assert [path.name for path in data.files] == ["img_1.png", "img_9.png", "img_10.png"]
     assert data.splits["test"].labels.tolist() == [-1] * 3
+
+
+def test_more_test_than_training_images_are_pointed_out(capsys: pytest.CaptureFixture[str]) -> None:
+    load(user_files.npz(make_folder(), TEST, TRAIN))
+    sentence = "has 30 training images and 60 test images: if the files are swapped, rename them."
+    assert capsys.readouterr().out.count(sentence) == 1
 
 
 def test_what_is_not_read_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,6 +67,8 @@ class ImageDataModule(LightningDataModule, ABC):
         self.with_indices = with_indices
         self.augment = augment
         self.augment_strength = augment_strength
+        self.command: str | None = None
+        """The verb of the command line, if there is one. The test at the end of a training belongs to ``fit``."""
         self.splits: dict[str, ImageBatches] = {}
         self._epochs = EpochCounter()
 

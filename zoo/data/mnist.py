@@ -128,7 +128,8 @@ class MNISTDataModule(ImageDataModule):
         from zoo.data.datasets import prepare, read
 
         if self._own_files.find() is not None:
-            images = self._own_files.prepare(self.trainer.state.fn if self.trainer else None, self.splits)
+            verb = (self.trainer.state.fn if self.trainer else None) or self.command
+            images = self._own_files.prepare(verb, self.splits, is_training=self._is_training)
             if images is not None:
                 self._check_sizes(images)
             return
@@ -183,6 +184,11 @@ class MNISTDataModule(ImageDataModule):
         """Return ``unlabelled`` during the first ``unlabelled_epochs`` epochs, then ``train``."""
         return "unlabelled" if self.trainer and self.trainer.current_epoch < self.unlabelled_epochs else "train"
 
+    @property
+    def _is_training(self) -> bool:
+        """Whether a training goes on or went before."""
+        return self.command == "fit" or "train" in self.splits
+
     def _split_training(self, archive: ImageBatches) -> None:
         self._check_sizes(len(archive))
         self.splits["validation"] = archive.select(slice(self.val_size))
@@ -208,7 +214,7 @@ class MNISTDataModule(ImageDataModule):
         from zoo.data.datasets import read
 
         if self._own_files.find() is not None:
-            loaded = self._own_files.load(train=train, needed=needed, loaded=self.splits)
+            loaded = self._own_files.load(train=train, needed=needed, is_training=self._is_training)
             if loaded is None:
                 return None
             images, labels, rows = loaded

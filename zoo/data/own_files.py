@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from zoo.data.archives import default_data_dir
@@ -22,10 +21,10 @@ if TYPE_CHECKING:
 OWN = "own"
 """The name of the data set under which nothing but the user's own files are read."""
 PARTS_OF_VERB = {
-    TrainerFn.FITTING: (True, False),
-    TrainerFn.VALIDATING: (True,),
-    TrainerFn.TESTING: (False,),
-    TrainerFn.PREDICTING: (False,),
+    "fit": (True, False),
+    "validate": (True,),
+    "test": (False,),
+    "predict": (False,),
 }
 """Whether a verb of the Trainer needs training images, test images or both."""
 MAX_PROBLEMS = 5
@@ -78,12 +77,13 @@ class OwnFiles:
             self._was_sought = True
         return self._found
 
-    def prepare(self, verb: TrainerFn | None, loaded: Container[str]) -> int | None:
+    def prepare(self, verb: str | None, loaded: Container[str], *, is_training: bool) -> int | None:
         """Read what a verb needs and is not loaded yet.
 
         Args:
             verb: The verb. None reads everything and checks less, as what is needed is unknown.
             loaded: The splits that are loaded: ``train``, ``test``.
+            is_training: Whether a training goes on or went before, which needs no test images.
 
         Returns:
             The number of training images that were read, or None.
@@ -96,27 +96,34 @@ class OwnFiles:
         training = None
         for train in PARTS_OF_VERB[verb] if verb else (True, False):
             part = data.part(train=train)
-            if ("train" if train else "test") in loaded or (part == "only" and "train" in loaded):
+            if ("train" if train else "test") in loaded or (part == "only" and not train and is_training):
                 continue
             if part is None:
-                # A training needs no test images.
-                if verb is not None and (train or verb != TrainerFn.FITTING) and "train" not in loaded:
+                is_needed = train if verb in ("fit", "validate") else verb is not None and not is_training
+                if is_needed:
                     self._refuse_missing(train)
                 continue
             if part not in self._read:
                 self._read[part] = data.readers[part]()
             if verb is not None or part != "only":
-                self._check_labels(self._read[part], train, None if "train" in loaded else verb)
+                self._check_labels(self._read[part], train, None if is_training else verb)
                 training = len(self._read[part].images) if train else training
+        tests = len(self._read["test"].images) if "test" in self._read else 0
+        if training is not None and training < tests:
+            # No error, as for a named data set: few labels and many test images are a usual experiment.
+            print_output_rank_zero(
+                f"{self.path} has {training:,} training images and {tests:,} test images: if the files are swapped, "
+                "rename them."
+            )
         return training
 
-    def load(self, *, train: bool, needed: bool, loaded: Container[str]) -> tuple[Tensor, Tensor, Tensor] | None:
+    def load(self, *, train: bool, needed: bool, is_training: bool) -> tuple[Tensor, Tensor, Tensor] | None:
         """Return the training or the test images, and print what they are.
 
         Args:
             train: Whether to return the training images.
             needed: Whether it is an error if there are none.
-            loaded: The splits that are loaded.
+            is_training: As for `prepare`.
 
         Returns:
             Images, uint8 ``(N, 28, 28)``; labels, int64 ``(N,)``, −1 where there are none; and the rows of the images
@@ -128,8 +135,8 @@ class OwnFiles:
         data = self.find()
         assert data is not None
         part = data.part(train=train)
-        if part is None or (part == "only" and not train and "train" in loaded):
-            if needed and "train" not in loaded:
+        if part is None or (part == "only" and not train and is_training):
+            if needed and (train or not is_training):
                 self._refuse_missing(train)
             return None
         examples = self._read.pop(part, None) or data.readers[part]()
@@ -150,12 +157,12 @@ class OwnFiles:
         kind, names = ("training", "train or training") if train else ("test", "test or t10k")
         raise UsageError(f"{self.path} holds no {kind} images: name a file of them, or give one a name with {names}.")
 
-    def _check_labels(self, examples: Examples, train: bool, verb: TrainerFn | None) -> None:
+    def _check_labels(self, examples: Examples, train: bool, verb: str | None) -> None:
         if examples.labels is not None:
             return
         if train:
             raise UsageError(f"The training images in {self.path} have no labels, without which nothing is trained.")
-        if verb == TrainerFn.TESTING:
+        if verb == "test":
             raise UsageError(
                 f"The test images in {self.path} have no labels to compare with: `zoo predict` says what they show."
             )
