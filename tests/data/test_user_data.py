@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -293,6 +294,16 @@ def test_a_file_that_is_no_data_is_refused_in_a_sentence(content: bytes, name: s
     Path(name).write_bytes(content)
     with pytest.raises(UsageError, match=f"{name} cannot be read as data: .*{sentence}.*, or name another data_dir"):
         load(name)
+
+
+def test_the_extra_that_parquet_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    Path("digits.parquet").write_bytes(b"PAR1")
+    with pytest.raises(
+        UsageError, match=r"digits\.parquet needs pyarrow: pip install 'mnist-lightning-zoo\[parquet\]'"
+    ):
+        load("digits.parquet")
 
 
 def test_a_missing_file_is_not_replaced_by_mnist() -> None:
