@@ -6,6 +6,7 @@ import gzip
 import io
 import random
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image, features
 
 from tests.helpers import idx_bytes
+from tests.user_files import csv_text, make_part, parquet_table
 
 EXTREMES = (0, 1, 127, 128, 255, 0x7FFF, 0xFFFF, 30_000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
@@ -58,6 +60,25 @@ def honest_archives() -> dict[str, bytes]:
     ]
     plain = {f"{number}.idx": idx_bytes(numbers) for number, numbers in enumerate(arrays)}
     return plain | {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in plain.items()}
+
+
+def honest_data() -> dict[str, bytes]:
+    """Return an npz, CSV and Parquet files as far as they can be written, and an idx file under a usual name."""
+    part = make_part(30)
+    floats = (part[0] / 255).astype(np.float32)
+    found = {"plain.csv": csv_text(part).encode(), "headless.csv": csv_text(part, heading=False).encode()}
+    found["packed.csv.gz"] = gzip.compress(found["plain.csv"], mtime=0)
+    for name, save in (("stored", np.savez), ("packed", np.savez_compressed)):
+        file = io.BytesIO()
+        save(file, x_train=part[0] if name == "packed" else floats, y_train=part[1])
+        found[f"{name}.npz"] = file.getvalue()
+    if find_spec("pyarrow"):
+        import pyarrow.parquet
+
+        file = io.BytesIO()
+        pyarrow.parquet.write_table(parquet_table(part), file)
+        found["hub.parquet"] = file.getvalue()
+    return found
 
 
 def write_mutated(folder: Path, honest: dict[str, bytes], count: int, seed: int) -> None:

@@ -34,9 +34,16 @@ def read_files(kind: str, folder: Path) -> list[dict[str, Any]]:
     """
     from zoo.data.idx import read_idx
     from zoo.data.preprocessing import read_digit
+    from zoo.data.user_data import find_user_data
     from zoo.utils.errors import UsageError
 
-    read: Any = {"pictures": read_digit, "archives": read_idx}[kind]
+    def read_data(path: Path) -> None:
+        found = find_user_data(path)
+        assert found is not None
+        for reader in found.readers.values():
+            reader()
+
+    read: Any = {"pictures": read_digit, "archives": read_idx, "data": read_data}[kind]
     results = []
     for path in sorted(folder.iterdir()):
         message: str | None = None

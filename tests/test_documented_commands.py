@@ -33,6 +33,8 @@ NEEDS = {
     "FIRST_MACHINE": "two machines",
     "trainer/": "a GPU or several",
     "fashion_mnist": "a download",
+    "mnist.npz": "a file of other programs (tests/cli/test_own_data.py)",
+    "digit-recognizer": "files of other programs (tests/cli/test_own_data.py)",
     "wide": "the files of the section on a member of one's own, below",
 }
 """A word of a command, and what it needs."""

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 from torchvision.datasets import MNIST
 
-from tests.helpers import error_output, replace_by_folder, replace_by_pipe, run_zoo, snapshot
+from tests.helpers import error_output, idx_bytes, replace_by_folder, replace_by_pipe, run_zoo, snapshot
+from tests.user_files import make_part
 from zoo import MNISTDataModule
 from zoo.data import archives
 from zoo.data.archives import ARCHIVES, default_data_dir
@@ -134,6 +136,20 @@ def test_file_that_would_take_hours_to_read_is_refused_at_once(name: str) -> Non
         MNISTDataModule("own").prepare_data()
 
 
+def test_own_data_in_the_place_of_official_files_is_read_by_asking() -> None:
+    raw = make_raw()
+    write_official(raw)
+    images, labels = make_part(30)
+    for archive, numbers in zip(ARCHIVES[2:], (images, labels), strict=True):
+        (raw / archive.content_name).write_bytes(idx_bytes(numbers))
+    with pytest.raises(UsageError, match=r"or take it as data of your own with --data\.dataset own\.$"):
+        load("own")
+    data = MNISTDataModule("own", dataset="own")
+    data.setup()
+    assert np.array_equal(data.splits["test"].images.numpy(), images)
+    assert len(data.splits["train"]) == 55_000
+
+
 def test_file_that_was_changed_after_it_was_accepted_is_refused() -> None:
     raw = make_raw()
     write_official(raw)
@@ -143,11 +159,17 @@ def test_file_that_was_changed_after_it_was_accepted_is_refused() -> None:
         load("own")
 
 
-@pytest.mark.parametrize("kind", ["file", "file below a file"])
-def test_data_dir_that_is_a_file_is_refused(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("data_dir", "sentence"),
+    [
+        ("own", "own cannot be read as data: its first line has 1 columns"),
+        ("own/below", r"Cannot read own/.*: Not a directory; choose another data_dir"),
+    ],
+)
+def test_data_dir_that_is_a_file_without_data_is_refused(data_dir: str, sentence: str) -> None:
     Path("own").write_text("mine")
-    with pytest.raises(UsageError, match=r"Cannot read own/.*: Not a directory; choose another data_dir"):
-        MNISTDataModule("own" if kind == "file" else "own/below").prepare_data()
+    with pytest.raises(UsageError, match=sentence):
+        MNISTDataModule(data_dir).prepare_data()
     assert Path("own").read_text() == "mine"
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutations import honest_archives, honest_pictures, write_mutated
+from tests.mutations import honest_archives, honest_data, honest_pictures, write_mutated
 from tests.read_files import read_in_a_process
 
 
 def check(kind: str, count: int, seed: int) -> None:
-    honest = honest_pictures() if kind == "pictures" else honest_archives()
+    honest = {"pictures": honest_pictures, "archives": honest_archives, "data": honest_data}[kind]()
     write_mutated(Path("files"), honest, count, seed)
     for name, content in honest.items():
         Path("files", name).write_bytes(content)
@@ -23,13 +23,13 @@ def check(kind: str, count: int, seed: int) -> None:
     assert all("cannot be read" in message or "pixels" in message or "picture" in message for message in refused)
 
 
-@pytest.mark.parametrize(("kind", "count"), [("pictures", 150), ("archives", 50)])
+@pytest.mark.parametrize(("kind", "count"), [("pictures", 150), ("archives", 50), ("data", 100)])
 def test_damaged_files_are_read_or_refused(kind: str, count: int) -> None:
     check(kind, count, seed=0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize("kind", ["pictures", "archives"])
+@pytest.mark.parametrize("kind", ["pictures", "archives", "data"])
 def test_many_damaged_files_are_read_or_refused(kind: str, seed: int) -> None:
     check(kind, 10_000, seed)

@@ -62,16 +62,20 @@ def test_split_is_a_function_of_seed_and_file_name(own: Path) -> None:
     assert files(read(val_share=0.3), "validation") >= first
 
 
-def test_existing_train_and_test_folders_are_used() -> None:
-    write_pictures(Path("own/train"), NAMES, 10)
-    write_pictures(Path("own/test"), NAMES, 4, first=10)
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("training", "testing")])
+def test_existing_train_and_test_folders_are_used(train: str, test: str) -> None:
+    write_pictures(Path("own") / train, NAMES, 10)
+    write_pictures(Path("own") / test, NAMES, 4, first=10)
     data = read()
     assert data.splits["train"].labels.bincount().tolist() == [9, 9, 9]
     assert data.splits["validation"].labels.bincount().tolist() == [1, 1, 1]
-    assert {path.parent.parent.name for path in files(data, "test")} == {"test"}
+    assert {path.parent.parent.name for path in files(data, "test")} == {test}
     assert len(data.splits["test"]) == 12
-    write_pictures(Path("own/test"), ["dog"], 1)
+    write_pictures(Path("own") / test, ["dog"], 1)
     with pytest.raises(UsageError, match="pictures of dog, which nothing is trained on"):
+        read()
+    write_pictures(Path("own") / ("testing" if test == "test" else "test"), NAMES, 1)
+    with pytest.raises(UsageError, match="own/test and own/testing are folders of the same set"):
         read()
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import zoo
+from tests import user_files
 from zoo.cli import main
 from zoo.pretrained import registry
 from zoo.runs.checkpoint import write_weights
@@ -97,6 +98,14 @@ def test_only_the_digits_of_mnist_are_published(line: str, tiny: Path, capsys: p
     (tiny / "configs/tiny.yaml").write_text(config)
     assert main(["publish", "tiny", run]) == 2
     assert "not about MNIST's ten digits" in capsys.readouterr().err
+
+
+def test_a_run_on_data_of_ones_own_is_not_published(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = user_files.npz(Path(), user_files.make_part(5600), user_files.make_part(20))
+    checkpoint = fit("--data.data_dir", str(own))
+    capsys.readouterr()
+    assert main(["publish", "tiny", checkpoint]) == 2
+    assert "was trained on other data than MNIST's own files: name runs on MNIST." in capsys.readouterr().err
 
 
 def test_a_reported_run_must_not_be_left_out(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,13 +18,16 @@ from zoo.utils.printable import printable
 
 TABLE_MARKER = "index,label,prediction,p"
 """The begin of the header line, by which a table of predictions is known: programs that read it know no comments."""
+SUBMISSION_MARKER = "ImageId,Label"
+"""The header line of Kaggle's submission form."""
 
 
 class PredictionWriter(Callback):
     """Write ``predictions.csv`` and ``predictions.png`` after a prediction, and print a summary.
 
     The CSV file has one row per image, in the order of the data set: its index, label, prediction and the probability
-    of each class. Classes are given by name. Images that were read from files have another column with the path.
+    of each class. Classes are given by name, and the label is empty where the data has none. Images that were read from
+    files have another column with the path.
 
     Args:
         output_dir: Folder for both files.
@@ -32,6 +35,8 @@ class PredictionWriter(Callback):
         indices: Indices of the images to show in the picture, and to print the predictions of, instead of a random
             choice.
         count: Number of images to choose, 1 to 100.
+        submission: Whether to write ``submission.csv`` as well, in Kaggle's form: ``ImageId``, counted from 1, and
+            ``Label``, the prediction.
 
     Raises:
         UsageError: ``count`` or an index is out of range, or the folder cannot be written.
@@ -43,6 +48,7 @@ class PredictionWriter(Callback):
         seed: int = 0,
         indices: list[int] | None = None,
         count: int = 25,
+        submission: bool = False,
     ) -> None:
         if not 1 <= count <= 100:
             raise UsageError(f"count is {count}, but a picture shows 1 to 100 images.")
@@ -52,11 +58,15 @@ class PredictionWriter(Callback):
         self.seed = seed
         self.indices = indices
         self.count = count
+        self.submission = submission
         self._batches: list[tuple[Tensor, ...]] = []
         self._table = self.output_dir / "predictions.csv"
         self._picture = self.output_dir / "predictions.png"
+        self._submission = self.output_dir / "submission.csv"
         check_output(self._table, TABLE_MARKER)
         check_output(self._picture)
+        if submission:
+            check_output(self._submission, SUBMISSION_MARKER)
 
     def on_predict_batch_end(
         self,
@@ -112,13 +122,18 @@ class PredictionWriter(Callback):
                 indices.tolist(), labels.tolist(), predictions.tolist(), probabilities.tolist(), strict=True
             ):
                 file_cell = [files[index]] if files else []
-                writer.writerow([index, names[label], names[prediction], *(f"{p:.8g}" for p in row), *file_cell])
+                name = names[label] if label >= 0 else ""
+                writer.writerow([index, name, names[prediction], *(f"{p:.8g}" for p in row), *file_cell])
+        if self.submission:
+            self._write_submission(indices, predictions, names)
         draw_grid(images[chosen], indices[chosen], labels[chosen], predictions[chosen], names, self._picture)
-        wrong = predictions != labels
-        print(f"{len(labels):,} images, {int(wrong.sum()):,} errors, accuracy {1 - wrong.double().mean():.4f}")
+        is_labelled = bool((labels >= 0).all())
+        wrong = (predictions != labels) & (labels >= 0)
+        result = f"{int(wrong.sum()):,} errors, accuracy {1 - wrong.double().mean():.4f}"
+        print(f"{len(labels):,} images, {result if is_labelled else 'without labels'}")
         if self.indices is not None:
             for position in chosen.tolist():
-                label, prediction = names[int(labels[position])], names[int(predictions[position])]
+                label, prediction = _name(names, labels[position]), _name(names, predictions[position])
                 probability = float(probabilities[position].max())
                 print(f"Image {int(indices[position])}: Label {label}, Prediction {prediction} ({probability:.3f})")
         if wrong.any():
@@ -126,7 +141,20 @@ class PredictionWriter(Callback):
             (label, prediction), count = pairs[:, counts.argmax()].tolist(), int(counts.max())
             print(printable(f"Most often:    a {names[label]} taken for a {names[prediction]}, {count} times"))
         print(f"Probabilities: {printable(self._table)}")
+        if self.submission:
+            print(f"Submission:    {printable(self._submission)}")
         print(f"Picture:       {printable(self._picture)}")
+
+    def _write_submission(self, indices: Tensor, predictions: Tensor, names: Sequence[str]) -> None:
+        with (
+            atomic_path(self._submission, SUBMISSION_MARKER) as temporary,
+            temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        ):
+            file.write(f"{SUBMISSION_MARKER}\n")
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerows(
+                [index + 1, names[each]] for index, each in zip(indices.tolist(), predictions.tolist(), strict=True)
+            )
 
     def _choose(self, indices: Tensor) -> Tensor:
         if self.indices is None:
@@ -147,7 +175,7 @@ def draw_grid(
     Args:
         images: uint8 ``(N, 1, 28, 28)``.
         indices: int64 ``(N,)``, shown below the images.
-        labels: int64 ``(N,)``.
+        labels: int64 ``(N,)``, −1 where there is none.
         predictions: int64 ``(N,)``.
         names: The class names.
         path: The PNG file to write.
@@ -159,24 +187,28 @@ def draw_grid(
     rows = -(-len(images) // columns)
     size = (max(3.8, 1.5 * columns), 1.95 * rows + 0.4)  # inches; at least the width of the title
     figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.1))
-    wrong = int((labels != predictions).sum())
-    summary = f": {wrong} of these {len(labels)} wrong" if len(labels) > 1 else ""
+    wrong = int(((labels != predictions) & (labels >= 0)).sum())
+    summary = f": {wrong} of these {len(labels)} wrong" if len(labels) > 1 and bool((labels >= 0).all()) else ""
     figure.suptitle(f"label → prediction{summary}", fontsize=11)
     for position, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
         axes.set(xticks=[], yticks=[])
         if position >= len(images):
             axes.set_axis_off()
             continue
-        label, prediction = (printable(names[int(classes[position])]) for classes in (labels, predictions))
+        label, prediction = (printable(_name(names, classes[position])) for classes in (labels, predictions))
         # Long names do not fit on one line.
         arrow = " → " if len(label) + len(prediction) < 10 else "\n→ "
         title_size = 10 if len(arrow) == 3 and len(label) < 5 else 8
         axes.imshow(images[position, 0].numpy(), cmap="gray_r", vmin=0, vmax=255)
         axes.set_xlabel(f"image {int(indices[position])}", fontsize=7, color="0.4", labelpad=2)
-        if label == prediction:
+        if label == prediction or labels[position] < 0:
             axes.set_title(f"{label}{arrow}{prediction}", fontsize=title_size)
             axes.spines[:].set_color("0.8")
         else:
             axes.set_title(f"✗ {label}{arrow}{prediction}", fontsize=title_size, color="#b30000", weight="bold")
             axes.spines[:].set(color="#b30000", linewidth=2.5)
     save_figure(figure, path, dpi=110)
+
+
+def _name(names: Sequence[str], label: Tensor) -> str:
+    return names[int(label)] if label >= 0 else "?"

@@ -91,3 +91,8 @@ def _check_filename(callback: ModelCheckpoint, metrics: set[str]) -> None:
     longest = max(len(os.fsencode(part)) for part in name.split(os.sep))
     if longest > LONGEST_NAME or len(os.fsencode(os.path.abspath(name))) > LONGEST_PATH:
         raise UsageError(f"{setting} is too long: a name has at most {LONGEST_NAME} bytes.")
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return None as an empty list and a single value as a list of one."""
+    return [] if value is None else list(value) if isinstance(value, list) else [value]

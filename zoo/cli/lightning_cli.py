@@ -18,7 +18,7 @@ from zoo.callbacks.prediction_writer import PredictionWriter
 from zoo.callbacks.progress import EpochProgressBar, StartMessage
 from zoo.callbacks.run_record import RunRecord
 from zoo.cli.after_training import test_trained_network
-from zoo.cli.callback_checks import check_callbacks, with_own_checkpoints, without_checkpoints
+from zoo.cli.callback_checks import as_list, check_callbacks, with_own_checkpoints, without_checkpoints
 from zoo.cli.parser import ZooArgumentParser, check_no_null_arguments
 from zoo.cli.resolved_config import name_of_run, resolved_config
 from zoo.cli.resume_checks import check_restorable, check_same_config, read_named_checkpoint
@@ -172,6 +172,8 @@ class ZooCLI(LightningCLI):
             initialize_from(self.model, self.model.init_from)
         if self.subcommand == "fit":
             check_callbacks(self.trainer, self.model, self.datamodule)
+        if isinstance(self.datamodule, ImageDataModule):
+            self.datamodule.command = self.subcommand
         if self.trainer.world_size > 1 and self.trainer.local_rank == 0:
             if self.subcommand == "fit" and isinstance(self.datamodule, ImageDataModule):
                 self.datamodule.batch_size_per_process(self.trainer.world_size)
@@ -180,7 +182,7 @@ class ZooCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Return the Trainer with the zoo's loggers, plugins and callbacks."""
         trainer = self._get(self.config_init, "trainer")
-        callbacks = with_own_checkpoints(_as_list(trainer.get("callbacks")))
+        callbacks = with_own_checkpoints(as_list(trainer.get("callbacks")))
         if self.subcommand != "fit":
             self.save_config_callback = None
         saves = self.subcommand == "fit" and trainer.get("enable_checkpointing") is not False
@@ -194,7 +196,7 @@ class ZooCLI(LightningCLI):
         if self.subcommand == "fit" and not trainer.get("fast_dev_run"):
             config = self._resolved_config()
             self._run = FitRun(self._runs_folder, config, self.checkpoint, default_loggers=default_loggers)
-        kwargs["plugins"] = [*_as_list(trainer.get("plugins")), AtomicCheckpointIO()]
+        kwargs["plugins"] = [*as_list(trainer.get("plugins")), AtomicCheckpointIO()]
         if trainer.get("sync_batchnorm"):
             kwargs["plugins"].append(SyncBatchNormAnywhere())
         kwargs["callbacks"] = [*callbacks, *self._callbacks(trainer)]
@@ -276,7 +278,7 @@ class ZooCLI(LightningCLI):
             UsageError: ``zoo test`` was run on data without test images.
         """
         if self.subcommand == "test" and not self.trainer.callback_metrics:
-            raise UsageError("There are no test images in this data: take some more, or another share of them.")
+            raise UsageError("There are no test images with labels: take some more, or another share of them.")
         if (summary := self.model.test_summary(self.trainer.callback_metrics)) and self.trainer.is_global_zero:
             print(f"Test set:   {summary}")
 
@@ -291,8 +293,3 @@ class ZooCLI(LightningCLI):
             raise UsageError("val_size is 0, so there are no validation images: take another, or `zoo test`.")
         if self.trainer.is_global_zero:
             print(f"Validation: {summary}")
-
-
-def _as_list(value: Any) -> list[Any]:
-    """Return None as an empty list and a single value as a list of one."""
-    return [] if value is None else list(value) if isinstance(value, list) else [value]

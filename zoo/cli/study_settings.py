@@ -21,7 +21,9 @@ OWN_SETTINGS = frozenset(
     | {"trainer.limit_test_batches", "trainer.logger"}
 )
 """Settings that a study sets itself, or without which it has no results."""
-VALIDATION_SETTINGS = frozenset({"data.data_dir", "data.dataset", "data.val_size", "trainer.limit_val_batches"})
+VALIDATION_SETTINGS = frozenset(
+    {"data.data_dir", "data.dataset", "data.transpose", "data.val_size"} | {"trainer.limit_val_batches"}
+)
 """Settings that change the validation images, by which the trials are compared."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -104,6 +105,17 @@ def write_for_torchvision(data_dir: Path) -> None:
         (raw / archive.content_name).write_bytes(gzip.decompress(read_packaged(archive)))
 
 
+def has_official_file(data_dir: Path) -> bool:
+    """Return whether a file in ``data_dir/MNIST/raw`` is one of the official ones."""
+    raw = data_dir / "MNIST" / "raw"
+    for archive in ARCHIVES:
+        for path, size, algorithm, digest in _expected(raw, archive):
+            with contextlib.suppress(OSError):
+                if _is_official(path, size, algorithm, digest):
+                    return True
+    return False
+
+
 def check_folder(data_dir: Path) -> None:
     """Check that files with MNIST's names in ``data_dir/MNIST/raw`` are the official ones. Nothing is written.
 
@@ -115,26 +127,47 @@ def check_folder(data_dir: Path) -> None:
     """
     raw = data_dir / "MNIST" / "raw"
     for archive in ARCHIVES:
-        _check_file(data_dir, raw / archive.name, archive.size, "md5", archive.md5)
-        _check_file(data_dir, raw / archive.content_name, archive.content_size, "sha256", archive.content_sha256)
+        for path, size, algorithm, digest in _expected(raw, archive):
+            _check_file(data_dir, path, size, algorithm, digest)
+
+
+def _expected(raw: Path, archive: Archive) -> list[tuple[Path, int, str, str]]:
+    """Return path, size in bytes, kind of digest and digest of an archive and of its decompressed file."""
+    return [
+        (raw / archive.name, archive.size, "md5", archive.md5),
+        (raw / archive.content_name, archive.content_size, "sha256", archive.content_sha256),
+    ]
 
 
 def _check_file(data_dir: Path, path: Path, size: int, algorithm: str, digest: str) -> None:
     """Raise `UsageError` if a file exists and does not have this size in bytes and this digest."""
     try:
-        found = path.stat()
-        # The size first: a link may lead to a file that takes long to read, or to a device.
-        if stat.S_ISREG(found.st_mode) and found.st_size == size:
-            version = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
-            if _digest(path, algorithm, version) == digest:
-                return
+        if _is_official(path, size, algorithm, digest):
+            return
     except FileNotFoundError:
         return
     except OSError as error:
         if data_dir == _cache_folder():
             return
         raise UsageError(f"Cannot read {path}: {error.strerror}; choose another data_dir.") from error
-    raise UsageError(f"{path} is damaged, or not MNIST's official file: remove it, or name another data_dir.")
+    raise UsageError(
+        f"{path} is damaged, or not MNIST's official file: remove it, or name another data_dir, or take it as data of "
+        "your own with --data.dataset own."
+    )
+
+
+def _is_official(path: Path, size: int, algorithm: str, digest: str) -> bool:
+    """Return whether a file has this size in bytes and this digest.
+
+    Raises:
+        OSError: It is missing, or cannot be read.
+    """
+    found = path.stat()
+    # The size first: a link may lead to a file that takes long to read, or to a device.
+    if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+        return False
+    version = (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
+    return _digest(path, algorithm, version) == digest
 
 
 @functools.lru_cache(maxsize=2 * len(ARCHIVES))

@@ -22,7 +22,7 @@ from zoo.utils.errors import UsageError
 
 MAX_BATCH_SIZE = 1_000_000
 
-CLASS_NAMES, PREPROCESS = "class_names", "preprocess"
+CLASS_NAMES, PREPROCESS, DIGEST = "class_names", "preprocess", "digest"
 """Keys of the data module's state in a checkpoint."""
 DIGITS = tuple(str(digit) for digit in range(10))
 
@@ -67,6 +67,8 @@ class ImageDataModule(LightningDataModule, ABC):
         self.with_indices = with_indices
         self.augment = augment
         self.augment_strength = augment_strength
+        self.command: str | None = None
+        """The verb of the command line, if there is one. The test at the end of a training belongs to ``fit``."""
         self.splits: dict[str, ImageBatches] = {}
         self._epochs = EpochCounter()
 
@@ -136,11 +138,11 @@ class ImageDataModule(LightningDataModule, ABC):
         return "train"
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
-        """Return the validation batches, or an empty list, which Lightning skips, if there are no images."""
+        """Return the validation batches, or an empty list, which Lightning skips, if no image has a label."""
         return self._loader_or_empty("validation")
 
     def test_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
-        """Return the test batches in the original order, or an empty list if there are no images."""
+        """Return the test batches in the original order, or an empty list if no image has a label."""
         return self._loader_or_empty("test")
 
     def predict_dataloader(self) -> DataLoader[Batch]:
@@ -153,9 +155,10 @@ class ImageDataModule(LightningDataModule, ABC):
         return self.splits[name]
 
     def _loader_or_empty(self, split: str) -> DataLoader[Batch] | list[DataLoader[Batch]]:
-        if len(self._split(split)):
+        found = self._split(split)
+        if len(found) and int(found.labels[0]) >= 0:
             return self.loader(split, self.eval_batch_size)
-        # The user asked for an empty split, so Lightning's warning is of no use.
+        # Lightning's warning is of no use: the user asked for an empty split, or the images have no labels.
         warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
         return []
 

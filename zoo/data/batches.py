@@ -24,7 +24,7 @@ class ImageBatches(Dataset[Batch]):
 
     Args:
         images: uint8 ``(N, 28, 28)``.
-        labels: int64 ``(N,)``.
+        labels: int64 ``(N,)``, −1 where there is none.
         rows: int64 ``(N,)``, the row of each example in its source archive.
         with_indices: Whether batches include the rows as a third tensor.
     """
@@ -35,6 +35,12 @@ class ImageBatches(Dataset[Batch]):
         self.rows = rows
         self.with_indices = with_indices
         self._pixels = torch.empty(0)
+
+    @classmethod
+    def empty(cls) -> ImageBatches:
+        """Return a data set without images."""
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return cls(torch.zeros(0, 28, 28, dtype=torch.uint8), nothing, nothing)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -20,6 +20,7 @@ from zoo.data.archives import ARCHIVES, check_folder, read_packaged
 from zoo.data.base import DIGITS
 from zoo.data.download import Resource, clear_abandoned_downloads, download
 from zoo.data.idx import decode_idx, read_idx
+from zoo.data.own_files import OWN
 from zoo.utils.errors import UsageError, unknown_name
 
 DATASETS: dict[str, type[MNIST]] = {
@@ -36,13 +37,13 @@ QMNIST_TEST_IMAGES = 10_000
 
 def check_dataset(name: str) -> None:
     """Raise `UsageError` unless there is a data set of this name."""
-    if name not in DATASETS:
-        raise unknown_name("dataset", name, DATASETS)
+    if name not in (*DATASETS, OWN):
+        raise unknown_name("dataset", name, [*DATASETS, OWN])
 
 
 def class_names(name: str) -> tuple[str, ...]:
     """Return the names of a data set's classes, in the order of the labels."""
-    return DIGITS if name in ("mnist", "qmnist") else tuple(DATASETS[name].classes)
+    return DIGITS if name in ("mnist", "qmnist", OWN) else tuple(DATASETS[name].classes)
 
 
 def prepare(name: str, data_dir: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from zoo.data.base import PREPROCESS, ImageDataModule
+from zoo.data.base import DIGEST, PREPROCESS, ImageDataModule
 from zoo.data.batches import ImageBatches
 from zoo.utils.checks import check_fractions, check_seeds, join_names
 from zoo.utils.console import is_interactive, print_rank_zero
@@ -20,6 +20,12 @@ from zoo.utils.files import check_local, expand_user
 
 LabelledFile = tuple[Path, int]
 
+PART_FOLDERS = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+"""Names of the folders of each set."""
 PROGRESS_BAR_MIN_IMAGES = 100
 """Minimum number of images for which a progress bar is shown."""
 
@@ -29,7 +35,8 @@ class ImageFolderDataModule(ImageDataModule):
 
     The images of a class lie in ``data_dir/CLASS/`` and are split into the training, validation and test sets. Or the
     training images lie in ``data_dir/train/CLASS/``, and those of the other sets in ``data_dir/val/CLASS/`` and
-    ``data_dir/test/CLASS/``. A set without a folder is then split off from the training images.
+    ``data_dir/test/CLASS/`` (`PART_FOLDERS` lists other names). A set without a folder is then split off from the
+    training images.
 
     The labels 0, 1, … are the classes in alphabetical order, or in numerical order if all names are numbers. Files that
     cannot be read are reported and skipped.
@@ -90,8 +97,7 @@ class ImageFolderDataModule(ImageDataModule):
     def class_names(self) -> Sequence[str]:
         """Names of the class folders, in the order of the labels."""
         if not self._class_names:
-            train = self.data_dir / "train"
-            self._class_names = class_folders(train if train.is_dir() else self.data_dir)
+            self._class_names = class_folders(self._folder("train") or self.data_dir)
         return self._class_names
 
     def prepare_data(self) -> None:
@@ -115,7 +121,9 @@ class ImageFolderDataModule(ImageDataModule):
         with tqdm(
             total=total, desc="Reading", leave=False, disable=total < PROGRESS_BAR_MIN_IMAGES or not is_interactive()
         ) as bar:
-            read = {name: list(_read(pictures, read_one, problems, bar.update)) for name, pictures in parts.items()}
+            read = {
+                name: list(read_files(pictures, read_one, problems, bar.update)) for name, pictures in parts.items()
+            }
         for problem in problems:
             print_rank_zero(f"zoo: {problem}")
         if problems:
@@ -129,7 +137,7 @@ class ImageFolderDataModule(ImageDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the class names, a digest of the training images and ``preprocess``, for checkpoints."""
-        return {**super().state_dict(), "digest": self._digest, PREPROCESS: self.preprocess}
+        return {**super().state_dict(), DIGEST: self._digest, PREPROCESS: self.preprocess}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Check that the data is that of the checkpoint.
@@ -138,7 +146,7 @@ class ImageFolderDataModule(ImageDataModule):
             UsageError: The class names differ, or training is resumed with different images.
         """
         super().load_state_dict(state_dict)
-        if self.trainer and self.trainer.training and state_dict.get("digest") != self._digest:
+        if self.trainer and self.trainer.training and state_dict.get(DIGEST) != self._digest:
             raise UsageError(
                 f"The pictures in {self.data_dir} are not those that this training began with: begin a new one, from "
                 "its weights if you like, with --model.init_from FILE.ckpt."
@@ -147,19 +155,32 @@ class ImageFolderDataModule(ImageDataModule):
     def _split_files(self) -> dict[str, list[LabelledFile]]:
         """Return the files of each set, found in its folder or split off from the training images."""
         names = self.class_names
-        folders = {name: self.data_dir / folder for name, folder in (("validation", "val"), ("test", "test"))}
-        has_train_folder = (self.data_dir / "train").is_dir()
-        training = _list_files(self.data_dir / "train" if has_train_folder else self.data_dir, names)
+        train_folder = self._folder("train")
+        training = _list_files(train_folder or self.data_dir, names)
         parts: dict[str, list[LabelledFile]] = {}
         for name, share in (("test", self.test_share), ("validation", self.val_share)):
-            if has_train_folder and folders[name].is_dir():
-                _check_same_classes(folders[name], names)
-                parts[name] = _list_files(folders[name], names)
+            folder = self._folder(name) if train_folder else None
+            if folder is not None:
+                _check_same_classes(folder, names)
+                parts[name] = _list_files(folder, names)
             else:
                 parts[name] = self._choose_share(training, share)
                 chosen = set(parts[name])
                 training = [picture for picture in training if picture not in chosen]
         return {**parts, "train": training}
+
+    def _folder(self, part: str) -> Path | None:
+        """Return the folder of a set, or None if there is none.
+
+        Raises:
+            UsageError: There is more than one.
+        """
+        found = [folder for name in PART_FOLDERS[part] if (folder := self.data_dir / name).is_dir()]
+        if len(found) > 1:
+            raise UsageError(
+                f"{found[0]} and {found[1]} are folders of the same set: put the pictures into one of them."
+            )
+        return found[0] if found else None
 
     def _choose_share(self, pictures: list[LabelledFile], share: float) -> list[LabelledFile]:
         """Choose this share of the images of each class."""
@@ -225,18 +246,26 @@ def _list_files(folder: Path, names: Sequence[str]) -> list[LabelledFile]:
         class_folder = folder / name
         files = sorted(class_folder.iterdir()) if class_folder.is_dir() else []
         files = [path for path in files if path.is_file() and not path.name.startswith(".")]
-        if not files and folder.name not in ("val", "test"):
+        if not files and folder.name not in (*PART_FOLDERS["validation"], *PART_FOLDERS["test"]):
             raise UsageError(f"{class_folder} holds no pictures: put some there, or remove it.")
         found += [(path, label) for path in files]
     return found
 
 
-def _read(
+def read_files(
     pictures: list[LabelledFile],
     read_one: Callable[[Path], Tensor],
     problems: list[str],
     advance: Callable[[], object],
 ) -> Iterator[tuple[Path, int, Tensor]]:
+    """Yield path, label and image, uint8 ``(28, 28)``, of each file that can be read.
+
+    Args:
+        pictures: The files.
+        read_one: Reads a file as float32 ``(1, 28, 28)`` in [0, 1].
+        problems: List to which a sentence is appended for each file that cannot be read.
+        advance: Is called before each file.
+    """
     for path, label in pictures:
         advance()
         try:

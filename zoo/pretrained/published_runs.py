@@ -14,6 +14,7 @@ import yaml
 
 from zoo.data import MNISTDataModule
 from zoo.data.archives import ARCHIVES
+from zoo.data.base import DIGEST
 from zoo.models import ZooModule
 from zoo.pretrained.evaluation import GOLDEN_ROWS
 from zoo.pretrained.loading import build, member_class, model_config
@@ -157,6 +158,9 @@ def check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]
             f"{checkpoint.path} was trained with {setting} {in_run!r}, but the config says {in_config!r}: name runs of "
             "the config as it is."
         )
+    data_state = checkpoint.content.get(MNISTDataModule.__name__)
+    if isinstance(data_state, dict) and DIGEST in data_state:
+        raise UsageError(f"{checkpoint.path} was trained on other data than MNIST's own files: name runs on MNIST.")
     epochs = expected["trainer"].get("max_epochs")
     if epochs is None:
         raise UsageError(f"{info.config} has no trainer.max_epochs, by which a finished run would be known.")

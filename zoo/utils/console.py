@@ -22,3 +22,10 @@ def print_rank_zero(message: str) -> None:
     """Print a line to standard error, on the process with rank 0 only. It is made printable."""
     if sys.stderr is not None:
         tqdm.write(printable(message), file=sys.stderr)
+
+
+@rank_zero_only
+def print_output_rank_zero(message: str) -> None:
+    """Print a line to standard output, on the process with rank 0 only. It is made printable."""
+    if sys.stdout is not None:
+        tqdm.write(printable(message), file=sys.stdout)
