@@ -225,7 +225,8 @@ class Photograph:
         distance = across * math.cos(angle) + down * math.sin(angle)
         softness = self.rng.uniform(0.3, 1.5) * self.look.pixels_per_mm
         dark = self.within(self.look.shadow)
-        return dark + (1 - dark) / (1 + np.exp(-(distance / softness).clip(-30, 30)))
+        light: Array = dark + (1 - dark) / (1 + np.exp(-(distance / softness).clip(-30, 30)))
+        return light
 
     def _finger(self, colors: Array) -> Array:
         """Lay a finger over a corner of the picture."""

@@ -163,3 +163,10 @@ def test_the_page_loads_nothing_from_other_servers(client: Any) -> None:
 )
 def test_usage_errors_print_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert sentence in error_output(["demo", *words], capsys)
+
+
+def test_steps_are_sent_when_asked_for(client: Any) -> None:
+    assert client.post("/api/classify", content=picture()).json()["steps"] == []
+    steps = client.post("/api/classify?steps=1", content=picture()).json()["steps"]
+    assert [step["name"] for step in steps][-1] == "what the networks see"
+    assert all(step["image"].startswith("data:image/png;base64,") for step in steps)
