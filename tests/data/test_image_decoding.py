@@ -86,8 +86,6 @@ def test_first_of_many_frames_is_read_and_the_others_are_noted() -> None:
 @pytest.mark.parametrize(
     ("start", "name"),
     [
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC picture"),
-        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "a HEIC picture"),
         (b"\0\0\0\x18ftypisom\0\0\2\0isomavc1", "a video"),
         (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "an SVG drawing"),
         (b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- a seven -->\n<svg/>', "an SVG drawing"),
@@ -110,6 +108,27 @@ def test_formats_that_are_not_read_are_named(
     Path("seven.png").write_bytes(start + bytes(2000))
     message = error_output(["classify", "seven.png", "--model", "softmax"], capsys)
     assert message == f"zoo: seven.png is {name}, which is not read here: save the picture as PNG or JPEG.\n"
+
+
+def test_heic_is_read_with_the_extra() -> None:
+    heif = pytest.importorskip("pillow_heif", reason="needs pillow-heif, which is in .[heic]")
+    page = np.full((240, 200), 255, np.uint8)
+    page[40:200, 90:112] = 0
+    heif.register_heif_opener()
+    content = encoded(Image.fromarray(page).convert("RGB"), "HEIF", quality=95)
+    assert float((preprocess(content) - preprocess(page)).abs().mean()) < 0.02
+    with pytest.raises(UsageError, match="damaged"):
+        preprocess(content[:200])
+    wide = encoded(Image.new("RGB", (8000, 4000)), "HEIF", quality=1)
+    with pytest.raises(UsageError, match="at most 25 megapixels"):
+        preprocess(wide)
+
+
+@pytest.mark.parametrize("brands", [b"heic\0\0\0\0mif1heic", b"mif1\0\0\0\0mif1heic"])
+def test_heic_is_named_with_its_extra_where_it_is_not_read(brands: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.data.picture_formats.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"is a HEIC picture, .*\[heic\].* or save the picture as PNG or JPEG"):
+        preprocess(b"\0\0\0\x18ftyp" + brands + bytes(2000))
 
 
 def test_avif_is_read_where_pillow_can_and_named_where_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from PIL import Image
 
 import zoo
 from tests.drawn_digits import pictures
-from zoo.data.preprocessing import CENTER_OF_MASS, DIGIT_SIZE, preprocess, read_digit
+from zoo.data.mnist_format import CENTER_OF_MASS, DIGIT_SIZE
+from zoo.data.preprocessing import preprocess, read_digit
 from zoo.inference.ensemble import Committee
 from zoo.models import Classifier
 from zoo.pretrained.evaluation import evaluate
@@ -214,3 +215,16 @@ def test_first_frame_is_read_and_exif_orientation_is_applied() -> None:
     second.save("photo.jpg", exif=exif, quality=95)
     assert float((preprocess("photo.jpg") - preprocess(draw_seven())).abs().mean()) < 0.03
     assert torch.equal(preprocess(Image.open("photo.jpg")), preprocess("photo.jpg"))
+
+
+def test_images_in_mnist_s_format_are_not_changed() -> None:
+    """Also as negatives. Nearly all of MNIST has its digit in 20×20 pixels and its center of mass in the middle."""
+    data = zoo.MNISTDataModule()
+    data.setup("fit")
+    images = data.splits["validation"].get_batch(range(1000))[0]
+    unchanged = 0
+    for image in images:
+        levels = (image[0] * 255).round().byte().numpy()
+        for picture in (levels, 255 - levels, np.dstack([levels] * 3)):
+            unchanged += torch.equal(preprocess(picture), image)
+    assert unchanged == 3000

@@ -93,6 +93,7 @@ def test_a_drawing_is_classified_by_all_members(page: Any, points: Points, digit
         assert tallest["height"] > 5
     page.click("#clear")
     assert page.inner_text("#verdict") == "Draw something."
+    assert not page.locator("#steps figure").count()
     assert not page.locator("#votes span").count()
 
 
@@ -135,6 +136,7 @@ def test_an_uploaded_picture_is_classified(page: Any, tmp_path: Path) -> None:
     image.save(tmp_path / "zero.png")
     page.set_input_files("#upload", tmp_path / "zero.png")
     wait_for_prediction(page, 0)
+    assert page.locator("#steps figcaption").all_inner_texts()[-1] == "what the networks see"
     (tmp_path / "text.png").write_text("no picture")
     page.set_input_files("#upload", tmp_path / "text.png")
     sync_api.expect(page.locator("#notes")).to_contain_text("it is no picture", timeout=20_000)

@@ -179,3 +179,10 @@ def test_a_request_of_another_form_is_told_what_to_send(
     response = client.post(f"/api/classify?{query}", content=picture(), headers=headers)
     assert response.status_code == status
     assert message in response.json()["error"]
+
+
+def test_steps_are_sent_when_asked_for(client: Any) -> None:
+    assert client.post("/api/classify", content=picture()).json()["steps"] == []
+    steps = client.post("/api/classify?steps=1", content=picture()).json()["steps"]
+    assert [step["name"] for step in steps][-1] == "what the networks see"
+    assert all(step["image"].startswith("data:image/png;base64,") for step in steps)

@@ -96,7 +96,7 @@ def test_small_pictures_do_not_wait_for_large_ones(
     running, most = 0, 0
     read = softmax.read_picture
 
-    def slow(content: bytes) -> object:
+    def slow(content: bytes, with_steps: bool = False) -> object:
         nonlocal running, most
         if content != large:
             return read(content)
@@ -128,7 +128,7 @@ def test_small_pictures_do_not_wait_for_large_ones(
 def test_no_work_is_done_for_clients_that_have_left(softmax: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
     read, count = softmax.read_picture, 0
 
-    def slow(content: bytes) -> object:
+    def slow(content: bytes, with_steps: bool = False) -> object:
         nonlocal count
         count += 1
         time.sleep(0.2)

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 from PIL import Image, ImageOps
 
-from zoo.data.picture_formats import FORMATS, START_BYTES, other_format
+from zoo.data.picture_formats import IN_EXTRA, START_BYTES, formats_of, other_format
 from zoo.utils.bounded_reader import BoundedReader, TooMuchWorkError
 from zoo.utils.errors import UsageError
 
@@ -28,7 +28,7 @@ MAX_FILE_BYTES = 256 << 20
 MAX_PIXELS = 50_000_000
 """Larger images would take long to decode, and most of the memory of a small machine. Pillow takes at most 4 bytes for
 a pixel."""
-MAX_PIXELS_OF = {"WEBP": 25_000_000, "AVIF": 25_000_000}
+MAX_PIXELS_OF = {"WEBP": 25_000_000, "AVIF": 25_000_000, "HEIF": 25_000_000}
 """Formats whose decoders hold an image several times, or need seconds for more."""
 MAX_PIXELS_AS_TEXT = 1_000_000
 """Pixels of a PBM, PGM or PPM file with numbers in letters, which Python decodes and not C."""
@@ -95,11 +95,12 @@ def _decode(file: BinaryIO, name: str, notes: list[str]) -> Image.Image:
     if size > MAX_FILE_BYTES:
         raise UsageError(f"{name} has more than {MAX_FILE_BYTES >> 20} MiB: save the picture as PNG or JPEG.")
     if other := other_format(start):
-        raise UsageError(f"{name} is {other}, which is not read here: save the picture as PNG or JPEG.")
+        install = "install the extra with pip install 'mnist-lightning-zoo[heic]', or " * (other in IN_EXTRA)
+        raise UsageError(f"{name} is {other}, which is not read here: {install}save the picture as PNG or JPEG.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Pillow's, thousands for one file; the limits here replace its own
-            with Image.open(BoundedReader(file), formats=FORMATS) as image:  # type: ignore[arg-type]
+            with Image.open(BoundedReader(file), formats=formats_of(start)) as image:  # type: ignore[arg-type]
                 scans = _count_scans(file) if image.format in ("JPEG", "MPO") else 1
                 _check_size(image, name, scans, as_text=start.startswith(_TEXT_FORMATS))
                 # Not `n_frames`, for which Pillow goes through the whole file.

@@ -59,13 +59,13 @@ def open_picture(picture: Any, notes: list[str]) -> Image.Image:
     return Image.fromarray(pixels.astype(np.uint8))
 
 
-def downscaled_colors(image: Image.Image) -> NDArray[np.floating[Any]]:
-    """Return an image's colors ``(H, W, 3)`` in [0, 1], its longer side downscaled to at most `WORKING_SIZE` pixels."""
+def downscaled_colors(image: Image.Image, size: int = WORKING_SIZE) -> NDArray[np.floating[Any]]:
+    """Return an image's colors ``(H, W, 3)`` in [0, 1], its longer side downscaled to at most ``size`` pixels."""
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
         image = _grey_levels(image)
     transparent = "A" in image.getbands() or "transparency" in image.info
     image = image.convert("RGBA" if transparent else "RGB")
-    image.thumbnail((WORKING_SIZE, WORKING_SIZE), Image.Resampling.BOX)
+    image.thumbnail((size, size), Image.Resampling.BOX)
     if transparent:
         image = _composite(image).convert("RGB")
     return np.asarray(image, dtype=np.float32) / 255

@@ -17,6 +17,9 @@ FORMATS = (
 """Raster formats only, by Pillow's names; its reader of JPEG makes an ``MPO`` of several. For PostScript, Pillow would
 start an interpreter."""
 
+IN_EXTRA = ("a HEIC picture", "an AVIF picture")
+"""Formats that are read with the extra ``heic``."""
+
 _OTHER = (
     (0, b"%PDF-", "a PDF document"),
     (0, b"%!PS", "a PostScript file"),
@@ -71,11 +74,34 @@ def other_format(start: bytes) -> str | None:
     return None
 
 
+def formats_of(start: bytes) -> tuple[str, ...]:
+    """Return the formats, by Pillow's names, that a file may have.
+
+    Args:
+        start: The first `START_BYTES` bytes of a file for which `other_format` returns None.
+    """
+    if start[4:8] != b"ftyp" or _is_avif(start):
+        return FORMATS
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)
+    return ("HEIF",)
+
+
+def _is_avif(start: bytes) -> bool:
+    brands = _brands(start)
+    return b"avif" in brands or b"avis" in brands
+
+
+def _brands(start: bytes) -> bytes:
+    return start[8 : min(len(start), int.from_bytes(start[:4], "big"))]
+
+
 def _in_boxes(start: bytes) -> str | None:
     """Return what a file in the format of MPEG-4 is: a photograph or a video."""
-    brands = start[8 : min(len(start), int.from_bytes(start[:4], "big"))]
-    if b"avif" in brands or b"avis" in brands:
+    brands = _brands(start)
+    if _is_avif(start):
         return None if "AVIF" in FORMATS else "an AVIF picture"
     if any(brand in brands for brand in _HEIC_BRANDS):
-        return "a HEIC picture"
+        return None if find_spec("pillow_heif") else "a HEIC picture"
     return "a raw photograph" if brands.startswith(b"crx ") else "a video"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from zoo.data import MNISTDataModule
-from zoo.data.preprocessing import preprocess, read_digit
+from zoo.data.preprocessing import Digit, preprocess, read_digit
+from zoo.inference.digit_check import DigitCheck, covers
 from zoo.inference.ensemble import Predictions
 from zoo.pretrained.loading import TrainedClassifier, load_classifier
 from zoo.pretrained.registry import list_models, model_info
@@ -30,6 +34,7 @@ class Predictor:
     def __init__(self, names: Sequence[str] = ()) -> None:
         self.names = list(dict.fromkeys(names or list_models(pretrained=True)))
         self.networks: dict[str, TrainedClassifier] = {name: load_classifier(name) for name in self.names}
+        self._check = DigitCheck() if covers(self.names) else None
         data = MNISTDataModule()
         data.prepare_data()
         data.setup("test")
@@ -46,20 +51,17 @@ class Predictor:
             descriptions.append({"name": name, "description": info.description, "test_errors": errors})
         return descriptions
 
-    def read_picture(self, content: bytes) -> tuple[Tensor, list[str]]:
+    def read_picture(self, content: bytes, with_steps: bool = False) -> Digit:
         """Preprocess an encoded picture.
 
         Args:
             content: Content of an image file.
-
-        Returns:
-            The network input, ``(1, 28, 28)`` in [0, 1], and notes on anything unusual in the picture.
+            with_steps: Whether to return images of the steps too.
 
         Raises:
             UsageError: The content is no picture, is too large, or shows nothing that stands out.
         """
-        digit = read_digit(content)
-        return digit.pixels, list(digit.notes)
+        return read_digit(content, with_steps=with_steps)
 
     @torch.inference_mode()
     def predict(self, pixels: Tensor, names: Sequence[str]) -> dict[str, Any]:
@@ -71,8 +73,9 @@ class Predictor:
 
         Returns:
             ``answer`` and ``probabilities`` of the committee, by mean probability; ``votes``, the number of networks
-            that predict each digit; and ``members``, each network's ``answer``, ``probabilities`` and ``milliseconds``
-            by name.
+            that predict each digit; ``members``, each network's ``answer``, ``probabilities`` and ``milliseconds`` by
+            name; and ``no_digit``, the score that says how little it looks like a digit, or None unless all members
+            that ship are asked.
         """
         probabilities, milliseconds = [], []
         for name in names:
@@ -80,9 +83,13 @@ class Predictor:
             probabilities.append(self.networks[name].probabilities(pixels.unsqueeze(0)))
             milliseconds.append(1000 * (time.perf_counter() - started))
         predictions = Predictions(torch.stack(probabilities))
+        no_digit = None
+        if self._check is not None and len(names) == len(self.names):
+            no_digit = self._check(pixels.unsqueeze(0), predictions.probabilities).as_json(0)
         return {
             **_as_json(predictions.mean[0]),
             "votes": predictions.votes[0].tolist(),
+            "no_digit": no_digit,
             "members": {
                 name: {**_as_json(output[0]), "milliseconds": round(elapsed, 2)}
                 for name, output, elapsed in zip(names, probabilities, milliseconds, strict=True)
@@ -98,6 +105,16 @@ class Predictor:
     def num_test_images(self) -> int:
         """Number of official test images."""
         return len(self._test)
+
+
+def steps_as_json(digit: Digit) -> list[dict[str, str]]:
+    """Return the name and the image, as a ``data:`` URL, of each step from a picture to the network input."""
+    steps = []
+    for name, levels in digit.steps:
+        file = io.BytesIO()
+        Image.fromarray(levels).save(file, format="PNG")
+        steps.append({"name": name, "image": "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()})
+    return steps
 
 
 def _as_json(probabilities: Tensor) -> dict[str, Any]:

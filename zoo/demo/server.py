@@ -26,8 +26,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from torch import Tensor
 
+from zoo.data.preprocessing import Digit
 from zoo.demo.guard import Guard
-from zoo.demo.inference import Predictor
+from zoo.demo.inference import Predictor, steps_as_json
 from zoo.demo.limits import Limits
 from zoo.demo.queues import RequestQueue
 from zoo.demo.uploads import Uploads
@@ -35,7 +36,7 @@ from zoo.utils.errors import UsageError
 
 T = TypeVar("T")
 
-MEASURED = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA", "AVIF")
+MEASURED = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA")
 """Formats, by Pillow's names, of which a file of a few kilobytes may hold millions of pixels."""
 
 
@@ -65,17 +66,21 @@ class DemoEndpoints:
         return JSONResponse(self.predictor.describe_members())
 
     async def classify(self, request: Request) -> Response:
-        """``POST /api/classify?members=a,b``: predictions for the picture in the body, and the 784 input pixels."""
+        """``POST /api/classify?members=a,b&steps=1``: predictions for the picture in the body, and the 784 pixels.
+
+        With ``steps=1`` also the steps from the picture to these pixels, as images.
+        """
         names = self._requested_names(request)
+        with_steps = request.query_params.get("steps") == "1"
         content = await self._uploads.read(request)  # before a place in a queue is taken, as it may take long
         response = None
         if len(content) <= self._limits.max_small:
             async with self._queue.turn(request):
-                response = await _run(self._networks, self._classify_small, content, names)
+                response = await _run(self._networks, self._classify_small, content, names, with_steps)
         if response is None:
             async with self._large.turn(request):
-                pixels, notes = await _run(self._decoder, self.predictor.read_picture, content)
-                response = await _run(self._networks, self._classify_pixels, pixels, notes, names)
+                digit = await _run(self._decoder, self.predictor.read_picture, content, with_steps)
+                response = await _run(self._networks, self._classify_digit, digit, names)
         return JSONResponse(response)
 
     async def random(self, request: Request) -> Response:
@@ -84,21 +89,28 @@ class DemoEndpoints:
         row = secrets.randbelow(self.predictor.num_test_images)
         async with self._queue.turn(request):
             pixels, label = self.predictor.test_image(row)
-            response = await _run(self._networks, self._classify_pixels, pixels, [], names)
+            response = await _run(self._networks, self._classify_digit, Digit(pixels), names)
         return JSONResponse({**response, "row": row, "label": label})
 
-    def _classify_small(self, content: bytes, names: Sequence[str]) -> dict[str, Any] | None:
+    def _classify_small(self, content: bytes, names: Sequence[str], with_steps: bool) -> dict[str, Any] | None:
         """Return the response for a picture, or None if it waits with the large ones."""
         if _is_large(content, self._limits.max_small_pixels):
             return None
-        return self._classify_pixels(*self.predictor.read_picture(content), names)
+        return self._classify_digit(self.predictor.read_picture(content, with_steps), names)
 
-    def _classify_pixels(self, pixels: Tensor, notes: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-        return {**self.predictor.predict(pixels, names), "notes": list(notes), "seen": _grey_levels(pixels)}
+    def _classify_digit(self, digit: Digit, names: Sequence[str]) -> dict[str, Any]:
+        return {
+            **self.predictor.predict(digit.pixels, names),
+            "notes": list(digit.notes),
+            "seen": _grey_levels(digit.pixels),
+            "steps": steps_as_json(digit),
+        }
 
     def _requested_names(self, request: Request) -> list[str]:
-        if unknown_parameters := set(request.query_params) - {"members"}:
-            raise HTTPException(400, f"Unknown parameter {min(unknown_parameters)!r}: only members=A,B is known.")
+        if unknown_parameters := set(request.query_params) - {"members", "steps"}:
+            raise HTTPException(
+                400, f"Unknown parameter {min(unknown_parameters)!r}: only members=A,B and steps=1 are known."
+            )
         if request.headers.get("content-type", "").startswith("multipart/"):
             raise HTTPException(415, "Send the picture itself as the body, and no form: curl --data-binary @FILE.")
         value = request.query_params.get("members")
@@ -157,6 +169,8 @@ async def _run(thread: ThreadPoolExecutor, function: Callable[..., T], *argument
 
 def _is_large(content: bytes, max_pixels: int) -> bool:
     """Return whether a picture waits with the large ones, without decoding it. False if it is no picture."""
+    if content[4:8] == b"ftyp":  # HEIC and AVIF, whose decoders are slow
+        return True
     Image.init()
     try:
         with warnings.catch_warnings():

@@ -54,13 +54,14 @@ def test_json_contains_all_probabilities(digits: Path, capsys: pytest.CaptureFix
         assert result["members"]["dropout"]["probabilities"] == result["probabilities"]
         assert result["answer"] == int(np.argmax(result["probabilities"]))
         assert sum(result["votes"]) == 1
+        assert result["no_digit"] is None
 
 
 def test_save_writes_the_network_inputs_enlarged(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("more").mkdir()
     (digits / "3-path-3.png").rename("more/0-path-3.png")
     assert main(["classify", str(digits), "more", "--model", "softmax", "--save", "seen"]) == 0
-    assert len(list(Path("seen").iterdir())) == 10
+    assert len(list(Path("seen").glob("*-seen*.png"))) == len(list(Path("seen").glob("*-steps*.png"))) == 10
     saved = np.asarray(Image.open("seen/0-path-3-seen.png"))
     assert saved.shape == (280, 280)
     expected = zoo.preprocess(digits / "0-path-3.png")[0].mul(255).round().byte().numpy()
@@ -83,6 +84,17 @@ def test_unreadable_files_are_reported_and_the_rest_are_classified(
     assert errors[-1] == "zoo: 4 of 14 files were passed over."
     for name in ("blank.png", "notes.txt", "white.png", "lost.png"):
         assert sum(name in line for line in errors) == 1
+
+
+def test_what_is_probably_no_digit_is_said(digits: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (28, 28)).astype(np.uint8)
+    Image.fromarray(noise).save("noise.png")
+    assert main(["classify", "noise.png", str(digits / "3-path-3.png"), "--json"]) == 0
+    noisy, digit = json.loads(capsys.readouterr().out)
+    assert noisy["no_digit"]["score"] > noisy["no_digit"]["limit"] > digit["no_digit"]["score"]
+    assert (noisy["no_digit"]["probably"], digit["no_digit"]["probably"]) == (True, False)
+    assert main(["classify", "noise.png"]) == 0
+    assert "Probably no digit" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from zoo.data.preprocessing import Digit
+    from zoo.inference.digit_check import Verdict
     from zoo.inference.ensemble import Predictions
 
 PICTURES_PER_BATCH = 500
@@ -45,6 +46,8 @@ class Classification:
     votes: Tensor
     """Number of members that predict each class, ``(C,)``."""
     class_names: Sequence[str]
+    no_digit: dict[str, Any] | None
+    """The score that says how little it looks like a digit; None unless all members that ship are asked."""
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -88,7 +91,12 @@ def _parser() -> ShortErrorParser:
         help="ask this trained member, or a checkpoint of your own; again for more (default: all members)",
     )
     parser.add_argument("--json", action="store_true", help="print every probability as JSON")
-    parser.add_argument("--save", type=Path, metavar="FOLDER", help="write what the networks saw, as PNG")
+    parser.add_argument(
+        "--save",
+        type=Path,
+        metavar="FOLDER",
+        help="write what the networks saw, and the steps that led to it, as PNG",
+    )
     parser.add_argument(
         "--no_centre",
         action="store_true",
@@ -114,16 +122,17 @@ def _picture_files(paths: list[Path]) -> Iterator[Path]:
         yield from visible
 
 
-def _output_files(paths: list[Path], folder: Path) -> dict[Path, Path]:
-    """Return the file for what the networks see of each picture, and check that all can be written."""
-    outputs: dict[Path, Path] = {}
+def _output_files(paths: list[Path], folder: Path) -> dict[Path, tuple[Path, Path]]:
+    """Return the files for what the networks see of each picture and for the steps, checked to be writable."""
+    outputs: dict[Path, tuple[Path, Path]] = {}
     named: Counter[str] = Counter()
     for path in dict.fromkeys(paths):
         named[path.stem] += 1
         # Pictures in different folders may have the same name.
         number = f"-{named[path.stem]}" * (named[path.stem] > 1)
-        outputs[path] = folder / f"{path.stem}-seen{number}.png"
-        check_output(outputs[path])
+        outputs[path] = (folder / f"{path.stem}-seen{number}.png", folder / f"{path.stem}-steps{number}.png")
+        for output in outputs[path]:
+            check_output(output)
     return outputs
 
 
@@ -133,12 +142,13 @@ def _classify(
     import torch
     from tqdm import tqdm
 
-    from zoo.data.preprocessing import Digit, read_digit, resize
+    from zoo.inference.digit_check import DigitCheck, covers
     from zoo.inference.ensemble import Committee
     from zoo.utils.console import is_interactive
 
     outputs = _output_files(paths, options.save) if options.save else {}
     committee = Committee(names)
+    check = DigitCheck() if committee.mnist_like and covers(names) else None
     hide_progress = len(paths) < 100 or not is_interactive()
     with tqdm(total=len(paths), desc="Classifying", leave=False, disable=hide_progress) as bar:
         for start in range(0, len(paths), PICTURES_PER_BATCH):
@@ -146,27 +156,48 @@ def _classify(
             for path in paths[start : start + PICTURES_PER_BATCH]:
                 bar.update()
                 try:
-                    if committee.mnist_like:
-                        read.append((path, read_digit(path, centre=not options.no_centre)))
-                    else:
-                        read.append((path, Digit(resize(path))))
+                    digit = _read(path, options, committee.mnist_like)
                 except UsageError as error:
                     errors.append(_error_with_path(path, error))
+                    continue
+                if path in outputs:
+                    _save(digit, *outputs[path])
+                read.append((path, replace(digit, steps=())))  # hundreds of them would take much memory
             if not read:
                 continue
-            predictions = committee.predict(torch.stack([digit.pixels for _, digit in read]))
-            if options.save:
-                for path, digit in read:
-                    _save(outputs[path], digit.pixels)
-            yield from _results(read, predictions, committee.class_names)
+            images = torch.stack([digit.pixels for _, digit in read])
+            predictions = committee.predict(images)
+            verdict = check(images, predictions.probabilities) if check else None
+            yield from _results(read, predictions, committee.class_names, verdict)
+
+
+def _read(path: Path, options: argparse.Namespace, mnist_like: bool) -> Digit:
+    from zoo.data.preprocessing import Digit, read_digit, resize
+
+    if not mnist_like:
+        return Digit(resize(path))
+    return read_digit(path, centre=not options.no_centre, with_steps=bool(options.save))
 
 
 def _results(
-    read: list[tuple[Path, Digit]], predictions: Predictions, class_names: Sequence[str]
+    read: list[tuple[Path, Digit]], predictions: Predictions, class_names: Sequence[str], verdict: Verdict | None
 ) -> Iterator[Classification]:
     by_picture = zip(predictions.probabilities.unbind(dim=1), predictions.mean, predictions.votes, strict=True)
-    for (path, digit), (probabilities, mean, votes) in zip(read, by_picture, strict=True):
-        yield Classification(path, digit, probabilities, mean, votes, class_names)
+    for position, ((path, digit), (probabilities, mean, votes)) in enumerate(zip(read, by_picture, strict=True)):
+        no_digit = verdict.as_json(position) if verdict else None
+        yield Classification(path, digit, probabilities, mean, votes, class_names, no_digit)
+
+
+def _notes(result: Classification) -> list[str]:
+    """Return the notes on a picture, and what follows from its score."""
+    notes = list(result.digit.notes)
+    if result.no_digit and result.no_digit["probably"]:
+        notes.append(
+            "Probably no digit: its score is {score:.1f}, and 99 of 100 digits have at most {limit:.1f}.".format(
+                **result.no_digit
+            )
+        )
+    return notes
 
 
 def _error_with_path(path: Path, error: UsageError) -> str:
@@ -178,7 +209,7 @@ def _line(result: Classification, width: int) -> str:
     agreement = f", {int(result.votes[prediction])} of {len(result.probabilities)} members" * (
         len(result.probabilities) > 1
     )
-    notes = "".join(f"  {note}" for note in result.digit.notes)
+    notes = "".join(f"  {note}" for note in _notes(result))
     class_name = printable(result.class_names[prediction])
     return f"{printable(result.path):<{width}}  {class_name}  {float(result.mean[prediction]):.3f}{agreement}{notes}"
 
@@ -191,7 +222,7 @@ def _table(result: Classification, names: list[str]) -> str:
     if len(names) > 1:
         lines[0] += f", {int(result.votes[prediction])} of {len(names)} members agree"
         rows.append(("mean", result.mean))
-    lines += [f"  {note}" for note in result.digit.notes]
+    lines += [f"  {note}" for note in _notes(result)]
     width = max(len(name) for name, _ in rows)
     class_widths = [max(5, len(name)) for name in classes]
     prediction_width = max(len("prediction"), *map(len, classes))
@@ -222,13 +253,18 @@ def _as_json(result: Classification, names: list[str]) -> dict[str, Any]:
             name: prediction_of(probabilities) for name, probabilities in zip(names, result.probabilities, strict=True)
         },
         "notes": list(result.digit.notes),
+        "no_digit": result.no_digit,
         **({} if are_digits else {"classes": classes}),
     }
 
 
-def _save(path: Path, pixels: Tensor) -> None:
+def _save(digit: Digit, seen: Path, steps: Path) -> None:
     import numpy as np
     from PIL import Image
 
-    grey = (pixels[0] * 255).round().byte().numpy()
-    save_image(Image.fromarray(np.kron(grey, np.ones((SCALE, SCALE), np.uint8))), path)
+    from zoo.data.photographs.steps import draw_steps
+
+    grey = (digit.pixels[0] * 255).round().byte().numpy()
+    save_image(Image.fromarray(np.kron(grey, np.ones((SCALE, SCALE), np.uint8))), seen)
+    if digit.steps:
+        save_image(draw_steps(digit.steps), steps)

@@ -6,6 +6,7 @@ const seen = document.getElementById("seen");
 const verdict = document.getElementById("verdict");
 const notes = document.getElementById("notes");
 const votes = document.getElementById("votes");
+const steps = document.getElementById("steps");
 const rows = new Map();
 
 let empty = true;
@@ -77,8 +78,8 @@ function chosen() {
   return [...rows].filter(([, row]) => row.box.checked).map(([name]) => name);
 }
 
-function address(path) {
-  return path + "?" + new URLSearchParams({ members: chosen().join(",") });
+function address(path, more = {}) {
+  return path + "?" + new URLSearchParams({ members: chosen().join(","), ...more });
 }
 
 function askAboutDrawing() {
@@ -155,7 +156,9 @@ function show(told) {
   strong.id = "answer";
   verdict.append(strong, `  with ${percent(told.probabilities[told.answer])}; ${agreeing} of ${names.length} agree`);
   if (told.label !== undefined) verdict.append(`. Test image ${told.row}, labelled ${told.label}`);
-  notes.textContent = told.notes.join(" ");
+  const doubt = told.no_digit?.probably ? ["Probably no digit: fewer than 1 digit in 100 looks so strange to the networks."] : [];
+  notes.textContent = [...doubt, ...told.notes].join(" ");
+  showSteps(told.steps);
   bars(votes, told.probabilities, told.answer);
   for (const [name, row] of rows) {
     const member = told.members[name];
@@ -172,7 +175,23 @@ function show(told) {
   seen.setAttribute("aria-label", "The digit in 28 by 28 pixels, white on black");
 }
 
+function showSteps(told) {
+  steps.replaceChildren(
+    ...told.map(({ name, image }) => {
+      const figure = document.createElement("figure");
+      const picture = document.createElement("img");
+      picture.src = image;
+      picture.alt = "";
+      const caption = document.createElement("figcaption");
+      caption.textContent = name;
+      figure.append(picture, caption);
+      return figure;
+    }),
+  );
+}
+
 function clearAnswers(text) {
+  showSteps([]);
   verdict.textContent = text;
   notes.textContent = "";
   votes.replaceChildren();
@@ -229,7 +248,7 @@ document.getElementById("upload").addEventListener("change", async (event) => {
   } catch {
     // The server's response describes the error.
   }
-  ask(() => fetch(address("api/classify"), { method: "POST", body: file }));
+  ask(() => fetch(address("api/classify", { steps: 1 }), { method: "POST", body: file }));
 });
 
 async function start() {
