@@ -10,7 +10,8 @@ from PIL import Image
 
 import zoo
 from tests.drawn_digits import pictures
-from zoo.data.preprocessing import CENTER_OF_MASS, DIGIT_SIZE, preprocess, read_digit
+from zoo.data.mnist_format import CENTER_OF_MASS, DIGIT_SIZE
+from zoo.data.preprocessing import preprocess, read_digit
 from zoo.inference.ensemble import Committee
 from zoo.models import Classifier
 from zoo.pretrained.evaluation import evaluate
