@@ -124,6 +124,7 @@ def test_steps_lead_from_the_picture_to_the_networks_input() -> None:
     assert read_digit(page_with()).steps == ()
 
 
+@pytest.mark.slow  # the photographs take half a minute to draw
 def test_committee_reads_the_frozen_photographs(capsys: pytest.CaptureFixture[str]) -> None:
     """At least 80 of the 100 photographs are read right, and three in four of the others have a note."""
     committee = Committee()

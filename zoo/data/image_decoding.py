@@ -186,7 +186,7 @@ def _null_stderr() -> Iterator[None]:
 def _orient(image: Image.Image) -> None:
     """Apply the EXIF orientation to an image, if there is one that can be read."""
     for place in ("exif", "Raw profile type exif"):
-        if len(image.info.get(place, "")) > MAX_EXIF_BYTES:
+        if len(image.info.get(place) or "") > MAX_EXIF_BYTES:
             del image.info[place]
     with contextlib.suppress(Exception):  # damaged metadata, of which a reader may raise anything
         ImageOps.exif_transpose(image, in_place=True)
