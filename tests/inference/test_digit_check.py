@@ -28,6 +28,8 @@ def test_limit_is_that_of_the_validation_images(committee: Committee) -> None:
     assert float((scores > read_settings().limit).double().mean()) == pytest.approx(FALSE_ALARMS, abs=0.001)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_what_is_no_digit_is_mostly_caught(committee: Committee) -> None:
     check = DigitCheck()
     assert catch(noise(20), committee, check).share >= 0.9
