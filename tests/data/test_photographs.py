@@ -91,6 +91,7 @@ def test_a_shadow_across_the_digit_is_levelled() -> None:
     assert float((digit.pixels - preprocess(page_with())).abs().mean()) < 0.03
 
 
+@pytest.mark.slow
 def test_plain_pictures_have_no_notes() -> None:
     assert [name for name, _, picture in pictures() if read_digit(picture).notes] == []
 

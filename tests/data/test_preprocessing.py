@@ -149,6 +149,7 @@ def test_preprocessing_of_mnist_keeps_the_accuracy() -> None:
     assert evaluate(model, [(preprocessed, labels[:1000])]).images == 1000  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_committee_classifies_digits_that_are_not_from_mnist(capsys: pytest.CaptureFixture[str]) -> None:
     """The 100 fixed images of `tests.drawn_digits`, classified by the mean probability of all members."""
     committee = Committee()

@@ -37,6 +37,7 @@ def test_every_figure_is_written_as_png_svg_and_csv(quick: Path, capsys: pytest.
     assert all(0 <= float(rows[0][f"pixel{pixel}"]) <= 1 for pixel in range(784))
 
 
+@pytest.mark.slow
 def test_the_dbn_is_trained_once_and_what_was_not_written_by_the_zoo_stays(
     quick: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ def committee() -> Committee:
     return Committee()
 
 
+@pytest.mark.slow
 def test_one_test_image_in_a_hundred_is_doubted(committee: Committee) -> None:
     images = images_of("test")
     verdict = DigitCheck()(images, committee.predict(images).probabilities)
