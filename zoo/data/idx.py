@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import struct
-import zlib
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from zoo.data.gzip_stream import GzipStream
-from zoo.utils.errors import UsageError
+from zoo.data.reading_errors import reported
 from zoo.utils.files import open_file
 
 MAX_NUMBERS = 70_000 * 28 * 28
@@ -44,21 +43,11 @@ def read_idx(path: Path, max_numbers: int = MAX_NUMBERS) -> Tensor:
     Raises:
         UsageError: The file is missing, cannot be read, is not a regular file, or is no whole idx file of this kind.
     """
-    try:
-        with open_file(path) as file:
-            if file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC):
-                stream = GzipStream(file, MAX_ITEM_BYTES * max_numbers + OTHER_BYTES)
-                return decode_idx(io.BufferedReader(stream, _CHUNK), max_numbers)
-            return decode_idx(file, max_numbers)
-    except UsageError:
-        raise
-    except ValueError as error:
-        reason = str(error)
-    except (EOFError, zlib.error):
-        reason = "its compressed content is damaged"
-    except OSError as error:
-        raise UsageError(f"Cannot read {path}: {error.strerror or error}; name another data_dir.") from error
-    raise UsageError(f"{path} cannot be read as an idx file: {reason}; remove it, or replace it.")
+    with reported(path, "an idx file", "remove it, or replace it"), open_file(path) as file:
+        if file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC):
+            stream = GzipStream(file, MAX_ITEM_BYTES * max_numbers + OTHER_BYTES)
+            return decode_idx(io.BufferedReader(stream, _CHUNK), max_numbers)
+        return decode_idx(file, max_numbers)
 
 
 def decode_idx(stream: BufferedIOBase, max_numbers: int = MAX_NUMBERS) -> Tensor:

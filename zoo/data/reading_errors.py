@@ -1,4 +1,4 @@
-"""What goes wrong while data of the user's own is read, as one sentence."""
+"""What goes wrong while data is read, as one sentence."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def reported(path: Path) -> Iterator[None]:
+def reported(path: Path, kind: str = "data", remedy: str = "mend it, or name another data_dir") -> Iterator[None]:
     """Raise what reading a file or a folder raises as a `UsageError` that names it.
 
     The message of a ValueError is a clause.
+
+    Args:
+        path: The file or folder.
+        kind: What it cannot be read as.
+        remedy: What to do about it.
     """
     try:
         yield
@@ -30,7 +35,7 @@ def reported(path: Path) -> Iterator[None]:
         reason = "its compressed content is damaged"
     except OSError as error:
         raise UsageError(f"Cannot read {path}: {error.strerror or error}; name another data_dir.") from error
-    raise UsageError(f"{path} cannot be read as data: {reason}; mend it, or name another data_dir.")
+    raise UsageError(f"{path} cannot be read as {kind}: {reason}; {remedy}.")
 
 
 def read_reported(path: Path, read: Callable[..., Result], *arguments: Any) -> Result:
