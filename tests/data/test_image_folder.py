@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import zoo
 from tests.helpers import error_output, errors, snapshot, write_pictures
@@ -53,6 +53,21 @@ def test_each_class_is_split_into_the_three_sets(own: Path) -> None:
     for image, label, row in zip(training.images, training.labels, training.rows, strict=True):
         assert data.files[row].parent.name == NAMES[label]
         assert torch.equal(image, (zoo.preprocess(data.files[row])[0] * 255).round().byte())
+
+
+@pytest.mark.parametrize("names", [["boxed", "plain"], [str(digit) for digit in range(10)]])
+def test_boxes_are_kept_unless_the_classes_are_the_digits(names: list[str]) -> None:
+    page = Image.new("L", (200, 200), 255)
+    pen = ImageDraw.Draw(page)
+    pen.line([(100, 60), (100, 140)], fill=0, width=9)
+    pen.rectangle((30, 30, 170, 170), outline=0, width=4)
+    for name in names:
+        (Path("own") / name).mkdir(parents=True)
+        for number in range(3):
+            page.save(Path("own") / name / f"{number}.png")
+    image = read().splits["train"].images[0]
+    is_kept = bool((image.amax(dim=0) > 0).sum() > 15)  # columns with ink
+    assert is_kept == (len(names) == 2)
 
 
 def test_split_is_a_function_of_seed_and_file_name(own: Path) -> None:

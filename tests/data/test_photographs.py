@@ -140,3 +140,19 @@ def test_committee_reads_the_frozen_photographs(capsys: pytest.CaptureFixture[st
     assert len(named) == 100
     assert len(misread) <= 20
     assert noted >= 0.75 * len(misread)
+
+
+@pytest.mark.parametrize("addition", [box, circle, line_under])
+def test_frames_are_kept_where_they_may_be_a_part_of_the_symbol(
+    addition: Callable[[ImageDraw.ImageDraw], None],
+) -> None:
+    page = page_with(addition)
+    digit, symbol = read_digit(page), read_digit(page, remove_frames=False)
+    assert digit.notes
+    assert not symbol.notes
+    drawn = np.asarray(page) < 128
+    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+    aspect = (columns[-1] - columns[0] + 1) / (rows[-1] - rows[0] + 1)
+    seen = symbol.pixels[0] > 0.1
+    height, width = int(seen.any(dim=1).sum()), int(seen.any(dim=0).sum())
+    assert width / height == pytest.approx(aspect, rel=0.15)

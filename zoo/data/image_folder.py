@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from zoo.data.base import DIGEST, PREPROCESS, ImageDataModule
+from zoo.data.base import DIGEST, DIGITS, PREPROCESS, ImageDataModule
 from zoo.data.batches import ImageBatches
 from zoo.utils.checks import check_fractions, check_seeds, join_names
 from zoo.utils.console import is_interactive, print_rank_zero
@@ -50,8 +51,8 @@ class ImageFolderDataModule(ImageDataModule):
         test_share: The same for the test set. Ignored if there is a folder ``test``.
         split_seed: Seed of the split. When images are added, nearly all others stay in their sets.
         preprocess: Whether to convert each image to MNIST's format with `zoo.preprocess`, which suits images of one
-            drawn or written symbol. If False, images are converted to grey and resized to 28×28 pixels, and their
-            brightness is kept.
+            drawn or written symbol. Boxes and circles are kept, unless the classes are the ten digits. If False, images
+            are converted to grey and resized to 28×28 pixels, and their brightness is kept.
         seed: Seed of the order and the augmentation of the training images. None means the seed given to
             ``seed_everything``, or 0.
         with_indices: Whether batches are ``(images, labels, indices)``. An index is the image's position in `files`.
@@ -116,7 +117,8 @@ class ImageFolderDataModule(ImageDataModule):
 
         parts = self._split_files()
         total = sum(map(len, parts.values()))
-        read_one = preprocess if self.preprocess else resize
+        symbol = partial(preprocess, remove_frames=tuple(self.class_names) == DIGITS)
+        read_one = symbol if self.preprocess else resize
         problems: list[str] = []
         with tqdm(
             total=total, desc="Reading", leave=False, disable=total < PROGRESS_BAR_MIN_IMAGES or not is_interactive()

@@ -53,7 +53,7 @@ class Digit:
     steps: tuple[tuple[str, Levels], ...] = ()
 
 
-def preprocess(picture: Picture, centre: bool = True) -> Tensor:
+def preprocess(picture: Picture, centre: bool = True, remove_frames: bool = True) -> Tensor:
     """Convert an image of one digit to MNIST's format, which every member of the zoo takes.
 
     The digit may be dark on light or light on dark, drawn or photographed, of any size, with or without transparency.
@@ -65,6 +65,8 @@ def preprocess(picture: Picture, centre: bool = True) -> Tensor:
             pixels are in 0 to 255, floating-point pixels in [0, 1].
         centre: Whether the digit's center of mass is placed in the middle, as in MNIST. If False, it is the middle of
             the digit's bounding box.
+        remove_frames: Whether boxes and circles around the digit and lines under it are taken away. False suits symbols
+            that may have them as a part.
 
     Returns:
         float32 ``(1, 28, 28)`` in [0, 1], a bright digit on black. ``preprocess(picture).unsqueeze(0)`` is a batch.
@@ -72,7 +74,7 @@ def preprocess(picture: Picture, centre: bool = True) -> Tensor:
     Raises:
         UsageError: The image cannot be read, or nothing in it stands out from the background.
     """
-    return read_digit(picture, centre).pixels
+    return read_digit(picture, centre, remove_frames=remove_frames).pixels
 
 
 def resize(picture: Picture) -> Tensor:
@@ -93,13 +95,16 @@ def resize(picture: Picture) -> Tensor:
     return torch.from_numpy(np.array(grey, dtype=np.float32) / 255).unsqueeze(0)
 
 
-def read_digit(picture: Picture, centre: bool = True, with_steps: bool = False) -> Digit:
+def read_digit(
+    picture: Picture, centre: bool = True, with_steps: bool = False, remove_frames: bool = True
+) -> Digit:
     """Convert an image as `preprocess` does, and also return notes on everything unusual.
 
     Args:
         picture: As for `preprocess`.
         centre: As for `preprocess`.
         with_steps: Whether to return images of the steps too.
+        remove_frames: As for `preprocess`.
     """
     notes: list[str] = []
     image = open_picture(picture, notes)
@@ -109,7 +114,7 @@ def read_digit(picture: Picture, centre: bool = True, with_steps: bool = False) 
     if unchanged is not None:
         pixels = unchanged.astype(np.float32) / 255
     else:
-        photograph = _read_photograph(image)
+        photograph = _read_photograph(image, remove_frames)
         if photograph is None:
             ink, found = _read_plain(image, colors)
         else:
@@ -140,18 +145,18 @@ def _read_plain(image: Image.Image, colors: Array) -> tuple[Array, Mask]:
     return ink, found
 
 
-def _read_photograph(image: Image.Image) -> Reading | None:
+def _read_photograph(image: Image.Image, remove_frames: bool) -> Reading | None:
     """Return the digit in a photograph, or None if the picture is plain."""
     if min(image.size) < MIN_PHOTOGRAPH_SIZE:
         return None
     grey = _grey_levels(downscaled_colors(image, PHOTOGRAPH_SIZE))
-    reading = read_photograph(grey)
+    reading = read_photograph(grey, remove_frames)
     if reading is None:
         return None
     box = bounding_box(reading.mask)
     if _size(box) < MIN_DIGIT_SIZE and max(image.size) > PHOTOGRAPH_SIZE:
         closer = _crop(image, grey.shape, box, 1.0)
-        again = read_photograph(_grey_levels(downscaled_colors(closer, PHOTOGRAPH_SIZE)))
+        again = read_photograph(_grey_levels(downscaled_colors(closer, PHOTOGRAPH_SIZE)), remove_frames)
         if again is not None:
             again.notes = list(dict.fromkeys([*reading.notes, *again.notes]))
             return again

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from zoo.data.preprocessing import Digit
     from zoo.inference.digit_check import Verdict
-    from zoo.inference.ensemble import Predictions
+    from zoo.inference.ensemble import Committee, Predictions
 
 PICTURES_PER_BATCH = 500
 """Number of pictures read before each forward pass."""
@@ -156,7 +156,7 @@ def _classify(
             for path in paths[start : start + PICTURES_PER_BATCH]:
                 bar.update()
                 try:
-                    digit = _read(path, options, committee.mnist_like)
+                    digit = _read(path, options, committee)
                 except UsageError as error:
                     errors.append(_error_with_path(path, error))
                     continue
@@ -171,12 +171,18 @@ def _classify(
             yield from _results(read, predictions, committee.class_names, verdict)
 
 
-def _read(path: Path, options: argparse.Namespace, mnist_like: bool) -> Digit:
+def _read(path: Path, options: argparse.Namespace, committee: Committee) -> Digit:
+    from zoo.data.base import DIGITS
     from zoo.data.preprocessing import Digit, read_digit, resize
 
-    if not mnist_like:
+    if not committee.mnist_like:
         return Digit(resize(path))
-    return read_digit(path, centre=not options.no_centre, with_steps=bool(options.save))
+    return read_digit(
+        path,
+        centre=not options.no_centre,
+        with_steps=bool(options.save),
+        remove_frames=tuple(committee.class_names) == DIGITS,
+    )
 
 
 def _results(

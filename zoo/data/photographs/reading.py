@@ -56,11 +56,12 @@ class Reading:
     notes: list[str] = field(default_factory=list)
 
 
-def read_photograph(grey: Levels) -> Reading | None:
+def read_photograph(grey: Levels, remove_frames: bool = True) -> Reading | None:
     """Find the digit in a photograph.
 
     Args:
         grey: Grey levels, ``(H, W)``, of which the longer side is at most `PHOTOGRAPH_SIZE`.
+        remove_frames: Whether boxes and circles around the digit and lines under it are taken away.
 
     Returns:
         The digit, or None if the picture is plain: one or several digits in even light, and nothing else.
@@ -81,16 +82,13 @@ def read_photograph(grey: Levels) -> Reading | None:
         reading.mask = _without_edges(reading.mask, light)
     faint = _faint(light, all_ink)
     _remove_rules(reading, light, faint)
-    _remove_frames(reading)
+    if remove_frames:
+        _remove_separate_frames(reading)
     if not reading.mask.any():
         return None
     reading.mask, others = _choose(reading.mask, light)
-    if (rest := remove_touching_frame(reading.mask)) is not None:
-        reading.notes.append(FRAME)
-        reading.mask, _ = _choose(rest, light)
-    if (rest := remove_foot_line(reading.mask)) is not None:
-        reading.notes.append(FOOT_LINE)
-        reading.mask, _ = _choose(rest, light)
+    if remove_frames:
+        _remove_touching_frames(reading, light)
     if others or _are_marks(faint, reading, light):
         reading.notes.append(OTHER_MARKS)
     reading.ink = _ink_of(reading)
@@ -164,12 +162,19 @@ def _without_specks(mask: Mask, area: float) -> Mask:
     return kept
 
 
-def _remove_frames(reading: Reading) -> None:
+def _remove_separate_frames(reading: Reading) -> None:
     for rest in (remove_enclosures(reading.mask), remove_boxes(reading.mask, find_lines(reading.mask))):
         if rest is not None:
             reading.mask = reading.mask & rest
             if FRAME not in reading.notes:
                 reading.notes.append(FRAME)
+
+
+def _remove_touching_frames(reading: Reading, light: Lighting) -> None:
+    for remove, note in ((remove_touching_frame, FRAME), (remove_foot_line, FOOT_LINE)):
+        if (rest := remove(reading.mask)) is not None:
+            reading.notes.append(note)
+            reading.mask, _ = _choose(rest, light)
 
 
 def _choose(mask: Mask, light: Lighting) -> tuple[Mask, bool]:
