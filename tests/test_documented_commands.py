@@ -134,6 +134,24 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
+PYTHON = [
+    pytest.param(block, id=f"{path.name} {number}")
+    for path, text in TEXTS.items()
+    if path.name != "train.md"  # a part of the section on a member of one's own, below
+    for number, block in enumerate(blocks(text, "python"), start=1)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", PYTHON)
+def test_documented_python_works(block: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    for format_name in ("onnx", "safetensors"):
+        if f"dropout.{format_name}" in block:
+            assert main(["export", "dropout", "--format", format_name]) == 0
+    exec(compile(block, "a page", "exec"), {})
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_section_on_a_member_of_ones_own_works_as_printed(tmp_path: Path) -> None:

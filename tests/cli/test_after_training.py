@@ -22,4 +22,7 @@ def test_tensorboard_compares_runs_by_their_last_metrics() -> None:
     assert events.Scalars("val_acc")[-1].value == pytest.approx(events.Scalars("final/val_acc")[0].value)
     (compared,) = (data for data in [events.SummaryMetadata("_hparams_/experiment")])
     assert b"final/test_acc" in compared.plugin_data.content
+    start = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    assert b"seed_everything" in start
+    assert b"max_epochs" in start
     assert len(list(Path("logs/softmax").iterdir())) == 1

@@ -30,7 +30,7 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
         (["fitt"], "Unknown command 'fitt': did you mean fit"),
         (["fit"], "Say what to run: --config"),
         (["fit", "--config", "deep_rely"], "did you mean deep_relu"),
-        (["fit", "--model", "MLPP"], "There is no class of the name MLPP"),
+        (["fit", "--model", "MLPP"], "There is no class of the name MLPP: did you mean MLP?"),
         ([*FIT, "--trainer.max_epoch", "3"], "Unknown flag --trainer.max_epoch: did you mean --trainer.max_epochs?"),
         ([*FIT, "--model.hidden_size", "[3]"], "MLP has no argument 'hidden_size': did you mean hidden_sizes?"),
         ([*FIT, "--model.activation", "rellu"], "Unknown activation 'rellu': did you mean relu"),
@@ -46,7 +46,7 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
             [*FIT, "--trainer.logger", "CSVLogger", "--trainer.logger.name", "x"],
             "trainer.logger: CSVLogger needs values for these arguments: save_dir\n",
         ),
-        ([*FIT, "--trainer.callbacks", "Callbac"], "trainer.callbacks: There is no class of the name Callbac\n"),
+        ([*FIT, "--trainer.callbacks", "Callbac"], "trainer.callbacks: There is no class of the name Callbac: did you mean Callback?\n"),
         ([*FIT, "--data.batch_size", "0"], "batch_size is 0, but a batch holds at least 1 image"),
         ([*FIT_BATCHNORM, "--data.num_train", "201"], "The last batch of 201 images would be a single one"),
         (

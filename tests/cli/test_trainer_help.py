@@ -27,6 +27,8 @@ def test_help_is_short_and_names_every_member(verb: str, capsys: pytest.CaptureF
 def test_help_names_the_choices(capsys: pytest.CaptureFixture[str]) -> None:
     main(["fit", "--help"])
     text = " ".join(capsys.readouterr().out.split())
+    for default in ("[256, 256]", "xavier_uniform", "0.001", "auto"):
+        assert f"(default: {default})" in text
     for choices in ("adam, adamw, sgd, rmsprop or adagrad", "constant, or cosine", "cpu, gpu, mps or auto"):
         assert choices in text
 

@@ -16,7 +16,7 @@ from zoo.runs.checkpoint import read_checkpoint, write_weights
 
 
 def test_trained_network(
-    trainer: Trainer, module: LightningModule, data: LightningDataModule, settings: Any
+    trainer: Trainer, module: LightningModule, data: LightningDataModule, settings: Any, seed: int | bool
 ) -> Path | None:
     """Test the trained network, log its metrics, and return its checkpoint.
 
@@ -25,6 +25,7 @@ def test_trained_network(
         module: The network.
         data: The images.
         settings: The Trainer's settings in the config.
+        seed: ``seed_everything`` in the config.
 
     Returns:
         The checkpoint, or None if none was saved.
@@ -36,7 +37,7 @@ def test_trained_network(
         _keep_logged_metrics(trainer, str(settings["strategy"]))
         source: Any = {"ckpt_path": None if is_in_memory else str(path), "weights_only": True}
         trainer.test(module, datamodule=data, verbose=False, **source)
-    _log_final_metrics(trainer, fitted)
+    _log_final_metrics(trainer, fitted, seed)
     return path
 
 
@@ -53,13 +54,15 @@ def _keep_logged_metrics(trainer: Trainer, strategy: str) -> None:
         trainer.loggers = [logger for logger in trainer.loggers if not isinstance(logger, CSVLogger)]
 
 
-def _log_final_metrics(trainer: Trainer, metrics: Mapping[str, Tensor]) -> None:
+def _log_final_metrics(trainer: Trainer, metrics: Mapping[str, Tensor], seed: int | bool) -> None:
     """Log a run's last validation and test metrics beside its settings, by which TensorBoard then compares runs.
 
     Args:
         trainer: The Trainer, after its training and test.
         metrics: The metrics of its training.
+        seed: ``seed_everything`` in the config.
     """
+    run = {"seed_everything": seed, "max_epochs": trainer.max_epochs}
     final = {
         f"final/{name}": float(value)
         for name, value in {**metrics, **trainer.callback_metrics}.items()
@@ -67,7 +70,7 @@ def _log_final_metrics(trainer: Trainer, metrics: Mapping[str, Tensor]) -> None:
     }
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(dict(logger.hparams), final, trainer.global_step)
+            logger.log_hyperparams({**logger.hparams, **run}, final, trainer.global_step)
             logger.save()
 
 

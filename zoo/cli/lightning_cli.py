@@ -262,7 +262,9 @@ class ZooCLI(LightningCLI):
         settings = self._get(self.config, "trainer")
         if settings.fast_dev_run or self.trainer.interrupted:
             return
-        path = test_trained_network(self.trainer, self.model, self.datamodule, settings)
+        path = test_trained_network(
+            self.trainer, self.model, self.datamodule, settings, self._get(self.config, "seed_everything")
+        )
         if not self.trainer.is_global_zero:
             return
         self.after_test()

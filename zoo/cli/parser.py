@@ -108,9 +108,11 @@ def one_sentence(message: str) -> str:
         text = text.replace("the following arguments are required:", needed)
     text = re.sub(r"<class '(?:[\w.]+\.)?(\w+)'>", r"\1", text)
     text = re.sub(r'Parser key "([\w.]+)":', r"\1:", text)
-    text = text.replace("Expected a dot import path string:", "There is no class of the name").replace(
-        "Got value:", "Got"
-    )
+    text = re.sub(
+        r"Expected a dot import path string: (\S+)",
+        lambda found: f"There is no class of the name {found[1]}{did_you_mean(found[1], _class_names())}",
+        text,
+    ).replace("Got value:", "Got")
     if option := re.search(r"Option '(\w+)' is not accepted", text):
         hint = did_you_mean(option[1], _argument_names(class_path), ".")
         text = f"{class_path.rpartition('.')[2]} has no argument {option[1]!r}{hint}"
@@ -128,6 +130,18 @@ def _joined_types(alternatives: re.Match[str]) -> str:
 def _is_reason(line: str) -> bool:
     """Whether a line states the reason, and not only which other type would have been valid."""
     return not line.startswith(("Expected a <class", "Parser key"))
+
+
+def _class_names() -> set[str]:
+    """Return the names of classes that a config may use without their modules."""
+    import pytorch_lightning.callbacks
+    import pytorch_lightning.loggers
+
+    import zoo.data
+    import zoo.models
+
+    modules = (zoo.models, zoo.data, pytorch_lightning.callbacks, pytorch_lightning.loggers)
+    return {name for module in modules for name in module.__all__ if isinstance(getattr(module, name), type)}
 
 
 def _argument_names(class_path: str) -> set[str]:

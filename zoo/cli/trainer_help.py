@@ -13,6 +13,7 @@ from zoo.data.mnist import MNISTDataModule
 from zoo.models import MLP
 from zoo.models.classifier import Classifier
 from zoo.pretrained.registry import list_models
+from zoo.utils.class_paths import default_arguments
 
 EVERYTHING = "--help_all"
 """The flag that shows Lightning's own help, of some hundred settings."""
@@ -33,8 +34,8 @@ OF_THE_VERB = {
     },
 }
 OF_THE_TRAINER = {
-    "max_epochs N": "epochs",
-    "accelerator NAME": "cpu, gpu, mps or auto, which is the default",
+    "max_epochs N": "number of epochs",
+    "accelerator NAME": "cpu, gpu, mps or auto (default: auto)",
     "devices N": "how many of them",
     "precision NAME": "32-true, bf16-mixed, 16-mixed or 64-true",
     "callbacks LIST": "EarlyStopping and others, each with its init_args",
@@ -89,13 +90,24 @@ def _of_the_network() -> dict[str, str]:
 
 
 def _documented(cls: type, prefix: str) -> dict[str, str]:
-    """Return the first sentence on each argument of a class, from its docstring."""
+    """Return the first sentence on each argument of a class, from its docstring, and the argument's default."""
     arguments = parse(cls.__doc__ or "").params
+    defaults = default_arguments(cls)
     return {
         f"{prefix}{argument.arg_name}": _first_sentence(argument.description or "")
+        + _as_default(defaults.get(argument.arg_name))
         for argument in arguments
         if not argument.arg_name.startswith("*")
     }
+
+
+def _as_default(value: object) -> str:
+    """Return a default value as it is written in a config, or an empty string where it says nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return f" (default: {str(value).lower()})"
+    return f" (default: {list(value) if isinstance(value, tuple) else value})"
 
 
 def _first_sentence(text: str) -> str:

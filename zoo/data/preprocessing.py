@@ -95,9 +95,7 @@ def resize(picture: Picture) -> Tensor:
     return torch.from_numpy(np.array(grey, dtype=np.float32) / 255).unsqueeze(0)
 
 
-def read_digit(
-    picture: Picture, centre: bool = True, with_steps: bool = False, remove_frames: bool = True
-) -> Digit:
+def read_digit(picture: Picture, centre: bool = True, with_steps: bool = False, remove_frames: bool = True) -> Digit:
     """Convert an image as `preprocess` does, and also return notes on everything unusual.
 
     Args:

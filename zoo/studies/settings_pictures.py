@@ -48,7 +48,8 @@ def draw_settings(trials: Sequence[Trial], space: SearchSpace) -> Any:
     figure = Figure(figsize=(max(5.5, 3.0 * columns), 0.9 + sum(heights)), layout="constrained")
     figure.suptitle(_title(trials), fontsize=10)
     grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
-    chosen = chosen_settings(trials)
+    # With one setting there is nothing to choose.
+    chosen = chosen_settings(trials) if len({str(trial.settings) for trial in trials}) > 1 else None
     for row, (label, metric) in enumerate(metrics.items()):
         first = None
         for column, (name, values) in enumerate(space.settings.items()):
