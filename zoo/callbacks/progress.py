@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Any
@@ -35,7 +36,9 @@ class EpochProgressBar(TQDMProgressBar):
     def init_train_tqdm(self) -> Tqdm:
         """Return the training progress bar, disabled unless the output is interactive."""
         disable = self.is_disabled or not is_interactive()
-        return Tqdm(desc="Training", disable=disable, leave=False, dynamic_ncols=True, smoothing=0)
+        size: dict[str, Any] = {"dynamic_ncols": True} if _knows_size() else {"ncols": 80, "nrows": 24}
+        # Chunks have different lengths: by itself, tqdm would wait for one as long as the first.
+        return Tqdm(desc="Training", disable=disable, leave=False, miniters=1, smoothing=0, **size)
 
     def init_validation_tqdm(self) -> Tqdm:
         """Return a disabled bar, because evaluation takes only a moment."""
@@ -113,6 +116,14 @@ class EpochProgressBar(TQDMProgressBar):
             if name in metrics and (self._validated or name.startswith("train_")):
                 parts.append(f"{label} {metrics[name]:.4f}")
         Tqdm.write("   ".join([*parts, f"{seconds:.1f} s"]), file=sys.stdout)
+
+
+def _knows_size() -> bool:
+    """Return whether standard error is not a terminal that says it has no columns, in which a bar would be invisible."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    except (AttributeError, OSError, ValueError):  # no terminal
+        return True
 
 
 def _epoch_name(trainer: Trainer, epoch: int) -> str:

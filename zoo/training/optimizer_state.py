@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from zoo.runs.training_state import StateMismatch, compare_states
+from zoo.runs.training_state import StateMismatch, compare_states, is_count
 
 
 def check_optimizer_states(optimizers: Sequence[Optimizer], states: Any, counts: Any = None) -> None:
@@ -30,8 +30,11 @@ def check_optimizer_states(optimizers: Sequence[Optimizer], states: Any, counts:
     compare_states("optimizer_states", [{"state": {}, "param_groups": []}] * len(optimizers), states)
     if len(states) != len(optimizers):  # no optimizers: any list passes the comparison
         raise StateMismatch(f"optimizer_states does not have {len(optimizers)} items")
-    if counts is not None and counts != [len(state["state"]) for state in states]:
-        raise StateMismatch("optimizer_states lacks parameters, or has other ones")
+    if counts is not None:
+        if not isinstance(counts, list) or not all(map(is_count, counts)):
+            raise StateMismatch("state_counts is no list of counts")
+        if counts != [len(state["state"]) for state in states]:
+            raise StateMismatch("optimizer_states lacks parameters, or has other ones")
     for index, (optimizer, state) in enumerate(zip(optimizers, states, strict=True)):
         name = f"optimizer_states[{index}]"
         groups = _check_groups(f"{name}.param_groups", optimizer, state["param_groups"])
