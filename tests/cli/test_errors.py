@@ -46,7 +46,10 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
             [*FIT, "--trainer.logger", "CSVLogger", "--trainer.logger.name", "x"],
             "trainer.logger: CSVLogger needs values for these arguments: save_dir\n",
         ),
-        ([*FIT, "--trainer.callbacks", "Callbac"], "trainer.callbacks: There is no class of the name Callbac: did you mean Callback?\n"),
+        (
+            [*FIT, "--trainer.callbacks", "Callbac"],
+            "trainer.callbacks: There is no class of the name Callbac: did you mean Callback?\n",
+        ),
         ([*FIT, "--data.batch_size", "0"], "batch_size is 0, but a batch holds at least 1 image"),
         ([*FIT_BATCHNORM, "--data.num_train", "201"], "The last batch of 201 images would be a single one"),
         (

@@ -119,6 +119,11 @@ def test_heic_is_read_with_the_extra() -> None:
     assert float((preprocess(content) - preprocess(page)).abs().mean()) < 0.02
     with pytest.raises(UsageError, match="damaged"):
         preprocess(content[:200])
+
+
+@pytest.mark.slow
+def test_heic_of_many_pixels_is_refused() -> None:
+    pytest.importorskip("pillow_heif", reason="needs pillow-heif, which is in .[heic]").register_heif_opener()
     wide = encoded(Image.new("RGB", (8000, 4000)), "HEIF", quality=1)
     with pytest.raises(UsageError, match="at most 25 megapixels"):
         preprocess(wide)

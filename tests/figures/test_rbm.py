@@ -24,6 +24,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("rbm.ckpt")
 
 
+@pytest.mark.slow
 def test_every_figure_is_written_as_png_svg_and_csv(quick: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["figures", "rbm", "--checkpoint", str(quick), "--output_dir", "pictures"]) == 0
     names = ("rbm_filters", "rbm_reconstructions", "rbm_samples", "dbn_samples")
