@@ -119,7 +119,7 @@ class EpochProgressBar(TQDMProgressBar):
 
 
 def _knows_size() -> bool:
-    """Return whether standard error is not a terminal that says it has no columns, in which a bar would be invisible."""
+    """Return whether a bar would be visible: some terminals say that they have no columns."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns > 0
     except (AttributeError, OSError, ValueError):  # no terminal
