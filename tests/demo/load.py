@@ -95,6 +95,8 @@ def run(seconds: float, names: Sequence[str] = ()) -> Result:
         finally:
             server.terminate()
             server.wait(20)
+            if server.stdout is not None:
+                server.stdout.close()
             if hostile is not None:
                 hostile.kill()
         errors.seek(0)

@@ -17,6 +17,7 @@ import zoo
 from tests.helpers import error_output
 from zoo.cli import main
 from zoo.cli.verbs.figures import FIGURES
+from zoo.data.xor import INPUTS, LABELS
 from zoo.figures import (
     activations,
     comparisons,
@@ -26,6 +27,7 @@ from zoo.figures import (
     initial_values,
     overfitting,
     vanishing_gradient,
+    xor,
 )
 from zoo.figures.curves import run_labels
 from zoo.figures.training import progress, train
@@ -77,6 +79,21 @@ def test_figure_is_written_as_png_svg_and_csv_with_its_origin(
     rows = read_table(Path(f"pictures/{name}.csv"))
     assert len(rows) == NUM_ROWS[name]
     assert all(math.isfinite(float(list(row.values())[-1])) for row in rows)
+
+
+def test_exclusive_or_is_learned_with_hidden_layers_alone() -> None:
+    assert main(["figures", "xor"]) == 0
+    found = {
+        (row["network"], int(row["step"]), float(row["first_input"]), float(row["second_input"])): float(
+            row["probability"]
+        )
+        for row in read_table(Path("figures/xor.csv"))
+    }
+    without, with_layers = xor.NETWORKS
+    last = max(step for _, step, *_ in found)
+    for inputs, label in zip(INPUTS, LABELS, strict=True):
+        assert found[without, last, *inputs] == pytest.approx(0.5, abs=0.01)  # the best that a linear network can do
+        assert found[with_layers, last, *inputs] == pytest.approx(label, abs=0.1)
 
 
 def test_gradient_vanishes_in_a_sigmoid_net_and_not_in_a_relu_net() -> None:

@@ -66,11 +66,14 @@ def _read_rows(path: Path, images: list[Tensor], labels: list[Any]) -> None:
             if sum(group.total_byte_size for group in groups) > MAX_BYTES:
                 raise ValueError(f"it has more than {MAX_BYTES >> 30} GiB")
             picture, label = _columns(table.schema_arrow.names)
+            before = len(images)
             for batch in table.iter_batches(batch_size=CHUNK, columns=[picture, *([label] if label else [])]):
                 for cell in batch.column(picture).to_pylist():
                     images.append(_read_picture(cell, len(images)))
                 if label:
                     labels += batch.column(label).to_pylist()
+            if len(images) - before != table.metadata.num_rows:
+                raise ValueError("it is damaged: it holds fewer rows than it says")
         except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:  # some are ValueErrors too
             raise ValueError("it is damaged, or no Parquet file") from error
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
+from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer, seed_everything
 from pytorch_lightning.loggers import Logger
 from tqdm import tqdm
 
@@ -101,7 +101,7 @@ def train(
     return Run(model, module, [logger.epochs[epoch] for epoch in sorted(logger.epochs)])
 
 
-def fit(model: ZooModule, data: MNISTDataModule, epochs: int, *callbacks: Callback, **trainer: Any) -> None:
+def fit(model: ZooModule, data: LightningDataModule, epochs: int, *callbacks: Callback, **trainer: Any) -> None:
     """Train a network on the CPU without writing files.
 
     Args:

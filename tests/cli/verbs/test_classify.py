@@ -97,6 +97,26 @@ def test_what_is_probably_no_digit_is_said(digits: Path, capsys: pytest.CaptureF
     assert "Probably no digit" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_pictures_of_the_test_images_give_each_member_its_published_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    data = zoo.MNISTDataModule()
+    data.prepare_data()
+    data.setup("test")
+    images, labels, *_ = data.splits["test"].get_batch(range(10_000))
+    Path("images").mkdir()
+    for row, image in enumerate((images[:, 0] * 255).round().byte().numpy()):
+        Image.fromarray(image).save(f"images/{row:05}.png")
+    assert main(["classify", "images", "--json"]) == 0
+    results = json.loads(capsys.readouterr().out)
+    for name in zoo.list_models(pretrained=True):
+        answers = [result["members"][name]["answer"] for result in results]
+        metrics = zoo.model_info(name).metrics
+        assert metrics is not None
+        assert sum(map(int.__ne__, answers, labels.tolist())) == metrics["test_errors"], name
+    assert not any(result["notes"] for result in results)
+    assert sum(result["no_digit"]["probably"] for result in results) <= 100
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -79,6 +79,7 @@ def _rbm(writer: FigureWriter, options: argparse.Namespace) -> None:
 
 
 FIGURES = {
+    "xor": FigureSpec("exclusive or, learned with and without hidden layers", 1, _draw_function("xor")),
     "activations": FigureSpec("each activation function and its derivative", 0, _draw_function("activations")),
     "vanishing_gradient": FigureSpec(
         "the gradient in each of ten layers, sigmoid against ReLU", 3, _draw_function("vanishing_gradient")

@@ -116,8 +116,11 @@ def _horizontal_lines(mask: Mask, vertical: bool, min_length: float) -> Iterator
     width = mask.shape[1]
     longest = max(mask.shape)
     tilt = np.deg2rad(MAX_TILT)
+    runs = Runs(mask)
+    # Where the ink is higher than any line is thick, there is no part of one. Bold strokes would give many candidates.
+    thin = mask & (runs.heights() <= 1.6 * MAX_THICKNESS * longest + 1)
     votes = cv2.HoughLines(
-        mask.astype(np.uint8),
+        thin.astype(np.uint8),
         rho=1,
         theta=np.pi / 360,
         threshold=max(12, int(0.8 * min_length)),
@@ -126,7 +129,6 @@ def _horizontal_lines(mask: Mask, vertical: bool, min_length: float) -> Iterator
     )
     if votes is None:
         return
-    runs = Runs(mask)
     ends = np.empty((0, 2))
     found: list[Line] = []
     apart = max(4.0, 0.008 * longest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int64]
+Indices = NDArray[np.signedinteger[Any]]
 
 
 class Runs:
@@ -20,13 +22,26 @@ class Runs:
 
     def __init__(self, mask: Mask) -> None:
         self.mask = mask
-        height = len(mask)
-        rows = np.arange(height, dtype=np.int32)[:, None]
+        self._height = height = len(mask)
+        # Half as many bytes take half as long.
+        self._rows = rows = np.arange(height, dtype=np.int16 if height < 2**14 else np.int32)[:, None]
         self._tops = _last(np.where(mask, -1, rows)) + 1
         self._bottoms = _next(np.where(mask, height, rows))
-        self._above = _last(np.where(mask, rows, -height))
-        self._below = _next(np.where(mask, rows, 2 * height))
         self._columns = np.arange(mask.shape[1])
+
+    @cached_property
+    def _above(self) -> Indices:
+        """The row of the last ink down to each pixel."""
+        return _last(np.where(self.mask, self._rows, -self._height))
+
+    @cached_property
+    def _below(self) -> Indices:
+        """The row of the next ink from each pixel on."""
+        return _next(np.where(self.mask, self._rows, 2 * self._height))
+
+    def heights(self) -> Indices:
+        """Return the height of the run that each pixel of ink is in, ``(H, W)``. Elsewhere the value means nothing."""
+        return self._bottoms - self._tops
 
     def near(self, rows: NDArray[np.floating[Any]], reach: int) -> tuple[Rows, Rows]:
         """Return the run that is nearest to a given row in each column.
@@ -38,7 +53,7 @@ class Runs:
         Returns:
             The first row of each run and the row after its last, ``(W,)`` each. They are equal where there is no run.
         """
-        height = len(self.mask)
+        height = self._height
         middle = np.rint(rows).astype(np.int64)
         places = middle.clip(0, height - 1)
         above, below = self._above[places, self._columns], self._below[places, self._columns]
@@ -49,13 +64,13 @@ class Runs:
         return tops, np.where(found, self._bottoms[nearest, self._columns], 0)
 
 
-def _last(values: NDArray[np.int32]) -> NDArray[np.int32]:
+def _last(values: Indices) -> Indices:
     """Return the largest value so far in each column."""
-    largest: NDArray[np.int32] = np.maximum.accumulate(values, axis=0)
+    largest: Indices = np.maximum.accumulate(values, axis=0)
     return largest
 
 
-def _next(values: NDArray[np.int32]) -> NDArray[np.int32]:
+def _next(values: Indices) -> Indices:
     """Return the smallest value from here on in each column."""
-    smallest: NDArray[np.int32] = np.minimum.accumulate(values[::-1], axis=0)[::-1]
+    smallest: Indices = np.minimum.accumulate(values[::-1], axis=0)[::-1]
     return smallest
