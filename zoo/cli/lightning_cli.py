@@ -142,7 +142,7 @@ class ZooCLI(LightningCLI):
             if self.config.subcommand != "fit":
                 raise UsageError(
                     f"`zoo {self.config.subcommand}` needs a trained network: give --ckpt_path FILE.ckpt "
-                    "(`zoo fit` says where it wrote one)."
+                    "(`zoo fit` says where it wrote one) or the name of a member, as in --ckpt_path dropout."
                 )
             return
         if path == "last":
