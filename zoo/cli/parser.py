@@ -63,7 +63,7 @@ class ZooArgumentParser(LightningArgumentParser):
     def _explain(self, message: str) -> str:
         """Return the sentence that tells the user what to change."""
         if "arguments are required" in message and "model" in message:
-            return "Say what to run: --config NAME (`zoo list` names all) or FILE.yaml, or --model CLASS and its arguments."
+            return "Say what to run: --config NAME (`zoo list` names all) or FILE.yaml, or --model and a class."
         if "Not a valid subclass of ZooModule" in message and "class_path" not in message.partition("Given value")[2]:
             return NAME_THE_NETWORK
         if "is abstract" in message and 'key "model"' in message:
