@@ -3,6 +3,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,13 @@ GPUS = "ZOO_TEST_GPUS"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hide the GPUs from tests of the CPU, which would train on them; ``pytest -m gpu`` shows them."""
+    """Hide the GPUs from tests of the CPU, which would train on them; ``pytest -m gpu`` shows them.
+
+    Signals have their usual effect: what `nohup` or a shell's `&` starts ignores some, and so would the programs that
+    tests start.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if "gpu" not in (config.option.markexpr or "").replace("not gpu", ""):
         os.environ.setdefault(GPUS, os.environ.get("CUDA_VISIBLE_DEVICES", ""))
         os.environ["CUDA_VISIBLE_DEVICES"] = ""

@@ -21,7 +21,7 @@ STRIP_PIXELS = 1 << 20
 
 
 def open_picture(picture: Any, notes: list[str]) -> Image.Image:
-    """Return an image as a PIL image, with its EXIF orientation applied.
+    """Return an image as a PIL image of 8 bits a channel, with its EXIF orientation applied.
 
     Args:
         picture: A path, the bytes of a file, a PIL image or an array of pixels, as for `zoo.preprocess`.
@@ -30,6 +30,11 @@ def open_picture(picture: Any, notes: list[str]) -> Image.Image:
     Raises:
         UsageError: It cannot be read, or is not an image.
     """
+    image = _open(picture, notes)
+    return _grey_levels(image) if image.mode in ("I;16", "I;16B", "I;16L", "I", "F") else image
+
+
+def _open(picture: Any, notes: list[str]) -> Image.Image:
     if isinstance(picture, str | Path):
         return decode_file(Path(picture), notes)
     if isinstance(picture, bytes):
@@ -60,9 +65,10 @@ def open_picture(picture: Any, notes: list[str]) -> Image.Image:
 
 
 def downscaled_colors(image: Image.Image, size: int = WORKING_SIZE) -> NDArray[np.floating[Any]]:
-    """Return an image's colors ``(H, W, 3)`` in [0, 1], its longer side downscaled to at most ``size`` pixels."""
-    if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
-        image = _grey_levels(image)
+    """Return the colors ``(H, W, 3)`` in [0, 1] of an image that `open_picture` has returned.
+
+    The longer side is downscaled to at most ``size`` pixels.
+    """
     transparent = "A" in image.getbands() or "transparency" in image.info
     image = image.convert("RGBA" if transparent else "RGB")
     image.thumbnail((size, size), Image.Resampling.BOX)
@@ -85,13 +91,17 @@ def _grey_levels(image: Image.Image) -> Image.Image:
 
 
 def _strips(image: Image.Image) -> Iterator[tuple[tuple[int, int], NDArray[np.float64]]]:
-    """Yield the numbers of an image in strips, each with its left upper corner, because doubles take much memory."""
+    """Yield the numbers of an image in strips, each with its left upper corner, because doubles take much memory.
+
+    What is no number is 0.
+    """
     width, height = image.size
     length = max(1, STRIP_PIXELS // min(width, height))
     for start in range(0, max(width, height), length):
         end = min(start + length, max(width, height))
         box = (0, start, width, end) if height >= width else (start, 0, end, height)
-        yield box[:2], np.nan_to_num(np.asarray(image.crop(box), dtype=np.float64))
+        values = np.asarray(image.crop(box), dtype=np.float64)
+        yield box[:2], np.nan_to_num(values) if image.mode == "F" else values
 
 
 def _composite(image: Image.Image) -> Image.Image:
