@@ -116,6 +116,41 @@ def few_labels() -> str:
     return table(["labels", "n", "pretrained", "not pretrained", "gain in points"], rows)
 
 
+def reading() -> str:
+    """How many pictures are read right, by their kind."""
+    results = json.loads((DATA / "reading.json").read_text(encoding="utf-8"))["results"]
+    rows = []
+    for name, counts in results.items():
+        pictures, right, noted = (sum(each[key] for each in counts.values()) for key in ("pictures", "right", "noted"))
+        # The hardest first.
+        kinds = sorted(counts.items(), key=lambda item: item[1]["right"] / item[1]["pictures"])
+        missed = [
+            f"{kind} {each['right']}/{each['pictures']}" for kind, each in kinds if each["right"] < each["pictures"]
+        ]
+        rows.append([name, str(pictures), str(right), f"{noted} of {pictures - right}", ", ".join(missed)])
+    return table(["pictures", "n", "right", "others with a note", "kinds with errors"], rows)
+
+
+def no_digit() -> str:
+    """How many pictures are taken for no digit, by their kind."""
+    results = json.loads((DATA / "no_digit.json").read_text(encoding="utf-8"))["results"]
+    rows = [
+        [kind, f"{each['pictures']:,}", f"{100 * (each['refused'] + each['doubted']) / each['pictures']:.1f}"]
+        for kind, each in results.items()
+    ]
+    return table(["pictures", "n", "taken for no digit, %"], rows)
+
+
+def figure_seconds() -> str:
+    """How long each figure takes."""
+    measured = json.loads((DATA / "figure_seconds.json").read_text(encoding="utf-8"))
+    hardware = measured["machine"]
+    rows = [[f"`zoo figures {name}`", duration(seconds)] for name, seconds in measured["seconds"].items()]
+    threads = f"{hardware['threads']} thread{'s' * (hardware['threads'] > 1)}"
+    caption = f"With {threads} on a processor {hardware['processor']}, beside other work"
+    return f"{caption} (`python -m docs.time_figures FOLDER`):\n\n{table(['figure', 'time'], rows)}"
+
+
 def commands() -> str:
     """The verbs of the command line."""
     return table(["command", "does"], [[f"`zoo {verb}`", purpose] for verb, (_, purpose) in VERBS.items()])
@@ -135,6 +170,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
         "bench_gpu.json", {"eager": "by hand", "jax": "JAX"}, "`zoo bench --accelerator gpu --rounds 5`"
     ),
     "few-labels": few_labels,
+    "figure-seconds": figure_seconds,
+    "no-digit": no_digit,
+    "reading": reading,
 }
 
 
@@ -147,6 +185,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def spread(seconds: Sequence[float], digits: int = 3) -> str:
     """Return the median with the least and the most."""
     return f"{statistics.median(seconds):.{digits}f} ({min(seconds):.{digits}f}–{max(seconds):.{digits}f})"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds, or minutes from one minute on."""
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
 def machine(measured: dict[str, Any]) -> str:

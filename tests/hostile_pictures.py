@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 SIDE = 7000
 """Of an image of 49 megapixels, just below the limit."""
@@ -83,9 +83,24 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "letters.ppm": (lambda: b"P3 3000 3000 255\n" + b"200 " * 9, "at most 1 megapixel"),
     "comment.ppm": (lambda: b"P6\n#" + b"a" * 2_000_000 + b"\n9 9 255\n" + bytes(243), "consists of too many parts"),
     "strip.png": (lambda: encoded(Image.fromarray(_strip()), "PNG"), ""),
+    "noise.png": (lambda: encoded(_noise(), "PNG"), ""),
+    "mesh.png": (lambda: encoded(_mesh(), "PNG"), ""),
     "line.png": (lambda: png(1, 2_000_000), "nothing in this picture that stands out"),
 }
 """File name to the content, and what the error says; empty where the picture is read."""
+
+
+def _noise() -> Image.Image:
+    """Return a picture with many short lines by chance, as a bad photograph of a page without a digit."""
+    levels = np.random.default_rng(2).normal(130, 50, (200, 160)).clip(0, 255).astype(np.uint8)
+    return Image.fromarray(levels).filter(ImageFilter.GaussianBlur(1))
+
+
+def _mesh() -> Image.Image:
+    """Return a picture with many lines in both directions."""
+    levels = np.full((800, 800), 255, np.uint8)
+    levels[::6] = levels[:, ::6] = 0
+    return Image.fromarray(levels)
 
 
 def _strip() -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:

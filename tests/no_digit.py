@@ -5,7 +5,8 @@ Usage::
     python -m tests.no_digit [--write] [--fashion FOLDER]
 
 It prints the share of the official test images of MNIST that is taken for no digit, and of pictures that show none:
-letters, hearts, noise and, given a folder with Fashion-MNIST's idx files, clothes. With ``--write``, the settings in
+letters, hearts, noise and, given a folder with Fashion-MNIST's idx files, clothes. The counts go to
+``docs/data/no_digit.json``, from which the table in ``docs/measurements.md`` is made. With ``--write``, the settings in
 ``zoo/inference/digit_check.json`` are first measured anew on the validation images. Nothing is chosen by the
 pictures without digits. The share of false alarms was lowered once after the test images had been seen
 (`zoo.inference.digit_check.FALSE_ALARMS`).
@@ -19,7 +20,7 @@ import random
 import string
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from torch import Tensor
 
 from tests.drawn_digits import FONTS, pictures
+from tests.reading_results import write_results
 from zoo.data import MNISTDataModule
 from zoo.data.idx import read_idx
 from zoo.data.preprocessing import read_digit
@@ -149,10 +151,9 @@ def main(arguments: list[str]) -> int:
     check = DigitCheck()
     test = images_of("test")
     verdict = check(test, committee.predict(test).probabilities)
-    alarms = float((verdict.scores > verdict.limit).double().mean())
-    print(f"test images, false alarms: {alarms:.2%}")
+    results = {"test images": Catch(len(test), 0, int((verdict.scores > verdict.limit).sum()))}
     kinds = {
-        "drawn digits (false alarms)": (picture for _, _, picture in pictures()),
+        "drawn digits": (picture for _, _, picture in pictures()),
         "letters": letters(),
         "hearts": hearts(),
         "noise": noise(),
@@ -160,8 +161,10 @@ def main(arguments: list[str]) -> int:
     if options.fashion:
         kinds["Fashion-MNIST"] = clothes(options.fashion)
     for kind, images in kinds.items():
-        caught = catch(images, committee, check)
-        print(f"{kind}: {caught.share:.0%} of {caught.pictures}, of which refused {caught.refused}")
+        results[kind] = catch(images, committee, check)
+    for kind, caught in results.items():
+        print(f"{kind}: {caught.share:.2%} of {caught.pictures:,}, of which refused {caught.refused}")
+    write_results("no_digit.json", {kind: asdict(caught) for kind, caught in results.items()})
     return 0
 
 

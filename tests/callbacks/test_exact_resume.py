@@ -122,8 +122,15 @@ def test_ckpt_path_last_selects_a_run_of_the_same_config_and_seed(capsys: pytest
     assert main([*FIT, "--ckpt_path", "last"]) == 0
     assert "Going on from logs/dropout_batchnorm/version_0/" in capsys.readouterr().out
     assert main([*FIT, "--ckpt_path", "last", "--seed_everything", "2"]) == 2
-    assert "(the newest run there has seed_everything 0, and this one has 2)" in capsys.readouterr().err
+    assert "has seed_everything 0, and this one has 2)" in capsys.readouterr().err
     assert main(["test", *FIT[1:-6], "--ckpt_path", "last"]) == 2  # another num_train, so another training
+
+
+def test_the_refusal_names_what_differs_from_the_closest_run(capsys: pytest.CaptureFixture[str]) -> None:
+    main(FIT)
+    main([*FIT, "--model.weight_init", "zeros", "--model.l2", "0.1"])
+    assert main([*FIT, "--model.lr", "0.5", "--ckpt_path", "last"]) == 2
+    assert "(version_0 has model.init_args.lr 0.001, and this one has 0.5)" in capsys.readouterr().err
 
 
 def test_a_damaged_newest_checkpoint_is_skipped(capsys: pytest.CaptureFixture[str]) -> None:

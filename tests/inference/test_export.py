@@ -35,6 +35,22 @@ def test_exported_network_has_the_member_s_logits(format_name: str, capsys: pyte
         )
 
 
+@pytest.mark.parametrize("format_name", ["onnx", "safetensors"])
+def test_the_temperature_is_in_the_metadata(format_name: str) -> None:
+    skip_without(format_name)
+    assert main(["export", "dropout_batchnorm", "--format", format_name]) == 0
+    path = Path("dropout_batchnorm" + export.FORMATS[format_name].suffix)
+    if format_name == "onnx":
+        onnx = pytest.importorskip("onnx")
+        found = {each.key: each.value for each in onnx.load(str(path)).metadata_props}
+    else:
+        with pytest.importorskip("safetensors").safe_open(str(path), framework="pt") as file:
+            found = file.metadata()
+    metrics = zoo.model_info("dropout_batchnorm").metrics
+    assert metrics is not None
+    assert float(found["temperature"]) == metrics["temperature"]
+
+
 def test_a_network_of_ones_own_is_exported_from_its_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
     model = zoo.create_model("softmax")
     write_weights(model, dict(model.hparams), Path("mine.ckpt"))

@@ -205,6 +205,6 @@ The MNIST model zoo on PyTorch Lightning.
 
 {verbs}
 
-  zoo fit --config configs/deep_relu_xavier.yaml     train a member
-  zoo COMMAND --help                                 what a command takes
+  zoo fit --config deep_relu_xavier     train a member
+  zoo COMMAND --help                    what a command takes
   zoo --version"""

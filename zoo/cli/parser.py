@@ -108,9 +108,10 @@ def one_sentence(message: str) -> str:
         text = text.replace("the following arguments are required:", needed)
     text = re.sub(r"<class '(?:[\w.]+\.)?(\w+)'>", r"\1", text)
     text = re.sub(r'Parser key "([\w.]+)":', r"\1:", text)
+    otherwise = "; one of your own is named with its module, as in my_networks.MyNetwork"
     text = re.sub(
         r"Expected a dot import path string: (\S+)",
-        lambda found: f"There is no class of the name {found[1]}{did_you_mean(found[1], _class_names())}",
+        lambda found: f"There is no class of the name {found[1]}{did_you_mean(found[1], _class_names(), otherwise)}",
         text,
     ).replace("Got value:", "Got")
     if option := re.search(r"Option '(\w+)' is not accepted", text):

@@ -6,11 +6,15 @@ import re
 import shutil
 import textwrap
 from collections.abc import Iterable, Iterator
+from inspect import isabstract
 
 from docstring_parser import parse
 
+import zoo.models
 from zoo.data.mnist import MNISTDataModule
-from zoo.models import MLP
+from zoo.layers.activations import ACTIVATIONS
+from zoo.layers.initializers import INITIALIZERS
+from zoo.models import MLP, ZooModule
 from zoo.models.classifier import Classifier
 from zoo.pretrained.registry import list_models
 from zoo.utils.class_paths import default_arguments
@@ -23,6 +27,8 @@ PURPOSES = {
     "test": "Evaluate a checkpoint on the official 10,000 test images.",
     "predict": "Write a checkpoint's probabilities for the test images as CSV, and draw some of them.",
 }
+NAMES = {"zoo.layers.activations": ", ".join(ACTIVATIONS), "zoo.layers.initializers": ", ".join(INITIALIZERS)}
+"""The names that docstrings leave to a module."""
 OF_THE_VERB = {
     "fit": {"ckpt_path FILE|last": "go on from a checkpoint; last: from the newest of this config and seed"},
     "validate": {"ckpt_path FILE|NAME": "the trained network: a checkpoint, or a member that ships trained"},
@@ -81,8 +87,19 @@ def _lines(verb: str, width: int) -> Iterator[str]:
         )
     yield ""
     yield f"  zoo {verb} {EVERYTHING}  every setting, Lightning's included"
-    yield f"  zoo {verb} --model.help CLASS  those of another network, RecurrentNet for example"
+    yield f"  zoo {verb} --model.help CLASS  those of another network:"
+    indent = " " * 6
+    yield from textwrap.wrap(", ".join(_network_classes()), width, initial_indent=indent, subsequent_indent=indent)
     yield f"  zoo {verb} --config NAME --print_config  the whole config, without running it"
+
+
+def _network_classes() -> list[str]:
+    classes = {name: getattr(zoo.models, name) for name in zoo.models.__all__}
+    return [
+        name
+        for name, cls in classes.items()
+        if isinstance(cls, type) and issubclass(cls, ZooModule) and not isabstract(cls)
+    ]
 
 
 def _of_the_network() -> dict[str, str]:
@@ -112,6 +129,8 @@ def _as_default(value: object) -> str:
 
 def _first_sentence(text: str) -> str:
     sentence = re.split(r"(?<=[^.])\.\s", " ".join(text.split()), maxsplit=1)[0]
+    for place, names in NAMES.items():
+        sentence = sentence.replace(f"a name in `{place}`", names).replace(f"A name in `{place}`", names)
     return sentence.replace("`", "").rstrip(".")
 
 

@@ -69,14 +69,17 @@ def bounding_box(mask: Mask) -> tuple[int, int, int, int]:
 
 def _thicken(grey: Array, mask: Mask, scale: float) -> Array:
     """Thicken the strokes if they would be thinner than `MIN_STROKE_WIDTH` after scaling."""
+    import cv2
+
     missing = MIN_STROKE_WIDTH / scale - _mean_stroke_width(mask)
     radius = round(missing / 2)
     if radius < 1:
         return grey
     offsets = np.arange(-radius, radius + 1)
     disk = np.square(offsets)[:, None] + np.square(offsets) <= radius**2
-    thick: Array = ndimage.grey_dilation(np.pad(grey, radius), footprint=disk)
-    return thick
+    # Like scipy.ndimage.grey_dilation, in a tenth of the time.
+    thick: Any = cv2.dilate(np.pad(grey, radius), disk.astype(np.uint8))
+    return np.asarray(thick, dtype=np.float32)
 
 
 def _mean_stroke_width(mask: Mask) -> float:

@@ -66,6 +66,9 @@ def draw(writer: FigureWriter, folders: Sequence[Path]) -> None:
     if len(runs) == 1:
         figure.suptitle(printable(f"{runs[0].folder.parent.name}, {runs[0].folder.name}"), fontsize=10)
     else:
+        of = {run.folder.parent.name for run in runs}
+        if len(of) == 1:
+            figure.suptitle(printable(of.pop()), fontsize=10)
         _add_legend(figure, [textwrap.shorten(printable(label), 90 * len(groups) // 2) for label in labels])
     rows: list[Row] = [
         [str(run.folder), name, epoch + 1, value]
@@ -94,7 +97,12 @@ def run_labels(runs: Sequence[Run]) -> list[str]:
     if not names or len(names) > MOST_SETTINGS:
         return folders
     labels = [", ".join(f"{name.rpartition('.')[2]} {setting(config, name)}" for name in names) for config in configs]
-    return labels if len(set(labels)) == len(labels) else folders
+    if len(set(labels)) < len(labels):
+        return folders
+    names_of_runs = [run.folder.parent.name for run in runs]
+    if len(set(names_of_runs)) == 1:
+        return labels
+    return [f"{name}: {label}" for name, label in zip(names_of_runs, labels, strict=True)]
 
 
 def read_history(run: Run) -> History:
@@ -125,6 +133,8 @@ def read_log(path: Path) -> History:
     Raises:
         UsageError: The log cannot be read or is empty.
     """
+    if not path.is_file():
+        raise UsageError(f"{path.parent} is no run's folder: name one that `zoo fit` has made, logs/NAME/version_0.")
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -135,7 +145,7 @@ def read_log(path: Path) -> History:
                 if value and row["epoch"] and name not in (None, "epoch", "step") and not name.startswith("test"):
                     logged.setdefault(name, {})[int(row["epoch"])] = float(value)
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
-        raise UsageError(f"{path.parent} is no run's folder ({error}): name one like logs/NAME/version_0.") from error
+        raise UsageError(f"{path} is damaged ({error}): name another run.") from error
     if not logged:
         raise UsageError(f"{path} holds no metrics of an epoch yet: wait for the first to end.")
     return logged

@@ -63,7 +63,7 @@ def draw(writer: FigureWriter, name: str, model: Classifier) -> None:
         label = f"{layer}: {dead} of {len(ordered)} dead"
         ax.plot(share * 100, ordered, label=label, color=COLORS[number % len(COLORS)])
         rows += [[layer, unit, float(value), int(value <= DEAD)] for unit, value in enumerate(spread)]
-    ax.set(xlabel="units, from the most to the least varied, %", ylabel="largest minus smallest output", ylim=(0, None))
+    ax.set(xlabel="units in %, sorted by that difference", ylabel="largest minus smallest output", ylim=(0, None))
     ax.legend(fontsize=8, ncols=1 + (len(ranges) > 8))
     of = f"{name}, its first member" if network is not model else name
     ax.set_title(f"{of}: hidden units over the 10,000 test images\n(dead: the same output for every image)", fontsize=9)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from zoo.figures.drawing import describe_seeds, panels, plot_runs
-from zoo.figures.training import Run, progress, train
+from zoo.figures.training import progress, train
 from zoo.figures.writing import FigureWriter, Row
 from zoo.models import MLP
 from zoo.utils.pictures import COLORS
@@ -16,14 +16,17 @@ COMPARED = 0.5
 IMAGES = 5000
 EPOCHS = 30
 
+History = list[dict[str, float]]
+"""The metrics of each epoch of a run."""
+
 
 def draw(writer: FigureWriter) -> None:
     """Draw the errors of nets that differ only in their dropout rate, by epoch and at the end."""
-    runs: dict[float, list[Run]] = {rate: [] for rate in RATES}
+    runs: dict[float, list[History]] = {rate: [] for rate in RATES}
     rows: list[Row] = []
     for rate, seed in progress([(rate, seed) for rate in RATES for seed in writer.seeds], "Dropout"):
         run = train(partial(MLP, [512, 512], dropout=rate), seed, EPOCHS, measure_training=True, num_train=IMAGES)
-        runs[rate].append(run)
+        runs[rate].append(run.epoch_metrics)  # the network and its images take much memory
         rows += [
             [rate, seed, epoch, metrics["training_acc"], metrics["val_acc"]]
             for epoch, metrics in enumerate(run.epoch_metrics, start=1)
@@ -52,6 +55,6 @@ def draw(writer: FigureWriter) -> None:
     writer.write(figure, ["dropout", "seed", "epoch", "training_accuracy", "val_accuracy"], rows, "dropout")
 
 
-def _errors(runs: list[Run], metric: str) -> list[list[float]]:
+def _errors(runs: list[History], metric: str) -> list[list[float]]:
     """Return the error in per cent after each epoch, for each run."""
-    return [[100 * (1 - metrics[metric]) for metrics in run.epoch_metrics] for run in runs]
+    return [[100 * (1 - metrics[metric]) for metrics in history] for history in runs]

@@ -50,13 +50,13 @@ def draw(writer: FigureWriter) -> None:
     )
     writer.write(figure, ["moment", "net", "seed", "layer", "mean_absolute_gradient"], rows, "vanishing_gradient")
     for moment in MOMENTS:
-        print(f"{moment}: first layer's gradient over the last's: {first_to_last_ratios(gradients, moment)}")
+        print(f"Gradient of the first layer over that of the last, {moment}: {first_to_last_ratios(gradients, moment)}")
 
 
 def first_to_last_ratios(gradients: dict[tuple[str, str], list[list[float]]], moment: str) -> str:
     """Format the ratio of the first to the last layer's gradient for each net, as a geometric mean over seeds."""
     ratios = {net: statistics.geometric_mean(means[0] / means[-1] for means in gradients[moment, net]) for net in NETS}
-    return ", ".join(f"{net} {ratio:.1e}" for net, ratio in ratios.items())
+    return "; ".join(f"{net}: {ratio:.1e}" for net, ratio in ratios.items())
 
 
 def make_net(net: str) -> MLP:

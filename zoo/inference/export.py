@@ -33,12 +33,13 @@ class Format(NamedTuple):
     suffix: str
     packages: tuple[str, ...]
     """Packages that the format requires and the zoo does not depend on."""
-    write: Callable[[Classifier, Path], None]
+    write: Callable[[Classifier, Path, dict[str, str]], None]
+    """Writes the network and its metadata."""
     read: Callable[[Classifier, Path], Callable[[Tensor], Tensor]]
     """Returns the exported network as a function from images to logits."""
 
 
-def export(model: Classifier, format_name: str, path: Path) -> float:
+def export(model: Classifier, format_name: str, path: Path, temperature: float = 1.0) -> float:
     """Export a trained network, read the file back and compare its logits with the network's on real images.
 
     Args:
@@ -46,6 +47,7 @@ def export(model: Classifier, format_name: str, path: Path) -> float:
         format_name: A name in `FORMATS`.
         path: The file, or a device or pipe. An existing file is replaced only if the zoo has written it, and only after
             the comparison has succeeded.
+        temperature: What divides the logits for calibrated probabilities. It is stored in the metadata.
 
     Returns:
         The maximum deviation of a logit, relative to the largest logit.
@@ -61,7 +63,7 @@ def export(model: Classifier, format_name: str, path: Path) -> float:
     images = golden_images(load_test_data())
     with atomic_path(path) as temporary, torch.inference_mode():
         with _quiet():
-            chosen.write(model, temporary)
+            chosen.write(model, temporary, {"source": MARKER, "temperature": str(temperature)})
             exported = chosen.read(model, temporary)
         deviations: list[float] = []
         for batch in (images, images[:1]):
@@ -111,11 +113,12 @@ def _traced(model: Classifier) -> Any:
         return torch.export.export(model, (images.clone(),), dynamic_shapes={"images": {0: Dim("batch", min=1)}})
 
 
-def _write_onnx(model: Classifier, path: Path) -> None:
+def _write_onnx(model: Classifier, path: Path, metadata: dict[str, str]) -> None:
     names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
     program: Any = torch.onnx.export(_traced(model), dynamo=True, verbose=False, **names)
     model_proto = program.model_proto  # made anew at each access
-    model_proto.metadata_props.add(key="source", value=MARKER)
+    for key, value in metadata.items():
+        model_proto.metadata_props.add(key=key, value=value)
     path.write_bytes(model_proto.SerializeToString())
 
 
@@ -127,9 +130,9 @@ def _read_onnx(model: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
     return lambda images: torch.from_numpy(session.run(None, {name: images.numpy()})[0])
 
 
-def _write_torch_export(model: Classifier, path: Path) -> None:
+def _write_torch_export(model: Classifier, path: Path, metadata: dict[str, str]) -> None:
     buffer = io.BytesIO()
-    torch.export.save(_traced(model), buffer, extra_files={"source": MARKER})
+    torch.export.save(_traced(model), buffer, extra_files=metadata)
     path.write_bytes(buffer.getvalue())  # torch.export.save(path) reports a full disk only as a failed write
 
 
@@ -139,12 +142,12 @@ def _read_torch_export(model: Classifier, path: Path) -> Callable[[Tensor], Tens
     return exported
 
 
-def _write_safetensors(model: Classifier, path: Path) -> None:
+def _write_safetensors(model: Classifier, path: Path, metadata: dict[str, str]) -> None:
     from safetensors.torch import save
 
     tensors = {name: value.detach().contiguous().clone() for name, value in model.state_dict().items()}
     metadata = {
-        "source": MARKER,
+        **metadata,
         "class_path": class_path_of(type(model)),
         "arguments": json.dumps(dict(model.hparams)),
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.runs.checkpoint import Checkpoint, read_checkpoint
-from zoo.runs.recipe import first_difference, resume_settings, with_defaults
+from zoo.runs.recipe import differing_settings, first_difference, resume_settings, with_defaults
 from zoo.runs.record import read_run_record
 from zoo.runs.run import Run, runs_in
 from zoo.utils.console import print_rank_zero
@@ -60,16 +60,18 @@ def newest_checkpoint(parent: Path, config: dict[str, Any]) -> Checkpoint:
     Raises:
         UsageError: There is no such checkpoint.
     """
-    difference = None
+    closest: tuple[int, str] | None = None
     for run in runs_in(parent):
-        if run.config is not None and difference is None:
-            difference = _difference(run.config, config)
+        if run.config is not None and (difference := _difference(run.config, config)):
+            count = len(differing_settings([resume_settings(each) for each in (run.config, config)]))
+            if closest is None or count < closest[0]:
+                closest = count, f"{run.folder.name} has {difference}"
         if run.config is None or _agree(run.config, config):
             for checkpoint in _checkpoints_of(run):
                 record = read_run_record(checkpoint.content)
                 if record and _agree(record["config"], config):
                     return checkpoint
-    reason = f" (the newest run there has {difference})" if difference else ""
+    reason = f" ({closest[1]})" if closest else ""
     raise UsageError(
         f"There is no checkpoint of this config and seed in {parent}{reason}, so nothing can go on from the last one: "
         "start without --ckpt_path."

@@ -120,4 +120,6 @@ def check_yaml(text: str) -> None:
 
 def _unreadable(path: Path, reason: str) -> UsageError:
     reason = " ".join(reason.split()).replace('in "<unicode string>", line', "in line")
-    return UsageError(f"The config {path} cannot be read as YAML: {reason}.")
+    return UsageError(
+        f"The config {path} cannot be read as YAML: {reason}; look at the indentation of that line and of those before."
+    )

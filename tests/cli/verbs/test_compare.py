@@ -42,7 +42,7 @@ def test_two_members_are_compared_and_drawn(capsys: pytest.CaptureFixture[str]) 
     words = output.splitlines()[-2].replace(",", "").split()
     only_right = {name: int(words[words.index(name, words.index("and") + 2) - 2]) for name in errors}
     assert only_right["dropout"] - only_right["softmax"] == errors["softmax"] - errors["dropout"]
-    assert "dropout is better" in output
+    assert "dropout makes fewer errors on such images" in output
     assert Path("comparison/compare.png").read_bytes().startswith(b"\x89PNG")
 
 

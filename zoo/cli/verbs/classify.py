@@ -58,6 +58,8 @@ def run(verb: str, arguments: list[str]) -> int:
     for name in names:
         if name in list_models() or not os.path.isfile(name):
             model_info(name)  # report a misspelled name before the slow imports
+    if len(paths) == 1 and not os.path.lexists(paths[0]):
+        raise UsageError(f"There is no picture {paths[0]}.")
     flush_denormals()
     errors: list[str] = []
     results = _classify(paths, names, options, errors)

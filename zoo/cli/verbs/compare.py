@@ -115,7 +115,7 @@ def _heading(test: str, comparisons: int) -> str:
 
 def _pairwise_line(first: str, other: str, counts: ContingencyTable, p: float) -> str:
     better = first if counts.only_first_correct > counts.only_second_correct else other
-    conclusion = "may well be chance" if p > SIGNIFICANCE_LEVEL else f"{better} is better on such images"
+    conclusion = "may well be chance" if p > SIGNIFICANCE_LEVEL else f"{better} makes fewer errors on such images"
     return (
         f"{first} and {other}: {counts.both_correct:,} right by both, {counts.only_first_correct} by {first} alone, "
         f"{counts.only_second_correct} by {other} alone, {counts.both_incorrect} by neither; p = {p:.2g}: {conclusion}"

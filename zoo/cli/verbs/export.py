@@ -38,7 +38,8 @@ def run(verb: str, arguments: list[str]) -> int:
     path = options.output or Path(name + export.FORMATS[options.format].suffix)
     check_output(path)
     flush_denormals()
-    deviation = export.export(load_classifier(options.name).model, options.format, path)
+    trained = load_classifier(options.name)
+    deviation = export.export(trained.model, options.format, path, trained.temperature)
     differs = f"differs from {name} by at most {deviation:.1e} of the largest logit" if deviation else f"equals {name}"
     comparison = f"read back, it {differs}"
     if is_stream(path):  # standard output perhaps

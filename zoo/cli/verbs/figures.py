@@ -171,7 +171,7 @@ def _parser() -> ShortErrorParser:
     parser.add_argument("names", nargs="+", metavar="NAME", help="which pictures, or all")
     parser.add_argument("--output_dir", type=Path, default=Path("figures"), help="folder for the files")
     parser.add_argument("--seeds", type=int, metavar="N", help="train each setting with seeds 0 to N−1 (default: 3)")
-    parser.add_argument("--seed", type=int, default=0, help="for rbm: of all that is random (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="for xor and rbm: of all that is random (default: 0)")
     parser.add_argument(
         "--model",
         default="dropout_batchnorm",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import textwrap
 
@@ -53,13 +54,13 @@ def _metrics(member: ModelInfo, metrics: Entry) -> list[tuple[str, str]]:
         ("test accuracy", f"{member.test_accuracy:.4f}{lecture}"),
         (
             "test errors",
-            f"{metrics['test_errors']:,} of the official {images:,} test images, by which nothing was chosen",
+            f"{metrics['test_errors']:,} of the official {images:,} test images, which were used for no choice",
         ),
         ("the recipe", f"{statistics.fmean(errors):.1f}{spread} errors, mean ± sd over {_seeds(metrics)}"),
         (
             "one more run",
-            f"{one_more_run(member)} errors (95 %, Student's prediction interval); "
-            f"`zoo reproduce {member.name}` tries it",
+            f"{one_more_run(member)} errors are to be expected (95 %, Student's prediction interval); "
+            f"`zoo reproduce {member.name}` makes one and compares",
         ),
         (
             "other images",
@@ -93,8 +94,8 @@ def _likelihood(member: ModelInfo, metrics: LikelihoodEntry) -> list[tuple[str, 
             "likelihood",
             f"{metrics['log_likelihood']:.2f} nats, {metrics['log_likelihood_low']:.2f} to "
             f"{metrics['log_likelihood_high']:.2f} (95 % for the choice of images, three standard errors of log Z): "
-            f"mean over the official {metrics['test_images']:,} test images, by which nothing was chosen, their pixels "
-            "sampled from the grey values with seed 0",
+            f"mean over the official {metrics['test_images']:,} test images, which were used for no choice, their "
+            "pixels sampled from the grey values with seed 0",
         ),
         (
             "log Z",
@@ -117,7 +118,7 @@ def _provenance(member: ModelInfo, metrics: Published) -> list[tuple[str, str]]:
     return [
         ("parameters", f"{metrics['parameters']:,} trained"),
         ("file", f"{member.checkpoint.name}, {metrics['bytes']:,} bytes, sha256 {metrics['sha256']}"),
-        ("command", metrics["command"]),
+        ("command", re.sub(r"--config configs/([\w/]+)\.yaml", r"--config \1", metrics["command"])),
         ("machine", f"{machine['cores']} cores of {machine['processor']}, {machine['device']}"),
         ("versions", ", ".join(f"{package} {number}" for package, number in metrics["versions"].items())),
         (

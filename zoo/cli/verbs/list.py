@@ -47,7 +47,8 @@ def run(verb: str, arguments: list[str]) -> int:
     elif members:
         # Without a terminal, as wide as text that is read is.
         print(table(members, None if options.wide else shutil.get_terminal_size((100, 24)).columns))
-        print("Test accuracy: that of the published network, of seed 0. `zoo info NAME` has the mean over the seeds.")
+        if options.filter == "*":
+            print("Test accuracy: of the published network, seed 0. Means: `zoo info NAME`.")
         if shown := fnmatch.filter(read_demonstrations(), options.filter):
             print(f"Demonstrations that ship trained: {', '.join(shown)} (`zoo info NAME`).")
     else:

@@ -167,6 +167,6 @@ def _check_mapping(config: str, mapping: yaml.MappingNode) -> None:
             raise UsageError(f"The config {config} has no name of a class under class_path in line {line}: give one.")
         if key.value == "init_args" and not isinstance(content, yaml.MappingNode):
             raise UsageError(
-                f"The config {config} has no arguments by name under init_args in line {line}: give some, or leave "
-                "the line out."
+                f"The config {config} has no arguments by name under init_args in line {line}: indent "
+                "those that follow, or leave the line out."
             )

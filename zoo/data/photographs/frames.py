@@ -24,6 +24,8 @@ MAX_FRAME_THICKNESS = 0.12
 """Maximum thickness of a frame relative to its shorter side."""
 OVERHANG = 0.07
 """A line under or through a digit goes beyond it by at least this share of the digit's height, on both sides."""
+MAX_LINES = 12
+"""Lines in each direction that are looked at, the longest ones: there are many in a noisy picture."""
 FOOT = 0.6
 """A line under or through the foot is below this share of the digit's height."""
 
@@ -42,8 +44,7 @@ def remove_boxes(mask: Mask, lines: Sequence[Line]) -> Mask | None:
 
 def _boxes(lines: Sequence[Line]) -> Iterator[tuple[Line, Line, Line, Line]]:
     """Yield the top, bottom, left and right of each box."""
-    flat = sorted((line for line in lines if not line.vertical), key=lambda line: line.level)
-    upright = sorted((line for line in lines if line.vertical), key=lambda line: line.level)
+    flat, upright = (sorted(_longest(lines, vertical), key=lambda line: line.level) for vertical in (False, True))
     for top, bottom in combinations(flat, 2):
         for left, right in combinations(upright, 2):
             width, height = right.level - left.level, bottom.level - top.level
@@ -110,9 +111,7 @@ def remove_foot_line(mask: Mask) -> Mask | None:
     Args:
         mask: The mask of the digit and the line, and of nothing else, ``(H, W)``.
     """
-    for line in find_lines(mask):
-        if line.vertical:
-            continue
+    for line in _longest(find_lines(mask), vertical=False):
         rest = erase_lines(mask, [line])
         if not rest.any():
             continue
@@ -123,6 +122,11 @@ def remove_foot_line(mask: Mask) -> Mask | None:
         if through_foot and wider and line.length > 0.6 * height:
             return rest
     return None
+
+
+def _longest(lines: Sequence[Line], vertical: bool) -> list[Line]:
+    """Return the longest lines in one direction, the longest first."""
+    return sorted((line for line in lines if line.vertical == vertical), key=lambda line: -line.length)[:MAX_LINES]
 
 
 def _is_frame_shaped(filled: Mask, outline: NDArray[Any], area: float) -> bool:

@@ -133,8 +133,11 @@ def _horizontal_lines(mask: Mask, vertical: bool, min_length: float) -> Iterator
     found: list[Line] = []
     apart = max(4.0, 0.008 * longest)
     tried = 0
-    for rho, theta in votes.reshape(-1, votes.shape[-1])[:MAX_VOTES, :2].tolist():
-        left, right = rho / np.sin(theta), (rho - width * np.cos(theta)) / np.sin(theta)
+    rho, theta = votes.reshape(-1, votes.shape[-1])[:MAX_VOTES, :2].astype(np.float64).T
+    candidates = np.stack([rho / np.sin(theta), (rho - width * np.cos(theta)) / np.sin(theta)], axis=1)
+    # One of each group of neighbors, that with the most votes.
+    _, first = np.unique(np.floor(candidates / apart), axis=0, return_index=True)
+    for left, right in candidates[np.sort(first)].tolist():
         if len(ends) and (np.abs(ends - (left, right)).max(axis=1) < apart).any():
             continue
         tried += 1

@@ -1,0 +1,40 @@
+"""Draw the figures of ``zoo figures all`` and measure how long each takes.
+
+Usage::
+
+    python -m docs.time_figures FOLDER [NAME ...]
+
+Each figure is drawn by a process of its own. Its seconds go to ``docs/data/figure_seconds.json``, beside those of the
+figures that are not named.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from zoo.cli.verbs.figures import FIGURES
+from zoo.utils.environment import machine, versions
+
+SECONDS = Path(__file__).parent / "data/figure_seconds.json"
+
+
+def main() -> int:
+    output_dir, *names = sys.argv[1:]
+    measured = json.loads(SECONDS.read_text(encoding="utf-8"))["seconds"] if SECONDS.exists() else {}
+    for name in names or [name for name, figure in FIGURES.items() if figure.in_all]:
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "zoo", "figures", name, "--output_dir", output_dir], check=True)
+        measured[name] = round(time.perf_counter() - started, 1)
+        print(f"{name}: {measured[name]} s", flush=True)
+        ordered = {name: measured[name] for name in FIGURES if name in measured}
+        content = {"versions": versions(), "machine": machine(), "seconds": ordered}
+        SECONDS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
