@@ -95,4 +95,5 @@ def test_lecture_slides_have_the_same_commands_in_both_languages() -> None:
 
 def slides(page: Path) -> list[str]:
     """Return the rows of the table of slides, without its two header lines."""
-    return [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")][2:]
+    (table, *_) = re.findall(r"(?:^\|.*\n)+", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return table.splitlines()[2:]
