@@ -95,5 +95,5 @@ def test_lecture_slides_have_the_same_commands_in_both_languages() -> None:
 
 def slides(page: Path) -> list[str]:
     """Return the rows of the table of slides, without its two header lines."""
-    (table, *_) = re.findall(r"(?:^\|.*\n)+", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return table.splitlines()[2:]
+    tables: list[str] = re.findall(r"(?:^\|.*\n)+", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return tables[0].splitlines()[2:]

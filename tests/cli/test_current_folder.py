@@ -263,6 +263,7 @@ def test_nothing_of_a_hostile_folder_is_run_followed_or_changed(verb: str, tmp_p
         assert np.asarray(Image.open("figures/activations.png"))[0, 0, :3].tolist() == [255, 255, 255]
 
 
+@pytest.mark.slow
 def test_the_user_s_own_matplotlibrc_is_read(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "matplotlibrc").write_text("savefig.facecolor: blue")

@@ -107,6 +107,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> list[Worker]:
     return made
 
 
+@pytest.mark.slow
 def test_the_order_of_the_flags_does_not_number_a_grid_anew(workers: list[Worker]) -> None:
     flags = [["--set", "model.lr=0.1,0.2"], ["--set", "data.batch_size=50,100,200"]]
     assert main(["study", write_config(), *flags[0], *flags[1]]) == 0

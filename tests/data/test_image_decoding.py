@@ -18,8 +18,8 @@ from zoo.cli import main
 from zoo.data.preprocessing import preprocess, read_digit
 from zoo.utils.errors import UsageError
 
-LARGE = {"bits.png", "channels.png", "real.tif", "progressive.jpg", "canvas.webp"}
-"""Files of many pixels, whose making takes seconds."""
+LARGE = {"mesh.png", "bits.png", "channels.png", "real.tif", "progressive.jpg", "canvas.webp"}
+"""Files that take seconds to make or to read."""
 QUICKLY_MADE = set(HOSTILE) - LARGE
 
 
@@ -36,6 +36,7 @@ def test_small_files_that_ask_for_much_work_take_little_time_and_memory(names: s
         assert expected in (result["message"] or ""), result
 
 
+@pytest.mark.slow
 def test_what_is_large_and_honest_is_read() -> None:
     page = np.full((3000, 3000), 255, np.uint8)
     page[500:2500, 1300:1700] = 0

@@ -23,6 +23,7 @@ def test_one_test_image_in_a_hundred_is_doubted(committee: Committee) -> None:
     assert float((verdict.scores > verdict.limit).double().mean()) <= 0.01
 
 
+@pytest.mark.slow
 def test_limit_is_that_of_the_validation_images(committee: Committee) -> None:
     images = images_of("validation")
     scores = DigitCheck()(images, committee.predict(images).probabilities).scores

@@ -205,6 +205,7 @@ def test_training_resumes_exactly_from_the_last_step_of_an_epoch() -> None:
     assert weights("logs/rbm/version_1/checkpoints/last.ckpt") == weights(LAST)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_annealing")
 @pytest.mark.parametrize("precision", ["64-true", pytest.param("bf16-mixed", marks=pytest.mark.slow)])
 def test_every_precision_gives_about_the_same_likelihood(precision: str, capsys: pytest.CaptureFixture[str]) -> None:

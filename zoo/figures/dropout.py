@@ -23,14 +23,20 @@ History = list[dict[str, float]]
 def draw(writer: FigureWriter) -> None:
     """Draw the errors of nets that differ only in their dropout rate, by epoch and at the end."""
     runs: dict[float, list[History]] = {rate: [] for rate in RATES}
-    rows: list[Row] = []
     for rate, seed in progress([(rate, seed) for rate in RATES for seed in writer.seeds], "Dropout"):
         run = train(partial(MLP, [512, 512], dropout=rate), seed, EPOCHS, measure_training=True, num_train=IMAGES)
         runs[rate].append(run.epoch_metrics)  # the network and its images take much memory
-        rows += [
-            [rate, seed, epoch, metrics["training_acc"], metrics["val_acc"]]
-            for epoch, metrics in enumerate(run.epoch_metrics, start=1)
-        ]
+    plot(writer, runs)
+
+
+def plot(writer: FigureWriter, runs: dict[float, list[History]]) -> None:
+    """Draw the figure from the metrics of the runs of each rate, in the order of the seeds."""
+    rows: list[Row] = [
+        [rate, seed, epoch, metrics["training_acc"], metrics["val_acc"]]
+        for rate, histories in runs.items()
+        for seed, history in zip(writer.seeds, histories, strict=True)
+        for epoch, metrics in enumerate(history, start=1)
+    ]
     figure, axes = panels(1, 2, size=(4.6, 3.8))
     curves, ends = axes[0]
     epochs = range(1, EPOCHS + 1)
@@ -46,7 +52,7 @@ def draw(writer: FigureWriter) -> None:
     plot_runs(ends, RATES, list(zip(*last, strict=True)), "", COLORS[2], marker="o")
     ends.set(
         xlabel="probability of dropping a hidden unit (1 − keep_prob)",
-        ylabel=f"error on 5,000 validation images after {EPOCHS} epochs, %",
+        ylabel=f"validation error after {EPOCHS} epochs, %",
     )
     figure.suptitle(
         f"784-512-512-10 on {IMAGES:,} images, {describe_seeds(len(writer.seeds))}",
