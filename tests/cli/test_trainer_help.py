@@ -14,7 +14,10 @@ VERBS = ("fit", "validate", "test", "predict")
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_help_is_short_and_names_every_member(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_is_short_and_names_every_member(
+    verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     for flag in ("--help", "-h"):
         assert main([verb, flag]) == 0
         text = capsys.readouterr().out
