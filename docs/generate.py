@@ -118,9 +118,9 @@ def few_labels() -> str:
 
 def reading() -> str:
     """How many pictures are read right, by their kind."""
-    results = json.loads((DATA / "reading.json").read_text(encoding="utf-8"))["results"]
+    measured = json.loads((DATA / "reading.json").read_text(encoding="utf-8"))
     rows = []
-    for name, counts in results.items():
+    for name, counts in measured["results"].items():
         pictures, right, noted = (sum(each[key] for each in counts.values()) for key in ("pictures", "right", "noted"))
         # The hardest first.
         kinds = sorted(counts.items(), key=lambda item: item[1]["right"] / item[1]["pictures"])
@@ -128,26 +128,25 @@ def reading() -> str:
             f"{kind} {each['right']}/{each['pictures']}" for kind, each in kinds if each["right"] < each["pictures"]
         ]
         rows.append([name, str(pictures), str(right), f"{noted} of {pictures - right}", ", ".join(missed)])
-    return table(["pictures", "n", "right", "others with a note", "kinds with errors"], rows)
+    header = ["pictures", "n", "right", "others with a note", "kinds with errors"]
+    return f"{where(measured)}:\n\n{table(header, rows)}"
 
 
 def no_digit() -> str:
     """How many pictures are taken for no digit, by their kind."""
-    results = json.loads((DATA / "no_digit.json").read_text(encoding="utf-8"))["results"]
+    measured = json.loads((DATA / "no_digit.json").read_text(encoding="utf-8"))
     rows = [
         [kind, f"{each['pictures']:,}", f"{100 * (each['refused'] + each['doubted']) / each['pictures']:.1f}"]
-        for kind, each in results.items()
+        for kind, each in measured["results"].items()
     ]
-    return table(["pictures", "n", "taken for no digit, %"], rows)
+    return f"{where(measured)}:\n\n{table(['pictures', 'n', 'taken for no digit, %'], rows)}"
 
 
 def figure_seconds() -> str:
     """How long each figure takes."""
     measured = json.loads((DATA / "figure_seconds.json").read_text(encoding="utf-8"))
-    hardware = measured["machine"]
     rows = [[f"`zoo figures {name}`", duration(seconds)] for name, seconds in measured["seconds"].items()]
-    threads = f"{hardware['threads']} thread{'s' * (hardware['threads'] > 1)}"
-    caption = f"With {threads} on a processor {hardware['processor']}, beside other work"
+    caption = f"{where(measured)}, beside other work"
     return f"{caption} (`python -m docs.time_figures FOLDER`):\n\n{table(['figure', 'time'], rows)}"
 
 
@@ -185,6 +184,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def spread(seconds: Sequence[float], digits: int = 3) -> str:
     """Return the median with the least and the most."""
     return f"{statistics.median(seconds):.{digits}f} ({min(seconds):.{digits}f}–{max(seconds):.{digits}f})"
+
+
+def where(measured: dict[str, Any]) -> str:
+    """Return the beginning of a sentence that says with how many threads, and on which processor."""
+    hardware = measured["machine"]
+    threads = f"{hardware['threads']} thread{'s' * (hardware['threads'] > 1)}"
+    return f"With {threads} on a processor {hardware['processor']}"
 
 
 def duration(seconds: float) -> str:

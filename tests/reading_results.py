@@ -5,7 +5,7 @@ Usage::
     python -m tests.reading_results
 
 It reads the hundred drawn digits, the hundred photographs, two hundred photographs that settings were tuned on, and two
-hundred of the same kinds that nobody has looked at. The committee of all members answers. The counts go to
+hundred of the same kinds that nothing was tuned on. The committee of all members answers. The counts go to
 ``docs/data/reading.json``, from which the table in ``docs/measurements.md`` is made.
 """
 
@@ -29,7 +29,7 @@ from zoo.utils.errors import UsageError
 
 DATA = Path(__file__).parent.parent / "docs/data"
 TUNING_SEED, UNSEEN_SEED = 1, 1000
-"""Seeds of the photographs that settings were tuned on, and of those that were read once, at the end."""
+"""Seeds of the photographs that settings were tuned on, and of those that nothing was tuned on."""
 
 
 @dataclass
@@ -87,7 +87,7 @@ def main() -> int:
         "drawn digits": drawn_digits.pictures(),
         "photographs": photographs.photographs(),
         "photographs for tuning": tuning_photographs.photographs(200, TUNING_SEED),
-        "photographs not looked at": tuning_photographs.photographs(200, UNSEEN_SEED),
+        "photographs not for tuning": tuning_photographs.photographs(200, UNSEEN_SEED),
     }
     results = {}
     for name, pictures in sets.items():

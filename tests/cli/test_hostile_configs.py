@@ -58,6 +58,7 @@ def test_text_is_read_or_refused_at_once(name: str) -> None:
             ) as error:
                 read_yaml(Path("hostile.yaml"))
             assert "\n" not in str(error.value)
+            assert ("indentation" in str(error.value)) == ("in line" in str(error.value))
         else:
             read_yaml(Path("hostile.yaml"))
         assert time.process_time() - started < 2
@@ -131,3 +132,10 @@ def test_values_of_flags_are_bounded_as_well(name: str, flag: str, capsys: pytes
     message = error_output(["fit", "--config", "softmax", flag, text.removeprefix("a: ")], capsys)
     assert time.process_time() - started < 3
     assert len(message) < 800
+
+
+@pytest.mark.parametrize("text", ["model:\n  lr: 1\n   l2: 0\n", "model:\n\tlr: 1\n", "a: b: c\n"])
+def test_a_config_with_wrong_indentation_is_refused_with_a_hint(text: str) -> None:
+    Path("wrong.yaml").write_text(text)
+    with pytest.raises(UsageError, match=r"in line \d.*; look at the indentation of that line and of those before\.$"):
+        read_yaml(Path("wrong.yaml"))

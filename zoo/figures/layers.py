@@ -54,7 +54,7 @@ def draw(writer: FigureWriter, name: str, trained: TrainedClassifier, image: Ten
     bars.tick_params(labelsize=7)
     bars.set_title(f"the output: {int(probabilities.argmax())}\nwith {probabilities.max():.4f}", fontsize=8)
     of = f"{name}, its first member" if network is not trained.model else name
-    figure.suptitle(f"{of}: one image, layer by layer. White is 0; the darker, the larger", fontsize=9)
+    figure.suptitle(f"{of}: one image, layer by layer. White is 0, blue is negative", fontsize=9)
     rows: list[Row] = [
         [layer, unit, float(value)]
         for layer, output in [("image", image.numpy()), *outputs.items(), ("probabilities", probabilities)]

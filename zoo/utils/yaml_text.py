@@ -120,6 +120,5 @@ def check_yaml(text: str) -> None:
 
 def _unreadable(path: Path, reason: str) -> UsageError:
     reason = " ".join(reason.split()).replace('in "<unicode string>", line', "in line")
-    return UsageError(
-        f"The config {path} cannot be read as YAML: {reason}; look at the indentation of that line and of those before."
-    )
+    hint = "; look at the indentation of that line and of those before" if "in line" in reason else ""
+    return UsageError(f"The config {path} cannot be read as YAML: {reason}{hint}.")
