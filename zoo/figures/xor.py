@@ -86,7 +86,8 @@ def _draw_plane(ax: Any, probabilities: Tensor) -> Any:
     """Draw the probabilities as an image, where they are one half, and the four examples."""
     plane = probabilities.view(POINTS, POINTS).T.numpy()  # rows are the second input
     image = ax.imshow(plane, origin="lower", extent=(*EDGES, *EDGES), vmin=0, vmax=1, cmap="coolwarm")
-    if plane.max() - plane.min() > 0.05:  # where all is about one half, the line would be noise
+    # Where all is about one half, the line would be noise.
+    if plane.min() < 0.5 < plane.max() and plane.max() - plane.min() > 0.05:
         line = torch.linspace(*EDGES, POINTS).numpy()
         ax.contour(line, line, plane, levels=[0.5], colors="white", linewidths=1.5)
     for (first, second), label in zip(INPUTS, LABELS, strict=True):
