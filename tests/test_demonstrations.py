@@ -14,7 +14,7 @@ import zoo
 from tests.helpers import write_pictures
 from zoo.cli import main
 from zoo.models import RBM
-from zoo.pretrained import registry
+from zoo.pretrained import entries, registry
 
 CONFIG = """# A small restricted Boltzmann machine
 # Paper: Nobody, "Nothing", 1900
@@ -64,7 +64,7 @@ def test_published_rbm_is_verified_and_listed_but_is_not_a_member(
     published: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     entry = json.loads((published / "checkpoints/demonstrations.json").read_text())["tiny"]
-    assert set(entry) == set(registry.LikelihoodEntry.__annotations__)
+    assert set(entry) == set(entries.LikelihoodEntry.__annotations__)
     assert [run["seed"] for run in entry["runs"]] == [0, 1]
     assert entry["log_likelihood"] == entry["runs"][0]["log_likelihood"]
     assert entry["command"] == "zoo fit --config configs/demos/tiny.yaml --seed_everything 0"

@@ -32,6 +32,7 @@ from zoo.figures import (
 from zoo.figures.curves import run_labels
 from zoo.figures.training import progress, train
 from zoo.figures.writing import FigureWriter, read_table
+from zoo.pretrained.registry import read_index
 from zoo.runs.run import Run
 
 SMALL_SETTINGS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -191,6 +192,18 @@ def test_a_run_that_goes_on_from_within_the_first_epoch_of_another_has_curves() 
     assert main(["figures", "curves", "--run", "logs/softmax/version_1"]) == 0
     rows = read_table(Path("figures/curves.csv"))
     assert [row["epoch"] for row in rows if row["name"] == "train_loss"] == ["1", "2"]
+
+
+def test_every_published_run_of_every_member_is_drawn() -> None:
+    assert main(["figures", "members"]) == 0
+    index = read_index()
+    rows = read_table(Path("figures/members.csv"))
+    for name, entry in index.items():
+        runs = [int(row["test_errors"]) for row in rows if (row["kind"], row["member"]) == ("run", name)]
+        published = [run["test_errors"] for each in (entry, *entry["elsewhere"]) for run in each["runs"]]
+        assert sorted(runs) == sorted(published)
+        (shipped,) = (row for row in rows if (row["kind"], row["member"]) == ("shipped", name))
+        assert int(shipped["test_errors"]) == entry["test_errors"]
 
 
 def test_all_leaves_out_figures_that_need_arguments_or_hours(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import statistics
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,8 +18,10 @@ import zoo
 from zoo.data.mnist import load_test_data
 from zoo.inference.ensemble import Committee
 from zoo.metrics.intervals import wilson_interval
-from zoo.pretrained import registry
+from zoo.pretrained import entries, registry
+from zoo.pretrained.distributions import error_distribution
 from zoo.pretrained.evaluation import Evaluation
+from zoo.pretrained.run_tables import read_table
 from zoo.pretrained.verification import verify
 from zoo.runs.recipe import first_difference
 from zoo.utils.class_paths import default_arguments
@@ -74,20 +77,30 @@ def test_shipped_checkpoints_contain_only_weights_class_path_and_plain_values(na
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_metrics_of_an_index_entry_are_consistent(name: str) -> None:
     entry = registry.read_index()[name]
-    assert set(entry) == set(registry.Entry.__annotations__)
-    assert all(set(run) == set(registry.Run.__annotations__) for run in entry["runs"])
+    assert set(entry) == set(entries.Entry.__annotations__)
     assert entry["seed"] == 0
-    assert [run["seed"] for run in entry["runs"]] == list(range(len(entry["runs"])))
-    errors = [run["test_errors"] for run in entry["runs"]]
-    assert len(errors) >= 3
-    assert errors[0] == entry["test_errors"]
-    assert entry["errors_mean"] == pytest.approx(statistics.fmean(errors), abs=0.006)
-    assert entry["errors_sd"] == pytest.approx(statistics.stdev(errors), abs=0.006)
-    assert entry["test_errors_ci95"] == pytest.approx(wilson_interval(errors[0], entry["test_images"]), abs=0.06)
-    assert entry["val_accuracy"] == entry["runs"][0]["val_accuracy"]
+    errors = entry["test_errors"]
+    assert entry["test_errors_ci95"] == pytest.approx(wilson_interval(errors, entry["test_images"]), abs=0.06)
     assert entry["papers"] == list(zoo.model_info(name).papers) != []
     assert entry["machine"]["processes"] == 1
     assert f"configs/{name}.yaml --seed_everything 0" in entry["command"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_runs_of_an_index_entry_are_those_of_the_table(name: str) -> None:
+    entry: Mapping[str, Any] = registry.read_index()[name]
+    table = read_table(registry.table_path(name))
+    assert error_distribution(table, entry["test_images"]).items() <= entry.items()
+    assert all(set(run) == set(entries.Run.__annotations__) for run in entry["runs"])
+    distributions = (entry, *entry["elsewhere"])
+    assert sum(len(each["runs"]) for each in distributions) == len(table)
+    for each in distributions:
+        assert [run["seed"] for run in each["runs"]] == list(range(len(each["runs"])))
+    # The shipped network is a run in the table.
+    shipped = [run for run in table if (run.seed, dict(run.machine)) == (entry["seed"], entry["machine"])]
+    assert [dict(run.metrics) for run in shipped] == [
+        {"test_errors": entry["test_errors"], "val_accuracy": entry["val_accuracy"]}
+    ]
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -145,3 +145,15 @@ def test_a_file_that_is_not_the_zoos_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "study.png").write_bytes(b"mine")
     with pytest.raises(UsageError, match="was not written by zoo"):
         draw_study([], None, tmp_path / "study.png")
+
+
+def test_the_log_likelihoods_of_an_rbm_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = [-87.3, -87.6, -87.9]
+    trials = [
+        Trial(seed, seed, {}, "finished", likelihood={"log_likelihood": each}) for seed, each in enumerate(values)
+    ]
+    figure = drawn(trials, tmp_path / "study.png", monkeypatch)
+    places = [x for x, _ in marks(figure.axes[0], "a run")]
+    assert places == pytest.approx(sorted(values), abs=0.01)
+    assert figure.axes[0].get_xlabel() == "test log-likelihood in nats"
+    assert "3 runs: test log-likelihood" in figure.get_suptitle()

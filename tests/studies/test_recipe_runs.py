@@ -24,7 +24,10 @@ def config_of(name: str) -> dict[str, Any]:
 
 
 def test_the_runs_of_a_member_are_the_published_ones() -> None:
-    assert recipe_runs("deep_relu_xavier") == RecipeRuns("deep_relu_xavier", (187, 185, 187), 10_000)
+    published = registry.read_index()["deep_relu_xavier"]["runs"]
+    errors = tuple(run["test_errors"] for run in published)
+    assert recipe_runs("deep_relu_xavier") == RecipeRuns("deep_relu_xavier", errors, 10_000)
+    assert len(errors) >= 30
 
 
 def test_the_runs_of_a_study_are_those_with_a_result_and_the_others_are_counted() -> None:
@@ -37,7 +40,7 @@ def test_the_runs_of_a_study_are_those_with_a_result_and_the_others_are_counted(
 
 def test_a_member_comes_before_a_folder_of_its_name() -> None:
     write_study(Path("softmax"), [1, 2])
-    assert recipe_runs("softmax").errors == (834, 853, 825)
+    assert len(recipe_runs("softmax").errors) >= 30
     assert recipe_runs("./softmax").errors == (1, 2)
 
 

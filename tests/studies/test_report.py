@@ -79,3 +79,13 @@ def test_failed_trials_are_told_and_long_lists_are_cut() -> None:
 def test_runs_without_a_test_set_are_told() -> None:
     assert "n 1, without a test set" in format_report("x", [Trial(0, 0, {}, "finished", val_loss=0.1)])
     assert format_report("x", []) == "x: 0 trials have ended (0 finished)"
+
+
+def test_a_study_of_an_rbm_reports_log_likelihoods() -> None:
+    trials = [
+        Trial(seed, seed, {}, "finished", likelihood={"log_likelihood": value}, machine={"processor": "AMD"})
+        for seed, value in enumerate((-87.0, -88.0, -89.0))
+    ]
+    report = format_report("rbm", trials)
+    # 4.3027 · 1 / √3 = 2.48
+    assert "n 3, mean -88.00, standard deviation 1.00, 95 % interval of the mean -90.48 to -85.52" in report

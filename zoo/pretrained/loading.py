@@ -12,7 +12,8 @@ from torch import Tensor
 
 from zoo.data.base import CLASS_NAMES, DIGITS, PREPROCESS
 from zoo.models import Classifier, ZooModule
-from zoo.pretrained.registry import ModelInfo, Published, list_models, model_info, read_demonstrations, read_index
+from zoo.pretrained.entries import Published
+from zoo.pretrained.registry import ModelInfo, list_models, model_info, read_demonstrations, read_index
 from zoo.runs.checkpoint import Checkpoint, check_class, load_into, read_checkpoint
 from zoo.utils.class_paths import class_path_of, import_class
 from zoo.utils.errors import UsageError, unknown_name

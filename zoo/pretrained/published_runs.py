@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +14,15 @@ from zoo.data import MNISTDataModule
 from zoo.data.archives import ARCHIVES
 from zoo.data.base import DIGEST
 from zoo.models import ZooModule
+from zoo.pretrained.entries import Published
 from zoo.pretrained.evaluation import GOLDEN_ROWS
 from zoo.pretrained.loading import build, member_class, model_config
-from zoo.pretrained.registry import DEFAULT_DATA, ModelInfo, Published
+from zoo.pretrained.registry import DEFAULT_DATA, ModelInfo
 from zoo.runs.checkpoint import Checkpoint, read_checkpoint
 from zoo.runs.recipe import first_difference, recipe, with_defaults
 from zoo.runs.record import read_run_record
 from zoo.utils.class_paths import default_arguments, import_class
 from zoo.utils.errors import UsageError
-from zoo.utils.files import write_bytes
 
 LICENCE = "MIT; trained on MNIST, which is CC BY-SA 3.0"
 
@@ -39,13 +37,12 @@ class FinishedRun:
     """The record of the run, as `zoo.runs.record.read_run_record` returns it."""
 
 
-def finished_runs(info: ModelInfo, paths: Sequence[str | Path], reported: int) -> list[FinishedRun]:
+def finished_runs(info: ModelInfo, paths: Sequence[str | Path]) -> list[FinishedRun]:
     """Read runs and sort them by seed.
 
     Args:
         info: The member or demonstration.
         paths: The checkpoints of the runs with seeds 0, 1, 2, … in any order, without a gap.
-        reported: The number of runs in the current index.
 
     Raises:
         UsageError: A checkpoint is not of a finished run of this config, or seeds are missing.
@@ -56,11 +53,6 @@ def finished_runs(info: ModelInfo, paths: Sequence[str | Path], reported: int) -
         raise UsageError(
             f"The runs have the seeds {seeds}, but those that are published are 0, 1, 2, … without a gap: "
             "every run is reported and the one of seed 0 ships."
-        )
-    if len(runs) < reported:
-        raise UsageError(
-            f"The index reports {reported} runs of {info.name}, and these are {len(runs)}: a run that was reported "
-            f"stays, so give at least the seeds 0 to {reported - 1}."
         )
     return runs
 
@@ -107,14 +99,6 @@ def common_entry(info: ModelInfo, run: FinishedRun, content: bytes, test_images:
         licence=LICENCE,
         papers=list(info.papers),
     )
-
-
-def write_index(path: Path, index: Mapping[str, Any]) -> None:
-    """Write an index as JSON that is readable and gives small diffs."""
-    text = json.dumps(dict(sorted(index.items())), indent=1, ensure_ascii=False) + "\n"
-    # Put each row of numbers on one line.
-    text = re.sub(r"\[([-+.\de,\s]+)\]", lambda row: "[" + " ".join(row[1].split()) + "]", text)
-    write_bytes(path, text.encode(), replace=True)
 
 
 def _read_run(info: ModelInfo, path: str | Path) -> FinishedRun:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 from zoo.data import MNISTDataModule
 from zoo.metrics.intervals import wilson_interval
 from zoo.models import RBM, Classifier
+from zoo.pretrained.distributions import error_distribution, likelihood_distribution
+from zoo.pretrained.entries import Entry, LikelihoodEntry
 from zoo.pretrained.evaluation import (
     Calibration,
     Evaluation,
@@ -21,20 +22,19 @@ from zoo.pretrained.evaluation import (
     images_per_second,
     logits_and_labels,
 )
-from zoo.pretrained.loading import build, member_class
-from zoo.pretrained.published_runs import FinishedRun, common_entry, configured_data, finished_runs, write_index
+from zoo.pretrained.index_files import write_demonstrations, write_index
+from zoo.pretrained.loading import build, member_class, published_entry
+from zoo.pretrained.published_runs import FinishedRun, common_entry, configured_data, finished_runs
 from zoo.pretrained.registry import (
-    Entry,
-    LikelihoodEntry,
     ModelInfo,
     demonstration_info,
-    demonstrations_path,
-    index_path,
     list_models,
     model_info,
     read_demonstrations,
     read_index,
+    table_path,
 )
+from zoo.pretrained.run_tables import PublishedRun, format_table, merge_runs, read_table
 from zoo.pretrained.verification import (
     check_likelihood,
     check_metrics,
@@ -43,8 +43,9 @@ from zoo.pretrained.verification import (
     measured_likelihood,
 )
 from zoo.runs.checkpoint import CLASS_PATH, read_checkpoint, write_weights
+from zoo.runs.recipe import first_difference, recipe
 from zoo.utils.errors import UsageError
-from zoo.utils.files import atomic_path
+from zoo.utils.files import atomic_path, write_bytes
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ class MeasuredRun:
 def publish(name: str, paths: Sequence[str | Path]) -> Entry | LikelihoodEntry:
     """Write the checkpoint of a member or demonstration and its index entry, from finished runs of its config.
 
-    The network of seed 0 ships, so it cannot be selected by its result. The metrics of the other runs are reported in
-    the same entry. Existing files are replaced only after the new checkpoint has been read back and verified.
+    The network of seed 0 ships, so it cannot be selected by its result. All runs are added to the table of the recipe's
+    published runs. Runs of an older recipe are removed from it. Existing files are replaced only after the new
+    checkpoint has been read back and verified.
 
     Args:
         name: The member, or a demonstration that is an RBM.
@@ -72,7 +74,8 @@ def publish(name: str, paths: Sequence[str | Path]) -> Entry | LikelihoodEntry:
         The new index entry.
 
     Raises:
-        UsageError: A checkpoint is not of a finished run of this config, or seeds are missing.
+        UsageError: A checkpoint is not of a finished run of this config, seeds are missing, or a run differs from the
+            one that was published.
     """
     info = model_info(name) if name in list_models() else demonstration_info(name)
     if name not in list_models() and not issubclass(member_class(info), RBM):
@@ -80,25 +83,81 @@ def publish(name: str, paths: Sequence[str | Path]) -> Entry | LikelihoodEntry:
     data = MNISTDataModule(val_size=configured_data(info).val_size)
     data.prepare_data()
     data.setup()
-    reported = info.metrics or info.demonstration
-    runs = finished_runs(info, paths, len(reported["runs"]) if reported else 0)
+    runs = finished_runs(info, paths)
     # The index is written before the checkpoint is renamed: a failure up to then leaves both files unchanged.
     with atomic_path(info.checkpoint, CLASS_PATH) as temporary:
         write_weights(runs[0].model, dict(runs[0].model.hparams), temporary)
         temporary_info = dataclasses.replace(info, checkpoint=temporary)
         model = build(temporary_info, read_checkpoint(temporary))
         if isinstance(model, RBM):
-            likelihood_entry = _likelihood_entry(info, runs, temporary.read_bytes(), data)
+            likelihoods = [_likelihood(run, data) for run in runs]
+            table = _table(info, runs, likelihoods)
+            likelihood_entry = _likelihood_entry(info, runs[0], likelihoods[0], table, temporary.read_bytes(), data)
             check_likelihood(temporary_info, likelihood_entry, model, data)
-            write_index(demonstrations_path(), {**read_demonstrations(), name: likelihood_entry})
-            read_demonstrations.cache_clear()
+            _write_table(name, table)
+            write_demonstrations({**read_demonstrations(), name: likelihood_entry})
             return likelihood_entry
         assert isinstance(model, Classifier)
-        entry = _entry(info, [_measure(run, data) for run in runs], temporary.read_bytes(), data)
+        measured = [_measure(run, data) for run in runs]
+        table = _table(info, runs, [_errors(run) for run in measured])
+        entry = _entry(info, measured[0], table, temporary.read_bytes(), data)
         check_metrics(temporary_info, entry, model, data)
-        write_index(index_path(), {**read_index(), name: entry})
-        read_index.cache_clear()
+        _write_table(name, table)
+        write_index({**read_index(), name: entry})
         return entry
+
+
+def publish_runs(name: str, runs: Sequence[PublishedRun]) -> Entry | LikelihoodEntry:
+    """Add runs of a published recipe to its table and to its index entry. The network that ships stays.
+
+    Args:
+        name: A member or demonstration that ships.
+        runs: Runs of the recipe in the index entry. Without any, the entry is made from the table as it is.
+
+    Returns:
+        The new index entry.
+
+    Raises:
+        UsageError: The member is unknown or ships no network, a run differs from the one that was published, or seeds
+            are missing.
+    """
+    info = model_info(name)
+    published_entry(info)
+    path = table_path(name)
+    table = merge_runs(name, read_table(path), runs)
+    if not table:
+        raise UsageError(f"There are no published runs in {path}: publish the checkpoints of finished runs.")
+    _write_table(name, table)
+    if info.demonstration is not None:
+        fields: Any = {**info.demonstration, **likelihood_distribution(table)}
+        likelihood_entry: LikelihoodEntry = fields
+        write_demonstrations({**read_demonstrations(), name: likelihood_entry})
+        return likelihood_entry
+    assert info.metrics is not None
+    fields = {**info.metrics, **error_distribution(table, info.metrics["test_images"])}
+    entry: Entry = fields
+    write_index({**read_index(), name: entry})
+    return entry
+
+
+def _table(
+    info: ModelInfo, runs: Sequence[FinishedRun], metrics: Sequence[Mapping[str, float | None]]
+) -> list[PublishedRun]:
+    """Return the published runs of a recipe together with further ones."""
+    before = info.metrics or info.demonstration
+    is_same_recipe = before is not None and first_difference(before["config"], recipe(runs[0].record["config"])) is None
+    further = [
+        PublishedRun(
+            *(run.seed, metrics_of_run, round(run.record["seconds"], 1)),
+            *(run.record["machine"], run.record["versions"]),
+        )
+        for run, metrics_of_run in zip(runs, metrics, strict=True)
+    ]
+    return merge_runs(info.name, read_table(table_path(info.name)) if is_same_recipe else [], further)
+
+
+def _write_table(name: str, table: Sequence[PublishedRun]) -> None:
+    write_bytes(table_path(name), format_table(table).encode(), replace=True)
 
 
 def _measure(run: FinishedRun, data: MNISTDataModule) -> MeasuredRun:
@@ -115,51 +174,53 @@ def _measure(run: FinishedRun, data: MNISTDataModule) -> MeasuredRun:
     )
 
 
-def _entry(info: ModelInfo, runs: list[MeasuredRun], content: bytes, data: MNISTDataModule) -> Entry:
-    shipped = runs[0]
-    errors = [run.test.errors for run in runs]
-    return Entry(
+def _errors(measured: MeasuredRun) -> dict[str, float | None]:
+    return {"test_errors": measured.test.errors, "val_accuracy": _accuracy(measured.validation)}
+
+
+def _entry(
+    info: ModelInfo, shipped: MeasuredRun, table: Sequence[PublishedRun], content: bytes, data: MNISTDataModule
+) -> Entry:
+    fields: Any = {
         **common_entry(info, shipped.run, content, shipped.test.images),
-        test_errors=shipped.test.errors,
-        test_errors_ci95=[round(bound, 1) for bound in wilson_interval(shipped.test.errors, shipped.test.images)],
-        nll=shipped.test.nll,
-        calibration_error=shipped.test.calibration_error,
-        temperature=float(f"{shipped.calibration.temperature:.5g}"),
-        calibrated_error=shipped.calibration.error,
-        val_accuracy=_accuracy(shipped.validation),
-        runs=[
-            {
-                "seed": run.run.seed,
-                "test_errors": run.test.errors,
-                "val_accuracy": _accuracy(run.validation),
-                "seconds": round(run.run.record["seconds"], 1),
-            }
-            for run in runs
+        "test_errors": shipped.test.errors,
+        "test_errors_ci95": [round(bound, 1) for bound in wilson_interval(shipped.test.errors, shipped.test.images)],
+        "nll": shipped.test.nll,
+        "calibration_error": shipped.test.calibration_error,
+        "temperature": float(f"{shipped.calibration.temperature:.5g}"),
+        "calibrated_error": shipped.calibration.error,
+        "val_accuracy": _accuracy(shipped.validation),
+        "images_per_second": round(images_per_second(shipped.model, data), -2),
+        "golden_logits": [
+            [float(f"{logit:.6g}") for logit in row] for row in golden_logits(shipped.model, data).tolist()
         ],
-        errors_mean=round(statistics.fmean(errors), 2),
-        errors_sd=round(statistics.stdev(errors), 2) if len(errors) > 1 else None,
-        images_per_second=round(images_per_second(shipped.model, data), -2),
-        golden_logits=[[float(f"{logit:.6g}") for logit in row] for row in golden_logits(shipped.model, data).tolist()],
-    )
+        **error_distribution(table, shipped.test.images),
+    }
+    entry: Entry = fields
+    return entry
+
+
+def _likelihood(run: FinishedRun, data: MNISTDataModule) -> dict[str, float | None]:
+    assert isinstance(run.model, RBM)
+    likelihood = measured_likelihood(run.model, data)
+    if likelihood.warning:
+        raise UsageError(f"The likelihood of seed {run.seed} cannot be trusted: {likelihood.warning}.")
+    return {name: round(value, 4) for name, value in likelihood.metrics().items()}
 
 
 def _likelihood_entry(
-    info: ModelInfo, runs: list[FinishedRun], content: bytes, data: MNISTDataModule
+    info: ModelInfo,
+    run: FinishedRun,
+    metrics: Mapping[str, float | None],
+    table: Sequence[PublishedRun],
+    content: bytes,
+    data: MNISTDataModule,
 ) -> LikelihoodEntry:
-    measured: list[Any] = []
-    for run in runs:
-        assert isinstance(run.model, RBM)
-        likelihood = measured_likelihood(run.model, data)
-        if likelihood.warning:
-            raise UsageError(f"The likelihood of seed {run.seed} cannot be trusted: {likelihood.warning}.")
-        metrics = {name: round(value, 4) for name, value in likelihood.metrics().items()}
-        measured.append({"seed": run.seed, **metrics, "seconds": round(run.record["seconds"], 1)})
-    model = runs[0].model
+    model = run.model
     assert isinstance(model, RBM)
-    shipped = {name: value for name, value in measured[0].items() if name not in ("seed", "seconds")}
     energies = [float(f"{energy:.7g}") for energy in golden_free_energies(model, data).tolist()]
-    common = common_entry(info, runs[0], content, len(free_energies(model, data)))
-    fields: Any = {**common, **shipped, "runs": measured, "golden_free_energies": energies}
+    common = common_entry(info, run, content, len(free_energies(model, data)))
+    fields: Any = {**common, **metrics, "golden_free_energies": energies, **likelihood_distribution(table)}
     entry: LikelihoodEntry = fields
     return entry
 

@@ -12,99 +12,13 @@ import re
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
-from zoo.metrics.intervals import prediction_interval
+from zoo.pretrained.entries import Entry, LikelihoodEntry
 from zoo.utils.errors import UsageError, unknown_name
 
 DEFAULT_DATA = "zoo.data.MNISTDataModule"
 """The class of the data if a config does not name one."""
-
-
-class Run(TypedDict):
-    """One training of a member's recipe."""
-
-    seed: int
-    test_errors: int
-    val_accuracy: float | None
-    seconds: float
-    """The duration of training and validation together; it depends on the load of the machine at the time."""
-
-
-class Published(TypedDict):
-    """The fields of an index entry that members and demonstrations have in common."""
-
-    sha256: str
-    bytes: int
-    parameters: int
-    """The number of trained parameters."""
-    seed: int
-    test_images: int
-    command: str
-    config: dict[str, Any]
-    """The resolved config of the run: seed, model and data with all arguments, settings of the Trainer."""
-    versions: dict[str, str]
-    machine: dict[str, Any]
-    data_md5: dict[str, str]
-    golden_rows: list[int]
-    """The rows of ten test images. The network's outputs for them are stored as golden values."""
-    licence: str
-    papers: list[str]
-
-
-class Entry(Published):
-    """The entry of a member's trained network in ``checkpoints/index.json``."""
-
-    test_errors: int
-    test_errors_ci95: list[float]
-    """The 95 % Wilson score interval of the shipped network's errors on another test set (`zoo.metrics.intervals`)."""
-    nll: float
-    """The mean negative log-likelihood on the test images, in nats."""
-    calibration_error: float
-    """The expected calibration error on the test images with 15 bins (`zoo.pretrained.evaluation.Evaluation`)."""
-    temperature: float
-    """What divides the logits for calibrated probabilities (`zoo.pretrained.evaluation.Calibration`)."""
-    calibrated_error: float
-    """The expected calibration error on the test images with that temperature."""
-    val_accuracy: float | None
-    """None if the recipe has no validation images."""
-    runs: list[Run]
-    """All runs of the recipe, sorted by seed. The seeds are 0, 1, 2, … without a gap."""
-    errors_mean: float
-    errors_sd: float | None
-    """The sample standard deviation over the runs; None for a single run."""
-    images_per_second: float
-    golden_logits: list[list[float]]
-
-
-class LikelihoodMetrics(TypedDict):
-    """The metrics of a `zoo.rbm.likelihood.Likelihood` on the test images, in nats.
-
-    The pixels of the images are sampled with seed 0.
-    """
-
-    log_likelihood: float
-    log_likelihood_low: float
-    log_likelihood_high: float
-    log_partition: float
-    log_partition_reverse: float
-    effective_chains: float
-
-
-class LikelihoodRun(LikelihoodMetrics):
-    """One training of an RBM's recipe."""
-
-    seed: int
-    seconds: float
-    """The duration of training and validation together; it depends on the load of the machine at the time."""
-
-
-class LikelihoodEntry(Published, LikelihoodMetrics):
-    """The entry of a trained RBM in ``checkpoints/demonstrations.json``, with the metrics of the shipped network."""
-
-    runs: list[LikelihoodRun]
-    """All runs of the recipe, sorted by seed. The seeds are 0, 1, 2, … without a gap."""
-    golden_free_energies: list[float]
 
 
 @cache
@@ -141,9 +55,8 @@ class ModelInfo:
         """
         if self.metrics is None:
             return None
-        errors = [run["test_errors"] for run in self.metrics["runs"]]
-        low, high = prediction_interval(errors, 1, self.metrics["test_images"])
-        return round(low), round(high)
+        low, high = self.metrics["one_more_run"]
+        return low, high
 
     @property
     def test_accuracy(self) -> float | None:
@@ -159,6 +72,11 @@ def index_path() -> Path:
 def demonstrations_path() -> Path:
     """Return the path of the index with the metrics of the shipped demonstrations."""
     return root() / "checkpoints" / "demonstrations.json"
+
+
+def table_path(name: str) -> Path:
+    """Return the path of the table of the published runs of a member or demonstration."""
+    return root() / "checkpoints" / "studies" / f"{name}.csv"
 
 
 @cache

@@ -10,6 +10,7 @@ from zoo.data.archives import ARCHIVES
 from zoo.data.batches import images_of
 from zoo.data.binarization import sample_binary_pixels
 from zoo.models import RBM, Classifier, ZooModule
+from zoo.pretrained.entries import Entry, LikelihoodEntry, Published
 from zoo.pretrained.evaluation import (
     GOLDEN_ROWS,
     Evaluation,
@@ -20,7 +21,7 @@ from zoo.pretrained.evaluation import (
     logits_and_labels,
 )
 from zoo.pretrained.loading import build, check_file, published_entry
-from zoo.pretrained.registry import Entry, LikelihoodEntry, ModelInfo, Published, model_info
+from zoo.pretrained.registry import ModelInfo, model_info
 from zoo.rbm.likelihood import Likelihood, measure_likelihood
 from zoo.runs.checkpoint import read_checkpoint
 from zoo.utils.errors import UsageError

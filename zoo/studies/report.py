@@ -8,7 +8,9 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from zoo.metrics.intervals import prediction_interval, t_975
+from zoo.metrics.intervals import prediction_interval
+from zoo.pretrained.distributions import mean_interval
+from zoo.pretrained.run_tables import hardware_of
 from zoo.studies.trial import Trial
 
 SHOWN_CELLS = 10
@@ -100,32 +102,33 @@ def _error_lines(finished: Sequence[Trial]) -> list[str]:
     """Return a line on the test errors of each kind of processor."""
     machines: dict[str, list[Trial]] = {}
     for trial in finished:
-        machines.setdefault(machine_of(trial), []).append(trial)
+        machines.setdefault(hardware_of(trial.machine), []).append(trial)
     return [line for machine, runs in sorted(machines.items()) for line in _machine_lines(machine, runs)]
 
 
 def _machine_lines(machine: str, runs: Sequence[Trial]) -> list[str]:
     errors = [trial.test_errors for trial in runs if trial.test_errors is not None]
+    if not errors and (likelihoods := log_likelihoods(runs)):
+        return [f"On {machine}:", f"  test log-likelihood in nats: {', '.join(_moments(likelihoods, '.2f'))}"]
     if not errors:
         return [f"On {machine}: n {len(runs)}, without a test set"]
     images = max(trial.test_images or 0 for trial in runs) or max(errors)
-    mean, count = statistics.fmean(errors), len(errors)
     low, high = prediction_interval(errors, 1, images)
-    parts = [f"n {count}", f"mean {mean:,.1f}"]
-    if count > 1:
-        deviation = statistics.stdev(errors)
-        half_width = t_975(count - 1) * deviation / math.sqrt(count)
-        parts.append(f"standard deviation {deviation:.1f}")
-        parts.append(f"95 % interval of the mean {mean - half_width:,.1f} to {mean + half_width:,.1f}")
-    parts.append(f"one more run {low:,.0f} to {high:,.0f}")
+    parts = [*_moments(errors, ",.1f"), f"one more run {low:,.0f} to {high:,.0f}"]
     return [f"On {machine}:", f"  test errors of {images:,} images: {', '.join(parts)}"]
 
 
-def machine_of(trial: Trial) -> str:
-    """Return the processor, or the GPU, on which a trial was trained."""
-    device = str(trial.machine.get("device", ""))
-    processor = str(trial.machine.get("processor", "an unknown processor"))
-    return processor if device.startswith("CPU") or not device else device
+def _moments(values: Sequence[float], form: str) -> list[str]:
+    parts = [f"n {len(values)}", f"mean {statistics.fmean(values):{form}}"]
+    if (interval := mean_interval(values)) is not None:
+        parts.append(f"standard deviation {statistics.stdev(values):{form}}")
+        parts.append(f"95 % interval of the mean {interval[0]:{form}} to {interval[1]:{form}}")
+    return parts
+
+
+def log_likelihoods(trials: Sequence[Trial]) -> list[float]:
+    """Return the log-likelihoods of the test images of the trials that have one: trials of an RBM."""
+    return [trial.likelihood["log_likelihood"] for trial in trials if "log_likelihood" in trial.likelihood]
 
 
 def _format_settings(settings: Mapping[str, Any]) -> str:

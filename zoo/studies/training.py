@@ -9,10 +9,11 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from zoo.rbm.likelihood import Likelihood
 from zoo.studies.plan import Proposal
 from zoo.studies.settings import as_flags
 from zoo.studies.trial import Trial
@@ -156,6 +157,9 @@ class Training:
             test_accuracy=found.get("test_acc"),
             test_errors=None if errors is None else int(errors),
             test_images=found.get("test_images"),
+            likelihood={
+                each.name: found[f"test_{each.name}"] for each in fields(Likelihood) if f"test_{each.name}" in found
+            },
         )
 
 

@@ -33,6 +33,7 @@ class Trial:
         test_accuracy: From 0 to 1.
         test_errors: Misclassified test images.
         test_images: All test images.
+        likelihood: Of an RBM, the metrics of its `zoo.rbm.likelihood.Likelihood` on the test images; empty otherwise.
         seconds: Of training.
         machine: The processor, the number of threads and the device, as `zoo.utils.environment.machine` gives them.
         versions: Of the zoo, Python and the libraries.
@@ -50,6 +51,7 @@ class Trial:
     test_accuracy: float | None = None
     test_errors: int | None = None
     test_images: int | None = None
+    likelihood: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     machine: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -113,6 +113,7 @@ FIGURES = {
         _rbm,
         ("rbm_filters", "rbm_reconstructions", "rbm_samples", "dbn_samples"),
     ),
+    "members": FigureSpec("the test errors of all published runs of every member", 0, _draw_function("members")),
     "curves": FigureSpec("the logged curves of one run or several (--run)", 0, _curves, in_all=False),
     "few_labels": FigureSpec(
         "test error against the number of labels, with and without pretraining (hours)",

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 import textwrap
 
 from zoo.cli.arguments import ShortErrorParser
-from zoo.cli.verbs.list import as_json, interval, one_more_run, seconds_per_epoch, training_time
-from zoo.pretrained.registry import Entry, LikelihoodEntry, ModelInfo, Published, model_info
+from zoo.cli.member_tables import (
+    counts,
+    interval,
+    mean_and_deviation,
+    mean_interval,
+    one_more_run,
+    seconds_per_epoch,
+    short_processor,
+    training_time,
+)
+from zoo.cli.verbs.list import as_json
+from zoo.pretrained.entries import Entry, ErrorDistribution, LikelihoodDistribution, LikelihoodEntry, Published
+from zoo.pretrained.registry import ModelInfo, model_info
 
 WIDTH = 100
 """Maximum number of columns of a line."""
@@ -46,17 +56,16 @@ def card(member: ModelInfo) -> str:
 
 def _metrics(member: ModelInfo, metrics: Entry) -> list[tuple[str, str]]:
     images, runs = metrics["test_images"], metrics["runs"]
-    errors = [run["test_errors"] for run in runs]
-    spread = f" ± {statistics.stdev(errors):.1f}" if len(errors) > 1 else ""
     validation = metrics["val_accuracy"]
     lecture = "" if member.lecture_accuracy is None else f" (the lecture reports {member.lecture_accuracy:.4f})"
     return [
         ("test accuracy", f"{member.test_accuracy:.4f}{lecture}"),
         (
             "test errors",
-            f"{metrics['test_errors']:,} of the official {images:,} test images, which were used for no choice",
+            f"{metrics['test_errors']:,} of the official {images:,} test images, which were used for no choice; this "
+            f"network is one run, that of seed {metrics['seed']}",
         ),
-        ("the recipe", f"{statistics.fmean(errors):.1f}{spread} errors, mean ± sd over {_seeds(metrics)}"),
+        *(("the recipe" if each is metrics else "elsewhere", _runs(each)) for each in (metrics, *metrics["elsewhere"])),
         (
             "one more run",
             f"{one_more_run(member)} errors are to be expected (95 %, Student's prediction interval); "
@@ -79,7 +88,7 @@ def _metrics(member: ModelInfo, metrics: Entry) -> list[tuple[str, str]]:
         (
             "training",
             f"{training_time(metrics)}, {seconds_per_epoch(metrics)} s per epoch: the least disturbed of "
-            f"{len(runs)} runs",
+            f"{len(runs)} runs on {short_processor(metrics['runs_on'])}",
         ),
         ("speed", f"classifies {metrics['images_per_second']:,.0f} images a second in batches of 1,000"),
         ("use", "handwritten digits centred as in MNIST, 28 × 28 pixels in [0, 1], white on black; nothing else"),
@@ -88,7 +97,6 @@ def _metrics(member: ModelInfo, metrics: Entry) -> list[tuple[str, str]]:
 
 
 def _likelihood(member: ModelInfo, metrics: LikelihoodEntry) -> list[tuple[str, str]]:
-    by_seed = ", ".join(f"{run['seed']}: {run['log_likelihood']:.2f}" for run in metrics["runs"])
     return [
         (
             "likelihood",
@@ -102,7 +110,10 @@ def _likelihood(member: ModelInfo, metrics: LikelihoodEntry) -> list[tuple[str, 
             f"{metrics['log_partition']:.2f} by annealed importance sampling, {metrics['log_partition_reverse']:.2f} "
             f"in reverse; the chains are worth {metrics['effective_chains']:.1f} independent ones",
         ),
-        ("the recipe", f"log-likelihoods by seed, n = {len(metrics['runs'])}: {by_seed}"),
+        *(
+            ("the recipe" if each is metrics else "elsewhere", _likelihoods(each))
+            for each in (metrics, *metrics["elsewhere"])
+        ),
         (
             "training",
             f"{training_time(metrics)}, {seconds_per_epoch(metrics)} s per epoch: the least disturbed of "
@@ -130,7 +141,22 @@ def _provenance(member: ModelInfo, metrics: Published) -> list[tuple[str, str]]:
     ]
 
 
-def _seeds(metrics: Entry) -> str:
-    runs = metrics["runs"]
-    by_seed = ", ".join(f"{run['seed']}: {run['test_errors']}" for run in runs)
-    return f"n = {len(runs)} seed{'s' * (len(runs) > 1)} ({by_seed})"
+def _runs(runs: ErrorDistribution) -> str:
+    """Describe the distribution of the test errors over the runs of a recipe."""
+    text = f"{mean_and_deviation(runs)} errors, n = {len(runs['runs'])} on {short_processor(runs['runs_on'])}"
+    if runs["errors_mean_ci95"] is not None:
+        text += f", mean ± sd; 95 % interval of the mean {mean_interval(runs)}"
+    if (percentiles := runs["errors_percentiles"]) is not None:
+        low, median, high = (f"{percentiles[key]:,.0f}" for key in ("2.5", "50", "97.5"))
+        text += f"; median {median}, 95 % of the runs {low}–{high}"
+    return f"{text}; by seed: {counts(runs)}"
+
+
+def _likelihoods(runs: LikelihoodDistribution) -> str:
+    """Describe the distribution of the log-likelihoods over the runs of an RBM's recipe."""
+    spread = "" if runs["log_likelihood_sd"] is None else f" ± {runs['log_likelihood_sd']:.2f}"
+    by_seed = " ".join(f"{run['log_likelihood']:.2f}" for run in runs["runs"])
+    return (
+        f"{runs['log_likelihood_mean']:.2f}{spread} nats, n = {len(runs['runs'])} on "
+        f"{short_processor(runs['runs_on'])}; by seed: {by_seed}"
+    )

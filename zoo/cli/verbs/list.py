@@ -7,8 +7,8 @@ import json
 import shutil
 
 from zoo.cli.arguments import ShortErrorParser
-from zoo.metrics.intervals import wilson_interval
-from zoo.pretrained.registry import Entry, LikelihoodEntry, ModelInfo, list_models, model_info, read_demonstrations
+from zoo.cli.member_tables import elsewhere_table, interval, published_table, runs_table, training_time
+from zoo.pretrained.registry import ModelInfo, list_models, model_info, read_demonstrations
 
 COLUMNS = ("name", "what it is", "parameters", "KiB", "test accuracy", "another test set", "training", "images/s")
 SHORT_COLUMNS = ("name", "what it is", "parameters", "test accuracy", "training")
@@ -33,7 +33,7 @@ def run(verb: str, arguments: list[str]) -> int:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--wide", action="store_true", help="all columns, however wide the terminal is")
     form.add_argument("--json", action="store_true", help="everything in the index, for programs")
-    form.add_argument("--markdown", action="store_true", help="the table of docs/members.md")
+    form.add_argument("--markdown", action="store_true", help="the tables of docs/members.md")
     options = parser.parse_args(arguments)
     members = [model_info(name) for name in list_models(options.filter, pretrained=options.pretrained)]
     if options.sort == "accuracy":
@@ -43,7 +43,7 @@ def run(verb: str, arguments: list[str]) -> int:
     if options.json:
         print(json.dumps({member.name: as_json(member) for member in members}, indent=1, ensure_ascii=False))
     elif options.markdown:
-        print(markdown(members))
+        print(f"{runs_table(members)}\n\n{published_table(members)}\n\n{elsewhere_table(members)}")
     elif members:
         # Without a terminal, as wide as text that is read is.
         print(table(members, None if options.wide else shutil.get_terminal_size((100, 24)).columns))
@@ -82,31 +82,6 @@ def _shortened(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
-def markdown(members: list[ModelInfo]) -> str:
-    """Return the table in docs/members.md: metrics of the pretrained members over all seeds, then of what ships."""
-    lines = [
-        "| member | network | lecture | mean ± sd | errors by seed | one more run | another test set | NLL | ECE "
-        "| ECE, calibrated | parameters | training | s per epoch |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for member in members:
-        metrics = member.metrics
-        if metrics is None:
-            continue
-        images = metrics["test_images"]
-        spread = "" if metrics["errors_sd"] is None else f" ± {metrics['errors_sd'] / images:.4f}"
-        errors = " ".join(str(run["test_errors"]) for run in metrics["runs"])
-        lecture = "–" if member.lecture_accuracy is None else f"{member.lecture_accuracy:.4f}"
-        lines.append(
-            f"| `{member.name}` | {member.description} | {lecture} | {1 - metrics['errors_mean'] / images:.4f}{spread} "
-            f"| {errors} | {one_more_run(member)} | {interval(member)} | {metrics['nll']:.4f} "
-            f"| {metrics['calibration_error']:.4f} | {metrics['calibrated_error']:.4f} "
-            f"| {metrics['parameters']:,} | {training_time(metrics)} "
-            f"| {seconds_per_epoch(metrics)} |"
-        )
-    return "\n".join(lines)
-
-
 def as_json(member: ModelInfo) -> dict[str, object]:
     """Return all information about a member as JSON-serializable values."""
     return {
@@ -120,32 +95,6 @@ def as_json(member: ModelInfo) -> dict[str, object]:
     }
 
 
-def interval(member: ModelInfo) -> str:
-    """Return Wilson's 95 % interval of the shipped network's accuracy on another test set, as text."""
-    if member.metrics is None:
-        return "–"
-    images = member.metrics["test_images"]
-    low, high = wilson_interval(member.metrics["test_errors"], images)  # in the index they are rounded
-    return f"{1 - high / images:.4f}–{1 - low / images:.4f}"
-
-
-def one_more_run(member: ModelInfo) -> str:
-    """Return the 95 % interval for the test errors of one more run of the recipe, as text."""
-    return "–" if member.one_more_run is None else "–".join(f"{bound:,}" for bound in member.one_more_run)
-
-
-def training_time(metrics: Entry | LikelihoodEntry) -> str:
-    """Return the training time of the fastest run, as text."""
-    seconds = round(_fastest_run_seconds(metrics))
-    return f"{seconds // 60} min {seconds % 60:02} s" if seconds >= 60 else f"{seconds} s"
-
-
-def seconds_per_epoch(metrics: Entry | LikelihoodEntry) -> str:
-    """Return the seconds per epoch of training and validation in the fastest run, as text."""
-    epochs = metrics["config"]["trainer"].get("max_epochs")
-    return f"{_fastest_run_seconds(metrics) / epochs:.1f}" if epochs else "–"
-
-
 def _error(member: ModelInfo) -> float:
     """Return the test error rate of the shipped network, or 1 for a member that is not pretrained."""
     return 1 - (member.test_accuracy or 0)
@@ -154,10 +103,6 @@ def _error(member: ModelInfo) -> float:
 def _mean_error(member: ModelInfo) -> float:
     """Return the mean test error rate over all seeds, or 1 for a member that is not pretrained."""
     return member.metrics["errors_mean"] / member.metrics["test_images"] if member.metrics else 1.0
-
-
-def _fastest_run_seconds(metrics: Entry | LikelihoodEntry) -> float:
-    return min(run["seconds"] for run in metrics["runs"])
 
 
 def _row(member: ModelInfo) -> tuple[str, ...]:

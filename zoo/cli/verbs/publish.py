@@ -2,31 +2,69 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from zoo.cli.arguments import ShortErrorParser
-from zoo.pretrained.registry import demonstrations_path, index_path, model_info
+from zoo.pretrained.registry import (
+    demonstrations_path,
+    index_path,
+    model_info,
+    read_demonstrations,
+    read_index,
+    table_path,
+)
 from zoo.utils.denormals import flush_denormals
+from zoo.utils.errors import UsageError
 from zoo.utils.files import display_path
+
+if TYPE_CHECKING:
+    from zoo.pretrained.entries import Entry, LikelihoodEntry
 
 
 def run(verb: str, arguments: list[str]) -> int:
-    """Publish the runs and return the exit status."""
+    """Publish a network, the runs of a study, or the index of all tables, and return the exit status."""
     parser = ShortErrorParser(
         prog="zoo publish",
-        description="Ship a member's trained network of seed 0, with the metrics of all its seeds.",
+        description="Ship a member's trained network of seed 0, and add runs of its recipe to the published ones.",
     )
-    parser.add_argument("name", help="the member")
-    parser.add_argument("runs", nargs="+", help="checkpoints of finished runs: seed 0, and 1, 2, … if any")
+    parser.add_argument("name", nargs="?", help="the member")
+    parser.add_argument("runs", nargs="*", help="checkpoints of finished runs: seed 0, and 1, 2, … if any")
+    parser.add_argument("--study", type=Path, metavar="DIR", help="add the runs of a study; the network stays")
+    parser.add_argument(
+        "--index", action="store_true", help="write the runs of all members in the index from checkpoints/studies"
+    )
     options = parser.parse_args(arguments)
-
-    from zoo.pretrained.publishing import publish
-
+    if sum((bool(options.runs), options.study is not None, options.index)) != 1 or options.index == bool(options.name):
+        raise UsageError(
+            "Say what is published: `zoo publish NAME RUN.ckpt …` a network, `zoo publish NAME --study DIR` the runs "
+            "of a study, or `zoo publish --index` the index of all tables."
+        )
     flush_denormals()
-    entry = publish(options.name, options.runs)
-    form = "seed {seed}: {test_errors} errors" if "test_errors" in entry else "seed {seed}: {log_likelihood:.2f} nats"
-    runs = ", ".join(form.format(**run) for run in entry["runs"])
-    print(f"{options.name}: {entry['bytes']:,} bytes, sha256 {entry['sha256'][:16]}…, {runs}")
-    info = model_info(options.name)
-    index = index_path() if info.metrics else demonstrations_path()
-    print(f"Wrote {display_path(info.checkpoint)} and {display_path(index)}.")
+    if options.index:
+        from zoo.pretrained.publishing import publish_runs
+
+        for name in (*read_index(), *read_demonstrations()):
+            _report(name, publish_runs(name, []))
+    elif options.study is not None:
+        from zoo.studies.publishing import publish_study
+
+        _report(options.name, publish_study(options.name, options.study))
+    else:
+        from zoo.pretrained.publishing import publish
+
+        entry = publish(options.name, options.runs)
+        print(f"{options.name}: {entry['bytes']:,} bytes, sha256 {entry['sha256'][:16]}…")
+        _report(options.name, entry)
+        print(f"Wrote {display_path(model_info(options.name).checkpoint)}.")
     print("In a clone, `python -m docs.generate` writes the documentation's tables anew.")
     return 0
+
+
+def _report(name: str, entry: Entry | LikelihoodEntry) -> None:
+    """Print the published runs of a member or demonstration, and the files."""
+    form = "seed {seed}: {test_errors} errors" if "test_errors" in entry else "seed {seed}: {log_likelihood:.2f} nats"
+    for each in (entry, *entry["elsewhere"]):
+        print(f"{name} on {each['runs_on']}: {', '.join(form.format(**run) for run in each['runs'])}")
+    index = index_path() if "test_errors" in entry else demonstrations_path()
+    print(f"Wrote {display_path(table_path(name))} and {display_path(index)}.")

@@ -13,7 +13,8 @@ import yaml
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.metrics.intervals import DETECTION_PROBABILITY, detectable_loss, prediction_interval
-from zoo.pretrained.registry import Entry, model_info
+from zoo.pretrained.entries import Entry
+from zoo.pretrained.registry import model_info
 from zoo.utils.errors import Stopped, UsageError
 
 LARGEST_SEED = 2**32 - 1
