@@ -162,7 +162,7 @@ def test_settings_are_sampled_and_more_trials_go_on(capsys: pytest.CaptureFixtur
         (["softmax", "--set", "model.lr=0.1,-2"], "lr is -2"),
         (["softmax", "--set", "seed_everything=1,2"], "give --seeds"),
         (["softmx", "--seeds", "3"], "did you mean softmax"),
-        (["demos/rbm", "--seeds", "3"], "rbm is no classifier"),
+        (["demos/rbm", "--set", "model.lr=0.1,0.2"], "rbm has no validation loss to choose settings by"),
         (["softmax", "--seeds", "3", "--storage", "file/study"], "Not a directory"),
         (["softmax", "--seeds", "3", "--storage", "file"], "file"),
         (["softmax", "--seeds", "3", "--storage", "/proc/study"], "Cannot write"),

@@ -11,6 +11,7 @@ import yaml
 from zoo.cli.lightning_cli import ZooCLI
 from zoo.cli.resolved_config import plain_settings
 from zoo.cli.verbs.trainer import run_cli
+from zoo.models import RBM
 from zoo.models.counting import CountingModule
 from zoo.pretrained.registry import packaged_config
 from zoo.runs.recipe import recipe
@@ -56,11 +57,14 @@ class StudiedRecipe:
         name: The file name of the config without ``.yaml``.
         settings: All settings of the config, for ``zoo fit``.
         config: The settings that determine the training, without the seed. They are equal for equal recipes.
+        is_classifier: Whether it trains a classifier, whose settings can be chosen by the validation loss. Otherwise it
+            trains an RBM.
     """
 
     name: str
     settings: dict[str, Any]
     config: dict[str, Any]
+    is_classifier: bool = True
 
     @property
     def text(self) -> str:
@@ -75,16 +79,20 @@ def read_recipe(config: str) -> StudiedRecipe:
         config: The name of a config that ships, or the path of a config.
 
     Raises:
-        UsageError: The config is missing or not valid, or its network does not count test errors.
+        UsageError: The config is missing or not valid, or its network is neither a classifier nor an RBM.
     """
     cli = run_cli(ParsedCLI, "fit", ["--config", config])
     resolved, settings = cli.resolved_config(), cli.settings()
-    if not issubclass(import_class(resolved["model"]["class_path"]), CountingModule):
-        raise UsageError(f"{cli.run_name} is no classifier, and a study compares test errors: see `zoo fit`.")
+    model_class = import_class(resolved["model"]["class_path"])
+    if not issubclass(model_class, CountingModule | RBM):
+        raise UsageError(
+            f"{cli.run_name} is neither a classifier nor an RBM, and a study compares test errors or log-likelihoods: "
+            "see `zoo fit`."
+        )
     for name in SET_BY_A_STUDY:
         settings.pop(name, None)
     del resolved["seed_everything"]
-    return StudiedRecipe(recipe_name(config), settings, recipe(resolved))
+    return StudiedRecipe(recipe_name(config), settings, recipe(resolved), issubclass(model_class, CountingModule))
 
 
 def recipe_name(config: str) -> str:

@@ -52,6 +52,8 @@ def run(verb: str, arguments: list[str]) -> int:
     from zoo.studies.worker import Interrupted, Worker
 
     studied = read_recipe(options.config)
+    if space.settings and not studied.is_classifier:
+        raise UsageError(f"{studied.name} has no validation loss to choose settings by: give --seeds without --set.")
     if space.settings:
         check_settings(studied.settings, space)
     storage = Storage(_folder(options))
@@ -230,7 +232,9 @@ def _summary(trial: Trial) -> str:
     if trial.state == "pruned":
         return f"trial {trial.number}, seed {trial.seed}{settings}: pruned after {len(trial.val_losses)} epochs"
     # With settings the test errors are no part of it: a choice by them would come too easily.
-    shown = {"val_loss": trial.val_loss} if settings else {"val_loss": trial.val_loss, "errors": trial.test_errors}
+    shown: dict[str, float | None] = {"val_loss": trial.val_loss}
+    if not settings:
+        shown |= {"errors": trial.test_errors, "log_likelihood": trial.likelihood.get("log_likelihood")}
     metrics = [
         f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value:,}"
         for name, value in shown.items()
