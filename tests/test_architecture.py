@@ -16,6 +16,7 @@ import zoo
 PACKAGE = Path(zoo.__file__).parent
 SOURCE = PACKAGE.parent
 ROOMS = (
+    "api",
     "cli",
     "demo",
     "figures",
@@ -34,8 +35,8 @@ ROOMS = (
     "utils",
 )
 """From top to bottom: a module may import from its own room and from the rooms below it."""
-ORDER = ("__main__", "cli", "__init__", *ROOMS[1:], "version")
-"""The rooms with the files at the root: the command may use the public names of ``import zoo``, other rooms may not."""
+ORDER = ("__main__", "__init__", *ROOMS, "version")
+"""The rooms with the files at the root: no room uses the public names of ``import zoo``."""
 AT_THE_ROOT = {"__init__.py", "__main__.py", "version.py", "py.typed", *ROOMS}
 LONGEST = 300
 """Lines in a file."""

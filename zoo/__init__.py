@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from zoo.api.runs import TrainingRun, fit
     from zoo.data import MNISTDataModule
     from zoo.data.preprocessing import preprocess
     from zoo.pretrained.loading import create_model, load_pretrained
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MNISTDataModule",
+    "TrainingRun",
     "UsageError",
     "create_model",
+    "fit",
     "list_models",
     "load_pretrained",
     "model_info",
@@ -30,8 +33,10 @@ __all__ = [
 
 _HOMES = {
     "MNISTDataModule": "zoo.data",
+    "TrainingRun": "zoo.api.runs",
     "UsageError": "zoo.utils.errors",
     "create_model": "zoo.pretrained.loading",
+    "fit": "zoo.api.runs",
     "list_models": "zoo.pretrained.registry",
     "load_pretrained": "zoo.pretrained.loading",
     "model_info": "zoo.pretrained.registry",

@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
 
-import zoo
 from zoo.cli.signals import stopped_by_signals
 from zoo.utils.denormals import denormals_given_back
 from zoo.utils.errors import Stopped, UsageError, unknown_name, unusable_path
 from zoo.utils.matplotlib_settings import ignore_local_matplotlibrc
+from zoo.version import __version__
 
 VERBS = {
     "fit": ("zoo.cli.verbs.trainer", "train a member, or a network of your own"),
@@ -167,7 +167,7 @@ def _dispatch(arguments: list[str]) -> int:
         print(_help())
         return 0
     if arguments[0] == "--version":
-        print(f"zoo {zoo.__version__}")
+        print(f"zoo {__version__}")
         return 0
     verb, *rest = arguments
     if verb not in VERBS:

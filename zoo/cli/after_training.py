@@ -72,6 +72,7 @@ def _log_final_metrics(trainer: Trainer, metrics: Mapping[str, Tensor], seed: in
         if isinstance(logger, TensorBoardLogger):
             logger.log_hyperparams({**logger.hparams, **run}, final, trainer.global_step)
             logger.save()
+            logger.finalize("success")  # which the test did before; a writer that is left open keeps its thread
 
 
 def _trained_checkpoint(trainer: Trainer, module: LightningModule) -> tuple[Path | None, bool]:

@@ -265,8 +265,11 @@ class ZooCLI(LightningCLI):
         path = test_trained_network(
             self.trainer, self.model, self.datamodule, settings, self._get(self.config, "seed_everything")
         )
-        if not self.trainer.is_global_zero:
-            return
+        if self.trainer.is_global_zero:
+            self.report_training(path)
+
+    def report_training(self, path: Path | None) -> None:
+        """Print the test metrics of the trained network, and where its checkpoint is."""
         self.after_test()
         if path and self._run is not None and self._run.run is not None:
             print_test_command(self._run.run.folder / "config.yaml", path)

@@ -44,6 +44,15 @@ class ParsedCLI(ZooCLI):
         """Return all settings as plain values, from which the parser makes the same config."""
         return plain_settings(self._parser(self.subcommand), self.config[self.subcommand], skip_default=False)
 
+    def setting_names(self) -> set[str]:
+        """Return the names of all settings: ``seed_everything``, ``trainer.max_epochs``, ``model.lr``, …."""
+        flags = {flag.removeprefix("--") for action in self._parser("fit")._actions for flag in action.option_strings}
+        known = {flag for flag in flags if "." in flag and not flag.endswith((".help", "+"))}
+        for part in ("model", "data"):
+            arguments = self._get(self.config, part).get("init_args")
+            known |= {f"{part}.{name}" for name in (vars(arguments) if arguments else ())}
+        return known
+
     def resolved_config(self) -> dict[str, Any]:
         """Return the config as `zoo.callbacks.run_record.RunRecord` stores it."""
         return self._resolved_config()

@@ -24,10 +24,7 @@ History = dict[str, dict[int, float]]
 
 
 def draw(writer: FigureWriter, folders: Sequence[Path]) -> None:
-    """Draw all metrics that runs of ``zoo fit`` logged per epoch.
-
-    A metric has a panel: the training values dashed and the validation values solid, a color for each run. The runs are
-    labelled by the settings that differ between them. A run that was resumed is one curve with what went before it.
+    """Draw all metrics that runs of ``zoo fit`` logged per epoch, see `curves_of`.
 
     Args:
         writer: Writes the files.
@@ -38,6 +35,28 @@ def draw(writer: FigureWriter, folders: Sequence[Path]) -> None:
     """
     runs = [Run.read(folder) for folder in folders]
     histories = [read_history(run) for run in runs]
+    rows: list[Row] = [
+        [str(run.folder), name, epoch + 1, value]
+        for run, history in zip(runs, histories, strict=True)
+        for name, values in history.items()
+        for epoch, value in sorted(values.items())
+    ]
+    writer.write(curves_of(runs, histories), ["run", "name", "epoch", "value"], rows, "curves")
+
+
+def curves_of(runs: Sequence[Run], histories: Sequence[History]) -> Any:
+    """Return a figure of the metrics that runs logged per epoch.
+
+    A metric has a panel: the training values dashed and the validation values solid, a color for each run. The runs are
+    labelled by the settings that differ between them. A run that was resumed is one curve with what went before it.
+
+    Args:
+        runs: One or more runs.
+        histories: What each has logged, as `read_history` returns it.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
     labels = run_labels(runs)
     groups: dict[str, list[str]] = {}
     for name in dict.fromkeys(name for history in histories for name in history):
@@ -70,13 +89,7 @@ def draw(writer: FigureWriter, folders: Sequence[Path]) -> None:
         if len(of) == 1:
             figure.suptitle(printable(of.pop()), fontsize=10)
         _add_legend(figure, [textwrap.shorten(printable(label), 90 * len(groups) // 2) for label in labels])
-    rows: list[Row] = [
-        [str(run.folder), name, epoch + 1, value]
-        for run, history in zip(runs, histories, strict=True)
-        for name, values in history.items()
-        for epoch, value in sorted(values.items())
-    ]
-    writer.write(figure, ["run", "name", "epoch", "value"], rows, "curves")
+    return figure
 
 
 def _add_legend(figure: Any, labels: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +30,18 @@ def save_figure(figure: Any, path: Path, file_format: Literal["png", "svg"] = "p
     metadata = {"png": {"Software": MARKER}, "svg": {"Creator": MARKER}}[file_format]
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format=file_format, dpi=dpi, metadata=metadata)
+
+
+def figure_bytes(figure: Any, dpi: int = 120) -> bytes:
+    """Return a figure as the content of a PNG file, which `zoo.utils.files.write_bytes` may write and replace.
+
+    Args:
+        figure: A `matplotlib.figure.Figure`.
+        dpi: Dots per inch.
+    """
+    output = io.BytesIO()
+    figure.savefig(output, format="png", dpi=dpi, metadata={"Software": MARKER})
+    return output.getvalue()
 
 
 def save_image(image: Image, path: Path) -> None:

@@ -1,0 +1,215 @@
+"""``zoo.fit``: train a network and return its run."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule
+
+from zoo.api.picture import Picture
+from zoo.api.settings import as_flags
+from zoo.api.table import Table
+from zoo.api.unchanged import unchanged_process
+from zoo.callbacks.progress import StartMessage
+from zoo.cli.lightning_cli import ZooCLI
+from zoo.cli.recipes import recipe_name
+from zoo.cli.verbs.trainer import run_cli
+from zoo.figures.curves import curves_of, read_history
+from zoo.runs.run import Run
+from zoo.utils.errors import Stopped, UsageError
+from zoo.utils.files import display_path
+from zoo.utils.printable import printable
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A run of ``zoo.fit``.
+
+    Args:
+        name: The name of the run: that of its member, or of its config's file.
+        config: The resolved config: the seed, the model and the data with all arguments, and settings of the Trainer.
+        model: The trained network, in eval mode on the CPU.
+        metrics: The last metrics of the training, and those of the test set (``test_acc``, ``test_errors``).
+        folder: The folder of the run, ``logs/NAME/version_N``. It has the config, the logs and the checkpoints.
+        checkpoint: The checkpoint of the trained network; None if checkpoints are disabled.
+    """
+
+    name: str
+    config: Mapping[str, Any] = field(repr=False)
+    model: LightningModule = field(repr=False)
+    metrics: Mapping[str, float] = field(repr=False)
+    folder: Path
+    checkpoint: Path | None
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+        return int(self.config["seed_everything"])
+
+    @property
+    def history(self) -> Table:
+        """The metrics of each epoch: a table with the columns ``epoch``, ``train_loss``, ``val_loss``, ``val_acc``, ….
+
+        A run that goes on from an earlier one has the epochs of that one too.
+
+        Raises:
+            UsageError: The logs of the run are gone, or were disabled.
+        """
+        return _history(self.folder)
+
+    def plot(self, *others: TrainingRun) -> Picture:
+        """Return the curves of the run, beside those of other runs.
+
+        Args:
+            *others: Other runs. The legend names the settings that differ.
+
+        Raises:
+            UsageError: As for `history`.
+        """
+        runs = [Run.read(run.folder) for run in (self, *others)]
+        figure = curves_of(runs, [read_history(run) for run in runs])
+        return Picture.of_figure(figure, f"The curves of {' and '.join(run.name for run in (self, *others))}")
+
+    def test(self) -> dict[str, float]:
+        """Test the checkpoint on the official test images, as ``zoo test`` does, and return the metrics.
+
+        Raises:
+            UsageError: The run has no checkpoint, or its files are gone.
+        """
+        if self.checkpoint is None:
+            raise UsageError(f"The run in {self.folder} has no checkpoint: train with checkpoints, or see .metrics.")
+        arguments = ["--config", str(self.folder / "config.yaml"), "--ckpt_path", str(self.checkpoint)]
+        with unchanged_process():
+            cli = run_cli(_QuietCLI, "test", arguments)
+        return _plain(cli.trainer.callback_metrics)
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _lines(self) -> list[str]:
+        parameters = sum(each.numel() for each in self.model.parameters() if each.requires_grad)
+        lines = [f"{printable(self.name)}: {parameters:,} parameters, seed {self.seed}"]
+        if "test_errors" in self.metrics:
+            accuracy, errors = (self.metrics[name] for name in ("test_acc", "test_errors"))
+            lines.append(f"Test set:   accuracy {accuracy:.4f}, {errors:,.0f} errors")
+        lines.append(f"Folder:     {display_path(self.folder)}")
+        return lines
+
+    def _repr_html_(self) -> str:
+        text = "<br>".join(html.escape(line) for line in self._lines())
+        try:
+            history = self.history._repr_html_()
+        except UsageError:  # the logs are gone, or were disabled
+            history = ""
+        return f"<p>{text}</p>{history}"
+
+
+class _QuietCLI(ZooCLI):
+    """A `ZooCLI` that prints the lines of the epochs at most, and keeps where the trained network is."""
+
+    trained: Path | None = None
+
+    def report_training(self, path: Path | None) -> None:
+        """Keep the path of the trained network's checkpoint."""
+        self.trained = path
+
+    def after_test(self) -> None:
+        """Print nothing."""
+
+    def run_folder(self) -> Path:
+        """Return the folder of the run."""
+        if self._run is None or self._run.run is None:
+            raise UsageError("A trial run with fast_dev_run leaves nothing behind: use `zoo fit` for it.")
+        return self._run.run.folder
+
+    def _callbacks(self, trainer: Any) -> list[Callback]:
+        return [callback for callback in super()._callbacks(trainer) if not isinstance(callback, StartMessage)]
+
+
+def fit(
+    config: str | Path,
+    *,
+    seed: int | None = None,
+    folder: str | Path = "logs",
+    resume: str | Path | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> TrainingRun:
+    """Train a network, as ``zoo fit --config CONFIG`` does, and return its run.
+
+    >>> run = zoo.fit("dropout", dropout=0.5, max_epochs=3)
+    >>> run.history["val_acc"]
+    >>> run.plot(zoo.fit("dropout", max_epochs=3))
+
+    The same settings and seed give the same network as the command, bit for bit on the same machine with as many
+    threads. The process is left as it was: random numbers, environment variables, handlers of signals. Trainings in
+    several threads run one after the other.
+
+    Args:
+        config: The name of a member or another config that ships, or the path of a config.
+        seed: The seed; None: that of the config.
+        folder: The folder of all runs. The run's own is ``folder/NAME/version_N``.
+        resume: The checkpoint to go on from, or ``"last"`` for the newest one of this config and seed.
+        progress: Whether to print a line for each epoch, and to show a bar in a terminal or notebook.
+        **settings: Settings to change, by their names: those of the model (``dropout``), the data (``batch_size``) and
+            Lightning's Trainer (``max_epochs``). Where a name is in two of them, and for names that Python does not
+            allow, give the part: ``model={"lr": 0.01}``.
+
+    Returns:
+        The run.
+
+    Raises:
+        UsageError: A setting is unknown or not valid, the data or the checkpoint cannot be used, or the loss is not
+            finite. It is a `ValueError`.
+        KeyboardInterrupt: Ctrl-C stopped the training. Its state is saved, and ``resume="last"`` goes on.
+    """
+    name = str(config)
+    arguments = ["--config", name, *as_flags(name, settings), "--trainer.default_root_dir", str(folder)]
+    if seed is not None:
+        arguments += ["--seed_everything", str(seed)]
+    if resume is not None:
+        arguments += ["--ckpt_path", str(resume)]
+    if not progress:
+        arguments += ["--trainer.enable_progress_bar", "false"]
+    try:
+        with unchanged_process():
+            cli = run_cli(_QuietCLI, "fit", arguments)
+    except Stopped as stopped:
+        raise KeyboardInterrupt(f'{stopped} The same call with resume="last" goes on from there.') from stopped
+    run_folder = cli.run_folder()
+    model = cli.model.cpu().eval()
+    model.trainer = None  # which holds the data, the optimizer and the loggers
+    return TrainingRun(
+        name=recipe_name(name),
+        config=Run.read(run_folder).config or {},
+        model=model,
+        metrics={**_last_metrics(run_folder), **_plain(cli.trainer.callback_metrics)},
+        folder=run_folder,
+        checkpoint=cli.trained,
+    )
+
+
+def _history(folder: Path) -> Table:
+    logged = read_history(Run.read(folder))
+    names = sorted(logged, key=lambda name: (not name.startswith("train_"), "loss" not in name, name))
+    epochs = sorted({epoch for values in logged.values() for epoch in values})
+    return Table([{"epoch": epoch + 1, **{name: logged[name].get(epoch) for name in names}} for epoch in epochs])
+
+
+def _last_metrics(folder: Path) -> dict[str, float]:
+    try:
+        history = _history(folder)
+    except UsageError:  # logging is disabled
+        return {}
+    return {name: value for name, value in history[-1].items() if isinstance(value, float)}
+
+
+def _plain(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in metrics.items()}

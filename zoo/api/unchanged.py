@@ -1,0 +1,40 @@
+"""A training in a user's own program, which finds its process afterwards as it was before."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from zoo.utils.denormals import denormals_given_back
+
+_ONE_AT_A_TIME = threading.RLock()
+"""Trainings in several threads wait for each other, because all use the random numbers of the process."""
+
+
+@contextmanager
+def unchanged_process() -> Iterator[None]:
+    """Restore random numbers, environment variables and the treatment of denormal numbers at the end of a block.
+
+    The blocks of several threads run one after the other.
+    """
+    with _ONE_AT_A_TIME, denormals_given_back():
+        environment = dict(os.environ)
+        python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        try:
+            yield
+        finally:
+            for name in os.environ.keys() - environment.keys():
+                del os.environ[name]
+            os.environ.update(environment)
+            random.setstate(python)
+            np.random.set_state(numpy)
+            torch.set_rng_state(cpu)
+            if gpus:
+                torch.cuda.set_rng_state_all(gpus)
