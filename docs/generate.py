@@ -165,10 +165,15 @@ def no_digit() -> str:
     return f"{where(measured)}:\n\n{table(['pictures', 'n', 'taken for no digit, %'], rows)}"
 
 
-def figure_seconds() -> str:
+def figure_seconds(is_korean: bool = False) -> str:
     """How long each figure takes."""
     measured = json.loads((DATA / "figure_seconds.json").read_text(encoding="utf-8"))
     rows = [[f"`zoo figures {name}`", duration(seconds)] for name, seconds in measured["seconds"].items()]
+    if is_korean:
+        minutes = [[name, seconds.replace(" min", "분").replace(" s", "초")] for name, seconds in rows]
+        hardware = measured["machine"]
+        caption = f"{hardware['processor']}, 스레드 {hardware['threads']}개, 다른 작업과 함께"
+        return f"{caption} (`python -m docs.time_figures FOLDER`):\n\n{table(['그림', '시간'], minutes)}"
     caption = f"{where(measured)}, beside other work"
     return f"{caption} (`python -m docs.time_figures FOLDER`):\n\n{table(['figure', 'time'], rows)}"
 
@@ -196,6 +201,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     ),
     "few-labels": few_labels,
     "figure-seconds": figure_seconds,
+    "figure-seconds-ko": lambda: figure_seconds(is_korean=True),
     "no-digit": no_digit,
     "reading": reading,
 }
