@@ -20,6 +20,9 @@ from torchvision.datasets import MNIST
 
 from zoo.utils.yaml_text import read_yaml
 
+UNKNOWN_HERE = ("vat_weight", "max_norm", "input_dropout", "batch_norm_scale")
+"""Arguments of a fully connected network that the baselines do not have."""
+
 
 def make_mlp(hidden_sizes: Sequence[int] = (), dropout: float = 0.0, batch_norm: bool = False) -> nn.Sequential:
     """Return a fully connected ReLU network with 784 inputs and ten outputs, with the layers that `zoo.models.MLP` has.
@@ -94,6 +97,8 @@ def network_from_config(config: dict[str, Any]) -> nn.Sequential | None:
     if model["class_path"].endswith("SoftmaxRegression"):
         return make_mlp()
     if not model["class_path"].endswith(".MLP") or arguments.get("activation", "relu") != "relu":
+        return None
+    if any(arguments.get(name) for name in UNKNOWN_HERE) or isinstance(arguments.get("dropout"), list):
         return None
     return make_mlp(
         arguments.get("hidden_sizes", (256, 256)), arguments.get("dropout", 0.0), arguments.get("batch_norm", False)

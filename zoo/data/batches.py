@@ -126,16 +126,24 @@ class ImageBatches(Dataset[Batch]):
         )
 
 
-def images_of(dataset: Any, limit: int | None = None, chunk: int = 1000) -> Iterator[Tensor]:
-    """Yield the images of a data set in order, flattened, as tensors ``(B, 784)`` with at most ``chunk`` rows.
+def images_of(
+    dataset: Any, limit: int | None = None, chunk: int = 1000, *, shuffled: bool = False
+) -> Iterator[Tensor]:
+    """Yield the images of a data set, flattened, as tensors ``(B, 784)`` with at most ``chunk`` rows.
 
     Args:
         dataset: A data set of examples ``(image, label, …)``. An `ImageBatches` is read in chunks, any other data set
             example by example.
         limit: Maximum number of images in total. None means all.
         chunk: Maximum number of images per tensor.
+        shuffled: Whether they come in a random order, always the same, and in tensors of equal size up to one image.
     """
-    for positions in torch.arange(len(dataset) if limit is None else min(len(dataset), limit)).split(chunk):
+    count = len(dataset) if limit is None else min(len(dataset), limit)
+    order = torch.arange(count).split(chunk)
+    if shuffled:
+        mixed = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))[:count]
+        order = mixed.tensor_split(max(1, -(-count // chunk)))
+    for positions in order:
         if isinstance(dataset, ImageBatches):
             images = dataset.get_batch(positions)[0]
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -72,3 +74,9 @@ def majority_vote(votes: Tensor, probabilities: Tensor) -> Tensor:
     # Float64 resolves small probabilities in the sum with many votes. On the CPU, as Apple's GPUs do not support it.
     mean = probabilities.cpu().double().mean(dim=0)
     return (votes.cpu() + mean.clamp(max=1 - 1e-6)).argmax(dim=1).to(votes.device)
+
+
+def log_mean_probability(member_logits: Tensor) -> Tensor:
+    """Return the log of the members' mean probabilities, ``(B, C)``, for logits ``(K, B, C)``."""
+    log_probabilities = member_logits.log_softmax(dim=2)
+    return log_probabilities.logsumexp(dim=0) - math.log(len(log_probabilities))

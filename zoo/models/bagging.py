@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,7 +16,7 @@ from torchmetrics.classification import MulticlassCalibrationError
 from zoo.data.base import ImageDataModule
 from zoo.data.batches import ImageBatches
 from zoo.metrics.calibration import CALIBRATION_BINS
-from zoo.metrics.ensemble import EnsembleTotals
+from zoo.metrics.ensemble import EnsembleTotals, log_mean_probability
 from zoo.models.bootstraps import BootstrapSampler, draw_bootstraps, fingerprint, out_of_bag_counts
 from zoo.models.classifier import Classifier
 from zoo.models.lookup import find_classifier, make_member
@@ -108,7 +107,7 @@ class BaggedEnsemble(Classifier):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``: the log of the members' mean probabilities."""
-        return _log_mean_probability(self.member_logits(images))
+        return log_mean_probability(self.member_logits(images))
 
     def member_logits(self, images: Tensor) -> Tensor:
         """Return the members' logits ``(K, B, 10)``.
@@ -194,30 +193,33 @@ class BaggedEnsemble(Classifier):
         """
         members = self.hparams["num_members"]
         labels = labels.expand(members, -1).flatten()
-        logits = self.member_logits(images).flatten(end_dim=1)
+        member_logits = self.member_logits(images)
+        logits = member_logits.flatten(end_dim=1)
         # All members have equally many images, so the mean over all is the mean of the members' means.
         mean_loss = F.cross_entropy(logits, labels)
         loss = members * mean_loss
         # Not the logits, whose memory would grow with the members and the steps in a call.
         measured = {"cross_entropy": mean_loss.detach(), "wrong": logits.detach().argmax(dim=1) != labels}
-        return LossAndMetrics(loss + self.l2_penalty() if self.hparams["l2"] else loss, measured)
+        if self.hparams["l2"]:
+            loss = loss + self.l2_penalty()
+        if self.vat.weight:
+            images = images.expand(*member_logits.shape[:-1], *images.shape[-3:])
+            loss = loss + members * self.vat.penalty(self.parts(), self.member_logits, images, member_logits)
+        return LossAndMetrics(loss, measured)
 
     def count(self, measured: Mapping[str, Tensor]) -> None:
         """Count the images of K steps, once for each member."""
         self.train_totals.update(measured["cross_entropy"], measured["wrong"].flatten())
 
-    def l2_penalty(self) -> Tensor:
-        """Return λ·Σw² over the weights, not the biases, of all members."""
-        stacked = [self.stacked_parameters[_key(name)] for name in self._names[0]]
-        squares = [w.square().sum() for w in stacked if w.requires_grad and w.dim() > 2]
-        penalty: Tensor = self.hparams["l2"] * torch.stack(squares).sum()
-        return penalty
+    def incoming_dimensions(self) -> dict[nn.Parameter, tuple[int, ...]]:
+        """Return each tensor of weights of all members, and the dimensions of the incoming weights of one unit."""
+        return {each: tuple(range(2, each.dim())) for each in self.stacked_parameters.values() if each.dim() > 2}
 
     def test_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
         """Update the test metrics of the ensemble and of each member with a batch."""
         images, labels, *_ = batch
         member_logits = self.member_logits(images)
-        logits = _log_mean_probability(member_logits)
+        logits = log_mean_probability(member_logits)
         self.test_totals.update(F.cross_entropy(logits, labels), logits.argmax(dim=1) != labels)
         self.test_member_totals.update(member_logits.softmax(dim=2), labels)
         self.test_calibration.update(logits.softmax(dim=1), labels)
@@ -288,12 +290,6 @@ class BaggedEnsemble(Classifier):
         )
         counts = self.trainer.strategy.reduce(counts.to(self.device), reduce_op="sum")
         return {"oob_acc": counts[1] / counts[0], "oob_share": counts[0] / len(dataset)}
-
-
-def _log_mean_probability(member_logits: Tensor) -> Tensor:
-    """Return the log of the members' mean probabilities, ``(B, 10)``, for logits ``(K, B, 10)``."""
-    log_probabilities = F.log_softmax(member_logits, dim=2)
-    return log_probabilities.logsumexp(dim=0) - math.log(len(log_probabilities))
 
 
 def _key(name: str) -> str:

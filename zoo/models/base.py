@@ -116,7 +116,7 @@ class ZooModule(CheckpointedModule, ABC):
         """Return the mean of a tensor over all processes."""
         return self.trainer.strategy.reduce(tensor, reduce_op="mean")
 
-    def training_images(self, limit: int | None = None) -> Iterator[Tensor]:
+    def training_images(self, limit: int | None = None, shuffled: bool = False) -> Iterator[Tensor]:
         """The training images, ``(B, 784)`` at a time, as the network wants them; none while nothing is trained."""
         loader: Any = self.trainer.train_dataloader
         if loader is None:
@@ -127,7 +127,7 @@ class ZooModule(CheckpointedModule, ABC):
             )
         # As they are: how they are distorted depends on when one looks.
         dataset = getattr(loader.dataset, "unaugmented", loader.dataset)
-        return (images.to(self.device, self.parameter_dtype) for images in images_of(dataset, limit))
+        return (images.to(self.device, self.parameter_dtype) for images in images_of(dataset, limit, shuffled=shuffled))
 
     def trained_parameters(self) -> int:
         """How many parameters the training changes."""

@@ -12,25 +12,26 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from zoo.data.loader import BatchLoader
 from zoo.metrics.classification import ClassificationTotals
-from zoo.models.counting import CountingModule
+from zoo.models.normalized import NormalizedModule
 from zoo.training.fused_update import make_update
 from zoo.training.manual_backward import Chain, ManualStep, is_hooked
+from zoo.training.max_norm import MaxNorm
 from zoo.training.optimizers import check_optimizer, make_optimizer
 from zoo.training.schedules import check_schedule, with_schedule
 from zoo.training.steps import Batch, LossAndMetrics, Step
+from zoo.training.virtual_adversarial import VirtualAdversarialTraining
 from zoo.utils.checks import check_counts, check_fractions, check_not_negative, check_positive
 from zoo.utils.errors import UsageError
 
 
-class Classifier(CountingModule, ABC):
+class Classifier(NormalizedModule, ABC):
     """A LightningModule that classifies images by cross-entropy; subclasses say what the network is.
 
     A subclass takes its architecture's arguments, passes the rest on as ``**training``, and defines
     ``forward(images)``: float32 ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, C)``, C = 10 for digits. All arguments are
     primitives and are saved in checkpoints. Logged once per epoch: ``train_loss``, ``train_acc``, ``val_loss``,
-    ``val_acc``, ``test_loss``, ``test_acc`` (mean cross-entropy in nats, without the L2 term, and the fraction that is
+    ``val_acc``, ``test_loss``, ``test_acc`` (mean cross-entropy in nats, without the other terms of the loss, and the fraction that is
     right), and ``test_errors``, a whole number of images.
 
     Args:
@@ -40,7 +41,16 @@ class Classifier(CountingModule, ABC):
         weight_decay: The optimizer's own, 0 or more.
         l2: λ of the lecture's regularization: the loss that is minimized is the cross-entropy + λ·Σw² over all
             weights and no biases, 0 or more.
+        max_norm: c, more than 0: after each step, the incoming weights of a unit that are longer than c (Euclidean
+            length, without the bias) are scaled to the length c. None sets no bound. See `zoo.training.max_norm`.
         lr_schedule: ``constant``, or ``cosine`` down to 0 over the whole training.
+        vat_weight: λ of virtual adversarial training (`zoo.training.virtual_adversarial`): the loss that is minimized is
+            the cross-entropy + λ·KL(p(x) ‖ p(x + r)), 0 or more. 0 turns it off; the paper takes 1.
+        vat_epsilon: Its ε, the Euclidean length of the perturbation r, more than 0.
+        vat_xi: Its ξ, the step by which the direction of r is estimated, more than 0.
+        vat_power_iterations: Its number of steps of the power method; 0 makes r random.
+        refit_batch_norm: At the end of each epoch, replace the running averages of batch norm by means over all
+            training images without augmentation, for the weights as they are (`zoo.training.batch_norm`).
         num_classes: C, the number of classes, at least 1.
         steps_per_call: Optimizer steps in one call of Lightning's loop, which is faster; 1 is Lightning's ordinary loop
             and gives the same weights. None takes 100 on a CPU and 200 on a GPU where that is possible: on one device,
@@ -57,7 +67,8 @@ class Classifier(CountingModule, ABC):
     """What a checkpoint says of its own training, which one that begins at its weights does not take over."""
 
     training_arguments: ClassVar[tuple[str, ...]] = (
-        *("optimizer", "lr", "momentum", "weight_decay", "l2", "lr_schedule", "steps_per_call"),
+        *("optimizer", "lr", "momentum", "weight_decay", "l2", "max_norm", "lr_schedule", "steps_per_call"),
+        *("vat_weight", "vat_epsilon", "vat_xi", "vat_power_iterations", "refit_batch_norm"),
     )
 
     def __init__(
@@ -67,7 +78,13 @@ class Classifier(CountingModule, ABC):
         momentum: float = 0.9,
         weight_decay: float = 0.0,
         l2: float = 0.0,
+        max_norm: float | None = None,
         lr_schedule: str = "constant",
+        vat_weight: float = 0.0,
+        vat_epsilon: float = 2.1,
+        vat_xi: float = 0.01,
+        vat_power_iterations: int = 1,
+        refit_batch_norm: bool = False,
         num_classes: int = 10,
         steps_per_call: int | None = None,
         init_from: str | None = None,
@@ -78,7 +95,9 @@ class Classifier(CountingModule, ABC):
         check_positive(lr=lr)
         check_fractions(momentum=momentum)
         check_not_negative(weight_decay=weight_decay, l2=l2)
+        check_positive(**({} if max_norm is None else {"max_norm": max_norm}))
         check_counts(least=1, num_classes=num_classes, steps_per_call=1 if steps_per_call is None else steps_per_call)
+        self.vat = VirtualAdversarialTraining(vat_weight, vat_epsilon, vat_xi, vat_power_iterations)
         self.save_hyperparameters(ignore=["init_from"])
         self.init_from = init_from
 
@@ -141,30 +160,14 @@ class Classifier(CountingModule, ABC):
                 f"set model.num_classes {len(names)}."
             )
 
-    def on_train_start(self) -> None:
-        """Refuse a batch that batch norm cannot normalize.
-
-        Raises:
-            UsageError: A batch would be a single image.
-        """
-        super().on_train_start()
-        loader: Any = self.trainer.train_dataloader
-        if not isinstance(loader, BatchLoader) or not any(type(each) is nn.BatchNorm1d for each in self.parts()):
-            return
-        size, images = loader.batch_size or 1, len(loader.sampler)  # type: ignore[arg-type]
-        cut_short = self.trainer.num_training_batches < len(loader)
-        if size == 1 or (images % size == 1 and not cut_short):
-            raise UsageError(
-                f"The last batch of {images} images would be a single one, which has no variance for batch norm: "
-                f"set data.batch_size to something else than {size}."
-            )
-
     def step(self, batch: Batch) -> LossAndMetrics:
         """Return the loss of a batch ``(images, labels, …)``, a scalar in nats, and what `count` needs."""
         images, labels, *_ = batch
         logits = self(images)
         cross_entropy = F.cross_entropy(logits, labels)
         loss = cross_entropy + self.l2_penalty() if self.hparams["l2"] else cross_entropy
+        if self.vat.weight:
+            loss = loss + self.vat.penalty(self.parts(), self, images, logits)
         measured = {"cross_entropy": cross_entropy.detach(), "logits": logits.detach(), "labels": labels}
         return LossAndMetrics(loss, measured)
 
@@ -183,6 +186,8 @@ class Classifier(CountingModule, ABC):
     def _chain(self) -> Chain | None:
         """The network as a chain of layers, if it is one, trained in single or double precision on a CPU."""
         if any(getattr(type(self), name) is not getattr(Classifier, name) for name in ("step", "l2_penalty")):
+            return None
+        if self.vat.weight:
             return None
         layers = self.layers_in_order()
         if layers is None or self.device.type != "cpu" or torch.is_autocast_enabled("cpu") or is_hooked(self):
@@ -222,8 +227,8 @@ class Classifier(CountingModule, ABC):
         return f"accuracy {metrics['test_acc']:.4f}, {int(metrics['test_errors']):,} errors"
 
     def l2_penalty(self) -> Tensor:
-        """Return λ·Σw² over every trainable tensor of two dimensions or more: the weights, not the biases."""
-        squares = [w.square().sum() for w in self.parameters() if w.requires_grad and w.dim() > 1]
+        """Return λ·Σw² over the weights that are trained, and no biases."""
+        squares = [w.square().sum() for w in self.incoming_dimensions() if w.requires_grad]
         penalty: Tensor = self.hparams["l2"] * torch.stack(squares).sum()
         return penalty
 
@@ -239,7 +244,14 @@ class Classifier(CountingModule, ABC):
         """Make the optimizer that the arguments name, over `parameter_groups`."""
         h = self.hparams
         groups, rates = self.parameter_groups(), (h["lr"], h["momentum"], h["weight_decay"])
-        return make_optimizer(h["optimizer"], groups, *rates, fused=self.may_fuse_steps, device=self.device.type)
+        optimizer = make_optimizer(h["optimizer"], groups, *rates, fused=self.may_fuse_steps, device=self.device.type)
+        if h["max_norm"] is not None:
+            optimizer.register_step_post_hook(MaxNorm(h["max_norm"], self.incoming_dimensions()))
+        return optimizer
+
+    def incoming_dimensions(self) -> dict[nn.Parameter, tuple[int, ...]]:
+        """Return each tensor of weights, and the dimensions along which the incoming weights of one unit lie."""
+        return {each: tuple(range(1, each.dim())) for each in self.parameters() if each.dim() > 1}
 
     def _named_output_layer(self) -> tuple[str, nn.Linear]:
         linear = [(name, layer) for name, layer in self.named_modules() if isinstance(layer, nn.Linear)]

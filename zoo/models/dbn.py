@@ -18,7 +18,14 @@ from zoo.rbm.contrastive_divergence import ContrastiveDivergence, make_rbm_optim
 from zoo.rbm.monitoring import RBMTotals
 from zoo.training.schedules import with_schedule
 from zoo.utils.autocast import full_precision
-from zoo.utils.checks import check_counts, check_fractions, check_layer_sizes, check_not_negative, check_positive
+from zoo.utils.checks import (
+    check_counts,
+    check_fractions,
+    check_layer_sizes,
+    check_not_negative,
+    check_positive,
+    fractions_by_layer,
+)
 
 
 class DBN(GreedyPretraining):
@@ -53,7 +60,8 @@ class DBN(GreedyPretraining):
         hidden_lr_factor: Learning rate of the hidden layers in fine-tuning, relative to ``lr``, which is that of the
             output layer; more than 0.
         input_dropout: Probability of dropping a pixel in fine-tuning, 0 ≤ p < 1.
-        dropout: Probability of dropping a hidden unit's output in fine-tuning, 0 ≤ p < 1.
+        dropout: Probability of dropping a hidden unit's output in fine-tuning, 0 ≤ p < 1: one number, or one for each
+            hidden layer.
         **training: Arguments of the fine-tuning, as in `Classifier`; a ``cosine`` schedule is updated once per epoch.
 
     Raises:
@@ -83,7 +91,7 @@ class DBN(GreedyPretraining):
         weight_init: str | None = None,
         hidden_lr_factor: float = 1.0,
         input_dropout: float = 0.0,
-        dropout: float = 0.0,
+        dropout: float | Sequence[float] = 0.0,
         **training: Any,
     ) -> None:
         super().__init__(**training)
@@ -94,7 +102,6 @@ class DBN(GreedyPretraining):
             initial_momentum=initial_momentum,
             pretrain_momentum=pretrain_momentum,
             input_dropout=input_dropout,
-            dropout=dropout,
         )
         check_not_negative(weight_cost=weight_cost)
         shapes = list(itertools.pairwise([784, *hidden_sizes]))
@@ -106,6 +113,9 @@ class DBN(GreedyPretraining):
         if weight_init is not None:
             for rbm in self.rbms:
                 initialize_tensor(rbm.weight.T, weight_init)
+        # Of what each layer and the output layer get.
+        rates = [input_dropout, *fractions_by_layer(dropout, len(hidden_sizes), "dropout")]
+        self.dropouts = nn.ModuleList(nn.Dropout(rate) for rate in rates)
         self.output = nn.Linear(hidden_sizes[-1], self.hparams["num_classes"])
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
@@ -128,11 +138,9 @@ class DBN(GreedyPretraining):
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""
         activations = images.flatten(start_dim=1)
-        dropout = self.hparams["input_dropout"]
-        for rbm in self.rbms:
-            activations = rbm.hidden_probabilities(nn.functional.dropout(activations, dropout, self.training))
-            dropout = self.hparams["dropout"]
-        logits: Tensor = self.output(nn.functional.dropout(activations, dropout, self.training))
+        for dropout, rbm in zip(self.dropouts, self.rbms, strict=False):
+            activations = rbm.hidden_probabilities(dropout(activations))
+        logits: Tensor = self.output(self.dropouts[-1](activations))
         return logits
 
     @torch.no_grad()
@@ -151,6 +159,10 @@ class DBN(GreedyPretraining):
             {"params": hidden, "lr": self.hparams["lr"] * self.hparams["hidden_lr_factor"]},
             {"params": list(self.output.parameters())},
         ]
+
+    def incoming_dimensions(self) -> dict[nn.Parameter, tuple[int, ...]]:
+        """Return the weights; those of an RBM are ``(V, H)``, so that a hidden unit's lie in a column."""
+        return {**super().incoming_dimensions(), **{rbm.weight: (0,) for rbm in self.rbms}}
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer of pretraining, SGD with momentum, if needed, and the optimizer of fine-tuning."""

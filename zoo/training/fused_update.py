@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
+from zoo.training.max_norm import MaxNorm, max_norm_of
+
 
 def make_update(optimizer: Optimizer) -> Callable[[], None]:
     """Return a function that makes an optimizer's step without autograd, while nothing else changes the optimizer.
@@ -30,9 +32,9 @@ def make_update(optimizer: Optimizer) -> Callable[[], None]:
 
 
 def has_step_hooks(optimizer: Optimizer) -> bool:
-    """Return whether something is called at every step of an optimizer."""
-    own = (optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks)
-    return any((*own, _global_optimizer_pre_hooks, _global_optimizer_post_hooks))
+    """Return whether something that the zoo does not know is called at every step of an optimizer."""
+    after = [hook for hook in optimizer._optimizer_step_post_hooks.values() if not isinstance(hook, MaxNorm)]
+    return any((optimizer._optimizer_step_pre_hooks, after, _global_optimizer_pre_hooks, _global_optimizer_post_hooks))
 
 
 def _own_step(optimizer: Optimizer) -> Callable[[], None]:
@@ -48,6 +50,7 @@ class _FusedAdam:
         self.groups: list[tuple[dict[str, Any], list[nn.Parameter], list[list[Tensor]], Tensor]] = []
         """Each group's settings, its parameters that have made a step, their state, and all their counts of steps."""
         self.untrained: list[nn.Parameter] = []
+        self.max_norm = max_norm_of(optimizer)
         self._prepare()
 
     def __call__(self) -> None:
@@ -63,6 +66,8 @@ class _FusedAdam:
         ):
             counts.add_(1)
             _call_kernel(settings, parameters, group, moments, squares, largest, steps)
+        if self.max_norm is not None:
+            self.max_norm(self.optimizer)
 
     def _prepare(self) -> None:
         state = self.optimizer.state
@@ -98,6 +103,7 @@ class FusedAdamInPieces:
 
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer = optimizer
+        self.max_norm = max_norm_of(optimizer)
 
     def __call__(self) -> None:
         """Make a step."""
@@ -123,6 +129,8 @@ class FusedAdamInPieces:
                     column += tensor.view(-1).split(size) if tensor is not None else []
                 columns[-1] += [step] * (len(columns[0]) - len(columns[-1]))
             _call_kernel(settings, *columns)
+        if self.max_norm is not None:
+            self.max_norm(self.optimizer)
 
     def _piece_size(self, parameters: list[nn.Parameter]) -> int:
         total = sum(parameter.numel() for parameter in parameters)

@@ -38,6 +38,21 @@ def check_fractions(**numbers: float) -> None:
             raise UsageError(f"{name} is {value}, but it must be 0 or more and less than 1.")
 
 
+def fractions_by_layer(value: float | Sequence[float], layers: int, name: str) -> list[float]:
+    """Return one number in [0, 1) for each layer, from one for all of them or a sequence of that many.
+
+    Raises:
+        UsageError: A number is out of range, or there is another count of them.
+    """
+    is_one = isinstance(value, int | float)
+    given = [value] if is_one else list(value)
+    for fraction in given:
+        check_fractions(**{name: fraction})
+    if not is_one and len(given) != layers:
+        raise UsageError(f"{name} has {len(given)} numbers for {layers} hidden layers: give one for all, or one for each.")
+    return given * layers if is_one else given
+
+
 def check_layer_sizes(sizes: Sequence[int], least: int = 0, name: str = "hidden_sizes") -> None:
     """Raise `UsageError` unless there are at least ``least`` layers of 1 to a million units each."""
     if len(sizes) < least or not all(1 <= size <= MAX_COUNT for size in sizes):
