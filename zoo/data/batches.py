@@ -126,9 +126,7 @@ class ImageBatches(Dataset[Batch]):
         )
 
 
-def images_of(
-    dataset: Any, limit: int | None = None, chunk: int = 1000, *, shuffled: bool = False
-) -> Iterator[Tensor]:
+def images_of(dataset: Any, limit: int | None = None, chunk: int = 1000, *, shuffled: bool = False) -> Iterator[Tensor]:
     """Yield the images of a data set, flattened, as tensors ``(B, 784)`` with at most ``chunk`` rows.
 
     Args:

@@ -31,8 +31,8 @@ class Classifier(NormalizedModule, ABC):
     A subclass takes its architecture's arguments, passes the rest on as ``**training``, and defines
     ``forward(images)``: float32 ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, C)``, C = 10 for digits. All arguments are
     primitives and are saved in checkpoints. Logged once per epoch: ``train_loss``, ``train_acc``, ``val_loss``,
-    ``val_acc``, ``test_loss``, ``test_acc`` (mean cross-entropy in nats, without the other terms of the loss, and the fraction that is
-    right), and ``test_errors``, a whole number of images.
+    ``val_acc``, ``test_loss``, ``test_acc`` (mean cross-entropy in nats, without the other terms of the loss, and the
+    fraction that is right), and ``test_errors``, a whole number of images.
 
     Args:
         optimizer: ``adam``, ``adamw``, ``sgd``, ``rmsprop`` or ``adagrad``; see `zoo.training.optimizers`.
@@ -44,8 +44,8 @@ class Classifier(NormalizedModule, ABC):
         max_norm: c, more than 0: after each step, the incoming weights of a unit that are longer than c (Euclidean
             length, without the bias) are scaled to the length c. None sets no bound. See `zoo.training.max_norm`.
         lr_schedule: ``constant``, or ``cosine`` down to 0 over the whole training.
-        vat_weight: λ of virtual adversarial training (`zoo.training.virtual_adversarial`): the loss that is minimized is
-            the cross-entropy + λ·KL(p(x) ‖ p(x + r)), 0 or more. 0 turns it off; the paper takes 1.
+        vat_weight: λ of virtual adversarial training (`zoo.training.virtual_adversarial`), 0 or more: the loss that is
+            minimized is the cross-entropy + λ·KL(p(x) ‖ p(x + r)). 0 turns it off; the paper takes 1.
         vat_epsilon: Its ε, the Euclidean length of the perturbation r, more than 0.
         vat_xi: Its ξ, the step by which the direction of r is estimated, more than 0.
         vat_power_iterations: Its number of steps of the power method; 0 makes r random.

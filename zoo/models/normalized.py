@@ -33,7 +33,9 @@ class NormalizedModule(CountingModule, ABC):
         self._refitted_at = -1
         parts = list(self.parts())
         if self.hparams.get("refit_batch_norm") and not batch_norms(parts):
-            raise UsageError(f"refit_batch_norm is true, but this {type(self).__name__} has no batch norm: leave it out.")
+            raise UsageError(
+                f"refit_batch_norm is true, but this {type(self).__name__} has no batch norm: leave it out."
+            )
         loader: Any = self.trainer.train_dataloader
         if not isinstance(loader, BatchLoader) or not any(type(each) is nn.BatchNorm1d for each in parts):
             return

@@ -47,7 +47,7 @@ def shrinkage(weight: Tensor, bound: float, dimensions: tuple[int, ...]) -> Tens
         bound: c.
         dimensions: Those of the incoming weights of one unit.
     """
-    lengths = torch.linalg.vector_norm(weight, dim=dimensions, keepdim=True)
+    lengths: Tensor = torch.linalg.vector_norm(weight, dim=dimensions, keepdim=True)
     return (bound / lengths).clamp_max(1)
 
 

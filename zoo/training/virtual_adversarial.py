@@ -1,9 +1,9 @@
-"""Virtual adversarial training: a penalty on how much a network's answer changes in the direction where it changes most.
+"""Virtual adversarial training: a penalty on how much a prediction changes in the direction in which it changes most.
 
-For an image x with the predicted probabilities p(x), the penalty is KL(p(x) ‖ p(x + r)). The perturbation r has length ε
-and points along the dominant eigenvector of H, the Hessian of that divergence with respect to r at r = 0. No label is
-needed. Miyato, Maeda, Koyama, Nakae and Ishii, "Distributional smoothing with virtual adversarial training", ICLR 2016;
-Miyato, Maeda, Koyama and Ishii, "Virtual adversarial training", IEEE TPAMI 2018.
+For an image x with the predicted probabilities p(x), the penalty is KL(p(x) ‖ p(x + r)). The perturbation r has the
+length ε and points along the dominant eigenvector of H, the Hessian of that divergence with respect to r at r = 0. No
+label is needed. Miyato, Maeda, Koyama, Nakae and Ishii, "Distributional smoothing with virtual adversarial training",
+ICLR 2016; Miyato, Maeda, Koyama and Ishii, "Virtual adversarial training", IEEE TPAMI 2018.
 """
 
 from __future__ import annotations
@@ -55,10 +55,9 @@ class VirtualAdversarialTraining:
     def penalty(self, parts: Iterable[nn.Module], forward: Forward, images: Tensor, logits: Tensor) -> Tensor:
         """Return λ times the mean over the images of KL(p(x) ‖ p(x + r)) in nats, a scalar.
 
-        Its gradient does not flow through p(x) or r. The passes are made without dropout, so that p is the network's
-        answer and not that of a random part of it. Batch norm normalizes each pass by the statistics of that pass, as in
-        the authors' code, and leaves its running averages alone. All passes are in full precision, because small
-        differences of logits matter.
+        No gradient flows through p(x) and r. The passes are made without dropout: p is the prediction of the whole
+        network. Batch norm normalizes each pass by the statistics of that pass, as in the authors' code, and leaves its
+        running averages alone. All passes are in full precision, because small differences of logits matter.
 
         Args:
             parts: The modules of the network.
@@ -78,7 +77,7 @@ class VirtualAdversarialTraining:
         return self.weight * divergences.mean()
 
     def perturbation(self, forward: Forward, images: Tensor, logits: Tensor) -> Tensor:
-        """Return r of each image, shaped as ``images``: of length ε, or 0 where the answer does not depend on the image.
+        """Return r of each image, shaped as ``images``: of the length ε, or 0 where H·d is 0.
 
         Args:
             forward: The network, without dropout.
@@ -107,7 +106,7 @@ class VirtualAdversarialTraining:
         change = change - change.gather(-1, logits.argmax(-1, keepdim=True))
         probabilities = logits.softmax(-1)
         covariance_times_change = probabilities * (change - (probabilities * change).sum(-1, keepdim=True))
-        (product,) = torch.autograd.grad(outputs, step, covariance_times_change)
+        product: Tensor = torch.autograd.grad(outputs, step, covariance_times_change)[0]
         return product
 
 
@@ -116,4 +115,5 @@ def _unit(vectors: Tensor) -> Tensor:
     tiny = torch.finfo(vectors.dtype).tiny
     # First by the largest entry: squares of entries below 1e-19 are 0 in single precision.
     vectors = vectors / vectors.abs().amax(IMAGE, keepdim=True).clamp_min(tiny)
-    return vectors / torch.linalg.vector_norm(vectors, dim=IMAGE, keepdim=True).clamp_min(tiny)
+    lengths: Tensor = torch.linalg.vector_norm(vectors, dim=IMAGE, keepdim=True)
+    return vectors / lengths.clamp_min(tiny)

@@ -44,13 +44,14 @@ def fractions_by_layer(value: float | Sequence[float], layers: int, name: str) -
     Raises:
         UsageError: A number is out of range, or there is another count of them.
     """
-    is_one = isinstance(value, int | float)
-    given = [value] if is_one else list(value)
-    for fraction in given:
+    if isinstance(value, int | float):
+        check_fractions(**{name: value})
+        return [value] * layers
+    for fraction in value:
         check_fractions(**{name: fraction})
-    if not is_one and len(given) != layers:
-        raise UsageError(f"{name} has {len(given)} numbers for {layers} hidden layers: give one for all, or one for each.")
-    return given * layers if is_one else given
+    if len(value) != layers:
+        raise UsageError(f"{name} has {len(value)} numbers, but there are {layers} hidden layers: give one for each.")
+    return list(value)
 
 
 def check_layer_sizes(sizes: Sequence[int], least: int = 0, name: str = "hidden_sizes") -> None:
