@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from zoo.api.runs import TrainingRun, fit
     from zoo.data import MNISTDataModule
     from zoo.data.preprocessing import preprocess
+    from zoo.inference.ensemble import create_committee
     from zoo.pretrained.loading import create_model, load_pretrained
     from zoo.pretrained.registry import list_models, model_info
     from zoo.utils.errors import UsageError
@@ -23,6 +24,7 @@ __all__ = [
     "MNISTDataModule",
     "TrainingRun",
     "UsageError",
+    "create_committee",
     "create_model",
     "fit",
     "list_models",
@@ -35,6 +37,7 @@ _HOMES = {
     "MNISTDataModule": "zoo.data",
     "TrainingRun": "zoo.api.runs",
     "UsageError": "zoo.utils.errors",
+    "create_committee": "zoo.inference.ensemble",
     "create_model": "zoo.pretrained.loading",
     "fit": "zoo.api.runs",
     "list_models": "zoo.pretrained.registry",

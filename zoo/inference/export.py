@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.export import Dim
 
 from zoo.data.mnist import load_test_data
+from zoo.inference.ensemble import Committee
 from zoo.models import Classifier
 from zoo.pretrained.evaluation import golden_images
 from zoo.utils.class_paths import class_path_of
@@ -58,12 +59,17 @@ def export(model: Classifier, format_name: str, path: Path, temperature: float =
     """
     if format_name not in FORMATS:
         raise unknown_name("format", format_name, FORMATS)
+    metadata = {"source": MARKER, "temperature": str(temperature)}
+    if isinstance(model, Committee):
+        if format_name == "safetensors":
+            raise UsageError("A committee has no weights of its own: export each member, or take onnx.")
+        metadata["members"] = json.dumps(list(model.members))
     chosen = FORMATS[format_name]
     _check_packages(format_name, chosen.packages)
     images = golden_images(load_test_data())
     with atomic_path(path) as temporary, torch.inference_mode():
         with _quiet():
-            chosen.write(model, temporary, {"source": MARKER, "temperature": str(temperature)})
+            chosen.write(model, temporary, metadata)
             exported = chosen.read(model, temporary)
         deviations: list[float] = []
         for batch in (images, images[:1]):

@@ -31,7 +31,7 @@ def find_classifier(name: str, exclude: type[Classifier]) -> type[Classifier]:
         cls = pending.pop()
         pending += cls.__subclasses__()
         path = class_path_of(cls)
-        if cls is exclude or inspect.isabstract(cls) or is_retired(cls):
+        if cls is exclude or inspect.isabstract(cls) or is_retired(cls) or path.startswith("zoo.inference."):
             continue
         if path.startswith("zoo.models."):
             zoo_classes |= {cls.__name__: cls, path: cls, f"zoo.models.{cls.__name__}": cls}

@@ -132,8 +132,12 @@ class TrainedClassifier:
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Return the calibrated probabilities ``(B, C)`` for images ``(B, 1, 28, 28)`` in [0, 1]."""
+        return self.logits(images).softmax(dim=1)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the logits ``(B, C)`` of the calibrated probabilities."""
         logits: Tensor = self.model(images)
-        return (logits / self.temperature).softmax(dim=1)
+        return logits / self.temperature
 
 
 def load_classifier(source: str) -> TrainedClassifier:

@@ -130,6 +130,24 @@ def list_models(filter: str = "*", pretrained: bool = False) -> list[str]:
     return [name for name in names if fnmatch.fnmatchcase(name, filter) and (not pretrained or name in read_index())]
 
 
+def best_members(count: int) -> list[str]:
+    """Return the members that ship trained with the highest accuracy on the validation images, best first.
+
+    Test images are for counting and choose nothing. Where several are equal, the earlier name comes first.
+
+    Args:
+        count: How many, at least 1.
+
+    Raises:
+        UsageError: There are not so many.
+    """
+    accuracies = {name: accuracy for name, entry in read_index().items() if (accuracy := entry["val_accuracy"])}
+    known = [name for name in list_models(pretrained=True) if name in accuracies]
+    if not 1 <= count <= len(known):
+        raise UsageError(f"The best {count} were asked for, but {len(known)} members have a validation accuracy.")
+    return sorted(known, key=lambda name: -accuracies[name])[:count]
+
+
 def packaged_config(name: str) -> Path | None:
     """Return the path of a config that ships, for example ``dropout`` or ``trainer/gpu``; None if there is none."""
     path = root() / "configs" / f"{name}.yaml"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.cli.arguments import ShortErrorParser
 from zoo.metrics.intervals import independent_noise, wilson_interval
 from zoo.metrics.recipe_comparison import RecipeDifference, compare_recipes, holm
-from zoo.pretrained.registry import list_models, model_info
+from zoo.pretrained.registry import best_members, list_models, model_info
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
 from zoo.utils.files import check_output, display_path
@@ -45,10 +45,17 @@ def run(verb: str, arguments: list[str]) -> int:
     parser.add_argument(
         "--recipes", action="store_true", help="compare the runs of recipes: each a member, or the folder of a study"
     )
+    parser.add_argument(
+        "--best", type=int, metavar="N", help="the N members with the highest accuracy on the validation images"
+    )
     parser.add_argument("--against", metavar="NAME", help="compare each of the others with this one")
     parser.add_argument("--output_dir", type=Path, default=Path("comparison"), help="folder for the picture")
     options = parser.parse_args(arguments)
     names = options.names
+    if options.best is not None:
+        if names or options.recipes:
+            raise UsageError("--best chooses the members itself: leave out the names and --recipes.")
+        names = best_members(options.best)
     if options.against is not None:
         others = names or ([] if options.recipes else list_models(pretrained=True))
         names = [options.against, *(name for name in others if name != options.against)]
