@@ -88,6 +88,27 @@ def test_a_member_has_the_weights_of_eager_steps(
         assert all(map(torch.equal, captured.values(), eager.values()))
 
 
+@pytest.mark.parametrize("name", ["dropout_batchnorm", "bagging", "dbn", "recurrent"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_virtual_adversarial_training_and_max_norm_are_captured(
+    name: str, optimizer: str, monkeypatch: pytest.MonkeyPatch, engines: list[type]
+) -> None:
+    make = make_member(name, vat_weight=1.0, max_norm=0.8, optimizer=optimizer)
+    data: dict[str, Any] = {"with_indices": True} if name == "bagging" else {}
+    eager, captured = train_twice(make, monkeypatch, engines, epochs=4 if name == "dbn" else 2, data=data)
+    for key, value in eager.items():
+        torch.testing.assert_close(captured[key], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])
+def test_virtual_adversarial_training_in_other_precisions(
+    precision: Any, monkeypatch: pytest.MonkeyPatch, engines: list[type]
+) -> None:
+    make = make_member("dropout_batchnorm", vat_weight=1.0)
+    eager, captured = train_twice(make, monkeypatch, engines, precision=precision)
+    torch.testing.assert_close(captured, eager, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("how", [{}, {"persistent": False, "centred": True}, {"sparsity_target": 0.1}], ids=str)
 def test_an_rbm_has_the_weights_of_eager_steps(
     how: dict[str, Any], monkeypatch: pytest.MonkeyPatch, engines: list[type]

@@ -203,13 +203,13 @@ def fit(model: Classifier, **data: Any) -> dict[str, Tensor]:
 
 
 @pytest.mark.slow
-def test_with_few_labels_it_makes_a_third_fewer_errors() -> None:
+def test_with_few_labels_it_makes_a_quarter_fewer_errors() -> None:
     errors = []
     for weight in (0.0, 1.0):
         seed_everything(0, verbose=False)
         metrics = fit(MLP([200, 200], vat_weight=weight), num_train=1000)
         errors.append(1 - float(metrics["val_acc"]))
-    assert errors[1] < errors[0] * 2 / 3
+    assert errors[1] < errors[0] * 3 / 4
 
 
 FIT = ["fit", "--model", "MLP", "--model.hidden_sizes", "[16]", "--model.batch_norm", "true", "--model.dropout", "0.2"]

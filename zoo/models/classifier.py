@@ -41,16 +41,16 @@ class Classifier(NormalizedModule, ABC):
         weight_decay: The optimizer's own, 0 or more.
         l2: λ of the lecture's regularization: the loss that is minimized is the cross-entropy + λ·Σw² over all
             weights and no biases, 0 or more.
-        max_norm: c, more than 0: after each step, the incoming weights of a unit that are longer than c (Euclidean
-            length, without the bias) are scaled to the length c. None sets no bound. See `zoo.training.max_norm`.
+        max_norm: Bound of the Euclidean length of a unit's incoming weights, without the bias; more than 0. It is kept
+            after each step. None sets no bound. See `zoo.training.max_norm`.
         lr_schedule: ``constant``, or ``cosine`` down to 0 over the whole training.
-        vat_weight: λ of virtual adversarial training (`zoo.training.virtual_adversarial`), 0 or more: the loss that is
-            minimized is the cross-entropy + λ·KL(p(x) ‖ p(x + r)). 0 turns it off; the paper takes 1.
-        vat_epsilon: Its ε, the Euclidean length of the perturbation r, more than 0.
-        vat_xi: Its ξ, the step by which the direction of r is estimated, more than 0.
-        vat_power_iterations: Its number of steps of the power method; 0 makes r random.
-        refit_batch_norm: At the end of each epoch, replace the running averages of batch norm by means over all
-            training images without augmentation, for the weights as they are (`zoo.training.batch_norm`).
+        vat_weight: λ of virtual adversarial training: the loss that is minimized is the cross-entropy + λ·KL(p(x) ‖
+            p(x + r)). 0 or more; 0 turns it off, and the paper takes 1. See `zoo.training.virtual_adversarial`.
+        vat_epsilon: Its ε, the Euclidean length of the perturbation r. More than 0.
+        vat_power_iterations: Its steps of the power method. 0 or more; 0 makes r random.
+        refit_batch_norm: Take means over all training images for the running averages of batch norm, at the end of each
+            epoch. They are those of the images without augmentation and the weights as they are. See
+            `zoo.training.batch_norm`.
         num_classes: C, the number of classes, at least 1.
         steps_per_call: Optimizer steps in one call of Lightning's loop, which is faster; 1 is Lightning's ordinary loop
             and gives the same weights. None takes 100 on a CPU and 200 on a GPU where that is possible: on one device,
@@ -68,7 +68,7 @@ class Classifier(NormalizedModule, ABC):
 
     training_arguments: ClassVar[tuple[str, ...]] = (
         *("optimizer", "lr", "momentum", "weight_decay", "l2", "max_norm", "lr_schedule", "steps_per_call"),
-        *("vat_weight", "vat_epsilon", "vat_xi", "vat_power_iterations", "refit_batch_norm"),
+        *("vat_weight", "vat_epsilon", "vat_power_iterations", "refit_batch_norm"),
     )
 
     def __init__(
@@ -82,7 +82,6 @@ class Classifier(NormalizedModule, ABC):
         lr_schedule: str = "constant",
         vat_weight: float = 0.0,
         vat_epsilon: float = 2.1,
-        vat_xi: float = 0.01,
         vat_power_iterations: int = 1,
         refit_batch_norm: bool = False,
         num_classes: int = 10,
@@ -97,7 +96,7 @@ class Classifier(NormalizedModule, ABC):
         check_not_negative(weight_decay=weight_decay, l2=l2)
         check_positive(**({} if max_norm is None else {"max_norm": max_norm}))
         check_counts(least=1, num_classes=num_classes, steps_per_call=1 if steps_per_call is None else steps_per_call)
-        self.vat = VirtualAdversarialTraining(vat_weight, vat_epsilon, vat_xi, vat_power_iterations)
+        self.vat = VirtualAdversarialTraining(vat_weight, vat_epsilon, power_iterations=vat_power_iterations)
         self.save_hyperparameters(ignore=["init_from"])
         self.init_from = init_from
 

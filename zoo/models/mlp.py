@@ -24,8 +24,8 @@ class MLP(Classifier):
         activation: A name in `zoo.layers.activations`.
         weight_init: Weight initialization, a name in `zoo.layers.initializers`.
         bias_init: Bias initialization: zeros, uniform or normal; unused with batch norm.
-        dropout: Probability of dropping a hidden unit's output in training, 0 ≤ p < 1 (the lecture's
-            ``keep_prob`` is 1 − p): one number, or one for each hidden layer. Srivastava et al., "Dropout", JMLR 2014.
+        dropout: Probability of dropping a hidden unit's output in training, one for all or one for each layer. 0 ≤ p
+            < 1; the lecture's ``keep_prob`` is 1 − p. Srivastava et al., "Dropout", JMLR 2014.
         input_dropout: Probability of dropping a pixel in training, 0 ≤ p < 1.
         batch_norm: Apply batch norm to every linear layer before its activation, the output layer included, with a
             learned shift but no scale; the linear layers then have no biases. At each step running averages keep 0.9 of

@@ -49,7 +49,7 @@ class VirtualAdversarialTraining:
 
     def __post_init__(self) -> None:
         check_not_negative(vat_weight=self.weight)
-        check_positive(vat_epsilon=self.epsilon, vat_xi=self.xi)
+        check_positive(vat_epsilon=self.epsilon, xi=self.xi)
         check_counts(vat_power_iterations=self.power_iterations)
 
     def penalty(self, parts: Iterable[nn.Module], forward: Forward, images: Tensor, logits: Tensor) -> Tensor:
