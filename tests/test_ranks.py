@@ -60,6 +60,17 @@ def test_several_processes_train_the_same_network_as_one(
     assert errors(output) == errors(capsys.readouterr().out)
 
 
+@pytest.mark.slow
+def test_processes_that_train_virtually_adversarially_keep_the_same_weights(tmp_path: Path) -> None:
+    short = ["--data.num_train", "600", "--data.batch_size", "60", "--trainer.max_epochs", "2"]
+    short += ["--model.hidden_sizes", "[32, 16]", "--model.max_norm", "2", "--trainer.sync_batchnorm", "true"]
+    write = ["--trainer.callbacks", "tests.helpers.WriteWeights"]
+    run_zoo("fit", "--config", "vat", *short, *write, *ddp(2))
+    assert Path("weights-0.txt").read_text() == Path("weights-1.txt").read_text()
+    state = torch.load("logs/vat/version_0/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    assert all(float(w.norm(dim=1).max()) < 2.00001 for w in state.values() if w.dim() == 2)
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("processes", "names"),

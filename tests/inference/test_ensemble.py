@@ -72,7 +72,8 @@ def test_its_checkpoint_has_names_and_no_weights() -> None:
         Committee.load_from_checkpoint("mine.ckpt")
 
 
-@pytest.mark.parametrize("format_name", [pytest.param("onnx", marks=pytest.mark.slow), "torch_export"])
+@pytest.mark.slow
+@pytest.mark.parametrize("format_name", ["onnx", "torch_export"])
 def test_it_is_exported_as_one_graph(format_name: str, capsys: pytest.CaptureFixture[str]) -> None:
     from zoo.inference import export
 

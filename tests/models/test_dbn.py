@@ -236,3 +236,14 @@ def test_without_pretraining_weights_are_initialized_by_weight_init() -> None:
     assert model.unlabelled_epochs() == 0
     with pytest.raises(UsageError, match="there is at least one layer"):
         DBN([])
+
+
+def test_each_layer_may_have_a_rate_of_dropout_of_its_own() -> None:
+    model = DBN([400, 300], pretrain_epochs=0, dropout=[0.25, 0.5], input_dropout=0.1).train()
+    seen: list[float] = []
+    for layer in model.dropouts:
+        layer.register_forward_hook(lambda _, inputs, outputs: seen.append(float((outputs == 0).float().mean())))
+    torch.manual_seed(0)
+    model(torch.ones(200, 1, 28, 28))
+    assert seen == pytest.approx([0.1, 0.25, 0.5], abs=0.01)
+    assert model.output.weight.shape == (10, 300)

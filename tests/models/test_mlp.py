@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
@@ -48,6 +49,23 @@ def test_forward_matches_the_formula() -> None:
 
 def test_mlp_without_hidden_layers_is_softmax_regression() -> None:
     assert [type(layer).__name__ for layer in MLP([]).net] == ["Flatten", "Linear"]
+
+
+def test_each_hidden_layer_may_have_a_rate_of_dropout_of_its_own() -> None:
+    model = MLP([4, 5, 6], dropout=[0.1, 0.0, 0.3], input_dropout=0.2)
+    kinds = [type(layer).__name__ for layer in model.net]
+    assert kinds == ["Flatten", "Dropout", *["Linear", "ReLU", "Dropout"], *["Linear", "ReLU"],
+                     *["Linear", "ReLU", "Dropout"], "Linear"]  # fmt: skip
+    assert [layer.p for layer in model.net if isinstance(layer, nn.Dropout)] == [0.2, 0.1, 0.3]
+    equal = MLP([4, 5, 6], dropout=[0.1, 0.1, 0.1])
+    assert [str(layer) for layer in equal.net] == [str(layer) for layer in MLP([4, 5, 6], dropout=0.1).net]
+
+
+@pytest.mark.parametrize("scale", [False, True])
+def test_the_scale_of_batch_norm_is_learned_if_it_is_asked_for(scale: bool) -> None:
+    model = MLP([4], batch_norm=True, batch_norm_scale=scale)
+    norms = [layer for layer in model.net if isinstance(layer, nn.BatchNorm1d)]
+    assert [norm.weight.requires_grad for norm in norms] == [scale, scale]
 
 
 def test_alpha_dropout_preserves_mean_and_variance_of_a_self_normalizing_network() -> None:

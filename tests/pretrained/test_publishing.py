@@ -18,9 +18,9 @@ from tests import user_files
 from tests.helpers import error_output
 from zoo.cli import main
 from zoo.cli.member_tables import short_processor
-from zoo.pretrained import entries, registry
+from zoo.pretrained import entries, publishing, registry
 from zoo.pretrained.run_tables import read_table
-from zoo.runs.checkpoint import write_weights
+from zoo.runs.checkpoint import round_to_half, write_weights
 from zoo.studies.trial import TABLE, Trial, format_table, read_trials
 
 CONFIG = """# Softmax regression on a few images
@@ -87,6 +87,46 @@ def test_a_published_member_can_be_loaded_verified_and_reproduced(
     assert "These are the published runs again" in capsys.readouterr().out
     assert main(["reproduce", "tiny", "--first_seed", "100"]) == 0
     assert "seed 100: " in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_network_ships_in_half_precision_if_that_changes_no_prediction(
+    tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fit()
+    assert main(["publish", "tiny", run]) == 0
+    checkpoint, index = tiny / "checkpoints/tiny.ckpt", tiny / "checkpoints/index.json"
+    whole, before = checkpoint.stat().st_size, json.loads(index.read_text())["tiny"]
+
+    def round_and_spoil(model: torch.nn.Module) -> None:
+        round_to_half(model)
+        with torch.no_grad():
+            model.get_parameter("net.1.bias")[3] += 100
+
+    monkeypatch.setattr(publishing, "round_to_half", round_and_spoil)
+    content = checkpoint.read_bytes(), index.read_bytes()
+    assert "predicts another class for" in error_output(["publish", "tiny", run, "--half"], capsys)
+    assert content == (checkpoint.read_bytes(), index.read_bytes())
+    # The weights are those of a network that was rounded already, so that no prediction can change.
+    monkeypatch.setattr(publishing, "round_to_half", round_to_half)
+    rounded = torch.load(run, weights_only=True)
+    state = rounded["state_dict"]
+    rounded["state_dict"] = {
+        name: value.half().to(value.dtype) if value.is_floating_point() else value for name, value in state.items()
+    }
+    torch.save(rounded, run)
+    assert main(["publish", "tiny", run, "--half"]) == 0
+    after = json.loads(index.read_text())["tiny"]
+    assert after["bytes"] == checkpoint.stat().st_size < 0.6 * whole
+    assert after["test_errors"] == after["runs"][0]["test_errors"]
+    assert abs(after["test_errors"] - before["test_errors"]) <= 20
+    assert main(["verify", "tiny"]) == 0
+    model = zoo.load_pretrained("tiny")
+    assert {value.dtype for value in model.state_dict().values() if value.is_floating_point()} == {torch.float32}
+    for name, value in model.named_parameters():
+        assert torch.equal(value, rounded["state_dict"][name])
+    assert main(["test", "--config", "tiny", "--ckpt_path", "tiny", *CPU]) == 0
+    assert f"{after['test_errors']:,} errors" in capsys.readouterr().out
 
 
 def test_a_run_that_was_initialized_from_trained_weights_is_refused(

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from zoo.data import MNISTDataModule
 from zoo.metrics.intervals import wilson_interval
-from zoo.models import RBM, Classifier
+from zoo.models import RBM, Classifier, ZooModule
 from zoo.pretrained.distributions import error_distribution, likelihood_distribution
 from zoo.pretrained.entries import Entry, LikelihoodEntry
 from zoo.pretrained.evaluation import (
@@ -42,7 +44,7 @@ from zoo.pretrained.verification import (
     golden_free_energies,
     measured_likelihood,
 )
-from zoo.runs.checkpoint import CLASS_PATH, read_checkpoint, write_weights
+from zoo.runs.checkpoint import CLASS_PATH, read_checkpoint, round_to_half, write_weights
 from zoo.runs.recipe import first_difference, recipe
 from zoo.utils.errors import UsageError
 from zoo.utils.files import atomic_path, write_bytes
@@ -59,7 +61,7 @@ class MeasuredRun:
     calibration: Calibration
 
 
-def publish(name: str, paths: Sequence[str | Path]) -> Entry | LikelihoodEntry:
+def publish(name: str, paths: Sequence[str | Path], *, half: bool = False) -> Entry | LikelihoodEntry:
     """Write the checkpoint of a member or demonstration and its index entry, from finished runs of its config.
 
     The network of seed 0 ships, so it cannot be selected by its result. All runs are added to the table of the recipe's
@@ -69,13 +71,15 @@ def publish(name: str, paths: Sequence[str | Path]) -> Entry | LikelihoodEntry:
     Args:
         name: The member, or a demonstration that is an RBM.
         paths: The checkpoints of the runs with seeds 0, 1, 2, … in any order, without a gap.
+        half: Whether the network ships in half precision, in half as many bytes. Its metrics are those of the rounded
+            network.
 
     Returns:
         The new index entry.
 
     Raises:
-        UsageError: A checkpoint is not of a finished run of this config, seeds are missing, or a run differs from the
-            one that was published.
+        UsageError: A checkpoint is not of a finished run of this config, seeds are missing, a run differs from the
+            one that was published, or rounding to half precision changes a prediction.
     """
     info = model_info(name) if name in list_models() else demonstration_info(name)
     if name not in list_models() and not issubclass(member_class(info), RBM):
@@ -84,9 +88,11 @@ def publish(name: str, paths: Sequence[str | Path]) -> Entry | LikelihoodEntry:
     data.prepare_data()
     data.setup()
     runs = finished_runs(info, paths)
+    if half:
+        _round(name, runs[0].model, data)
     # The index is written before the checkpoint is renamed: a failure up to then leaves both files unchanged.
     with atomic_path(info.checkpoint, CLASS_PATH) as temporary:
-        write_weights(runs[0].model, dict(runs[0].model.hparams), temporary)
+        write_weights(runs[0].model, dict(runs[0].model.hparams), temporary, half=half)
         temporary_info = dataclasses.replace(info, checkpoint=temporary)
         model = build(temporary_info, read_checkpoint(temporary))
         if isinstance(model, RBM):
@@ -105,6 +111,27 @@ def publish(name: str, paths: Sequence[str | Path]) -> Entry | LikelihoodEntry:
         _write_table(name, table)
         write_index({**read_index(), name: entry})
         return entry
+
+
+def _round(name: str, model: ZooModule, data: MNISTDataModule) -> None:
+    """Round a classifier's weights to half precision.
+
+    Raises:
+        UsageError: That changes the prediction for a validation or test image, or the network is no classifier.
+    """
+    if not isinstance(model, Classifier):
+        raise UsageError(f"{name} is no classifier, so nothing shows that rounding is harmless: leave out --half.")
+    validation = data.val_dataloader()
+    loaders = [data.test_dataloader(), *([] if isinstance(validation, list) else [validation])]
+    before = [logits_and_labels(model, loader)[0].argmax(dim=1) for loader in loaders]
+    round_to_half(model)
+    after = [logits_and_labels(model, loader)[0].argmax(dim=1) for loader in loaders]
+    changed = int((torch.cat(before) != torch.cat(after)).sum())
+    if changed:
+        raise UsageError(
+            f"In half precision {name} predicts another class for {changed} of the validation and test images: leave "
+            "out --half."
+        )
 
 
 def publish_runs(name: str, runs: Sequence[PublishedRun]) -> Entry | LikelihoodEntry:

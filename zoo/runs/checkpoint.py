@@ -192,21 +192,45 @@ def _signature(tensor: Tensor | None) -> str:
     return f"{kind} {tuple(tensor.shape)}"
 
 
-def write_weights(model: nn.Module, arguments: Mapping[str, Any], path: Path) -> None:
+def write_weights(model: nn.Module, arguments: Mapping[str, Any], path: Path, *, half: bool = False) -> None:
     """Write the checkpoint that ships: the weights on the CPU, the model's arguments and its class path.
+
+    Args:
+        model: The network.
+        arguments: Its arguments.
+        path: The file.
+        half: Whether real numbers are written in half precision, in half as many bytes. What reads the file converts
+            them back. They are rounded unless `round_to_half` has rounded them before.
 
     Raises:
         UsageError: The file cannot be written.
     """
     from importlib.metadata import version
 
+    weights = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
     content = {
-        "state_dict": {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()},
+        "state_dict": {
+            name: tensor.half() if half and tensor.is_floating_point() else tensor for name, tensor in weights.items()
+        },
         "hyper_parameters": {CLASS_PATH: class_path_of(type(model)), **arguments},
         # Lightning uses the version to migrate old files and warns if it is missing.
         "pytorch-lightning_version": version("pytorch-lightning"),
     }
     write_bytes(path, _serialize(content), CLASS_PATH)
+
+
+@torch.no_grad()
+def round_to_half(model: nn.Module) -> None:
+    """Round a network's weights and buffers to numbers of half precision, which has 11 binary digits.
+
+    Raises:
+        UsageError: A number is too large for half precision.
+    """
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point():
+            if not tensor.half().isfinite().all():
+                raise UsageError(f"{name} holds numbers too large for half precision: publish without --half.")
+            tensor.copy_(tensor.half())
 
 
 def _serialize(content: dict[str, Any]) -> bytes:

@@ -34,12 +34,19 @@ def run(verb: str, arguments: list[str]) -> int:
     parser.add_argument(
         "--index", action="store_true", help="write the runs of all members in the index from checkpoints/studies"
     )
+    parser.add_argument(
+        "--half",
+        action="store_true",
+        help="write half as many bytes, in half precision, if that changes no prediction",
+    )
     options = parser.parse_args(arguments)
     if sum((bool(options.runs), options.study is not None, options.index)) != 1 or options.index == bool(options.name):
         raise UsageError(
             "Say what is published: `zoo publish NAME RUN.ckpt …` a network, `zoo publish NAME --study DIR` the runs "
             "of a study, or `zoo publish --index` the index of all tables."
         )
+    if options.half and not options.runs:
+        raise UsageError("--half is for a network that is published: name the checkpoints of its runs.")
     flush_denormals()
     if options.index:
         from zoo.pretrained.publishing import publish_runs
@@ -53,7 +60,7 @@ def run(verb: str, arguments: list[str]) -> int:
     else:
         from zoo.pretrained.publishing import publish
 
-        entry = publish(options.name, options.runs)
+        entry = publish(options.name, options.runs, half=options.half)
         print(f"{options.name}: {entry['bytes']:,} bytes, sha256 {entry['sha256'][:16]}…")
         _report(options.name, entry)
         print(f"Wrote {display_path(model_info(options.name).checkpoint)}.")
