@@ -183,6 +183,20 @@ def test_members_of_an_ensemble_have_the_penalty_that_they_have_alone() -> None:
     torch.testing.assert_close(loss, expected)
 
 
+@pytest.mark.parametrize("as_float", [False, True])
+def test_in_mixed_precision_the_penalty_is_that_of_full_precision(as_float: bool) -> None:
+    seed_everything(0, verbose=False)
+    model, images = MLP([64, 32], batch_norm=True, vat_weight=1.0).train(), torch.rand(20, 1, 28, 28)
+    penalties = []
+    for mixed in (False, True):
+        with torch.autocast("cpu", enabled=mixed):
+            logits = model(images)
+            logits = logits.float() if as_float else logits
+            torch.manual_seed(1)
+            penalties.append(model.vat.penalty(model.parts(), model, images, logits))
+    torch.testing.assert_close(*penalties, rtol=1e-5, atol=0)
+
+
 def test_no_backward_pass_by_hand_is_chosen() -> None:
     model = MLP([8], vat_weight=1.0).train()
     assert isinstance(model.make_step(model.make_optimizer()), AutogradStep)

@@ -66,9 +66,10 @@ class VirtualAdversarialTraining:
             logits: What the network gave for these images in this step, ``(…, C)``.
         """
         parts = list(parts)
+        is_mixed = torch.is_autocast_enabled(images.device.type)
         with full_precision(images), without_running_averages(parts), without_dropout(parts) as had_dropout:
             clean = logits.detach()
-            if had_dropout or torch.is_autocast_enabled(images.device.type) or clean.dtype != images.dtype:
+            if had_dropout or is_mixed:
                 with torch.no_grad():
                     clean = forward(images)
             perturbed = forward(images + self.perturbation(forward, images, clean))
