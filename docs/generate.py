@@ -165,6 +165,30 @@ def no_digit() -> str:
     return f"{where(measured)}:\n\n{table(['pictures', 'n', 'taken for no digit, %'], rows)}"
 
 
+def onnx_errors() -> str:
+    """The test errors of each member as ONNX, the most accurate first."""
+    measured = json.loads((DATA / "onnx.json").read_text(encoding="utf-8"))
+    columns = ("zoo", "float32", "float16", "int8")
+    rows = [
+        [f"`{member.name}`", *(f"{measured['errors'][member.name][column]:,}" for column in columns)]
+        for member in _by_accuracy()
+    ]
+    packages = ", ".join(f"{name} {measured['versions'][name]}" for name in ("torch", "onnxruntime"))
+    header = table(["member", "zoo", "ONNX, float32", "float16", "int8"], rows)
+    return f"{where(measured)}, {packages} (`python -m docs.onnx_errors`):\n\n{header}"
+
+
+def exported_reading() -> str:
+    """How many pictures are read right after the exported preprocessing, with and without OpenCV."""
+    exported = json.loads((DATA / "onnx.json").read_text(encoding="utf-8"))["reading"]
+    own = json.loads((DATA / "reading.json").read_text(encoding="utf-8"))["results"]
+    rows = []
+    for name, counts in exported.items():
+        right = sum(each["right"] for each in own[name].values())
+        rows.append([name, str(counts["pictures"]), str(right), str(counts["right"])])
+    return table(["pictures", "n", "right with OpenCV", "right without OpenCV"], rows)
+
+
 def figure_seconds(is_korean: bool = False) -> str:
     """How long each figure takes."""
     measured = json.loads((DATA / "figure_seconds.json").read_text(encoding="utf-8"))
@@ -199,10 +223,12 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "bench-gpu": lambda: bench(
         "bench_gpu.json", {"eager": "by hand", "jax": "JAX"}, "`zoo bench --accelerator gpu --rounds 5`"
     ),
+    "exported-reading": exported_reading,
     "few-labels": few_labels,
     "figure-seconds": figure_seconds,
     "figure-seconds-ko": lambda: figure_seconds(is_korean=True),
     "no-digit": no_digit,
+    "onnx-errors": onnx_errors,
     "reading": reading,
 }
 

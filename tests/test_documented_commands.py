@@ -21,6 +21,8 @@ TESTED_ELSEWHERE = {
     "COMMAND": "stands for any command",
     "demo": "tests/demo",
     "bench": "tests/benchmark",
+    "push": "tests/pretrained/test_hub.py",
+    "completion": "tests/cli/verbs/test_completion.py",
     "figures": "tests/figures, with little to train",
     "publish": "the section on a member of one's own, below",
     "study": "tests/cli/test_study.py",
@@ -31,7 +33,7 @@ TESTED_ELSEWHERE = {
 """The beginning of a command, and where it is tested."""
 NEEDS = {
     "FIRST_MACHINE": "two machines",
-    "trainer/": "a GPU or several",
+    "trainer/": "a GPU or several, or a tracker (tests/cli/test_trackers.py)",
     "fashion_mnist": "a download",
     "mnist.npz": "a file of other programs (tests/cli/test_own_data.py)",
     "digit-recognizer": "files of other programs (tests/cli/test_own_data.py)",

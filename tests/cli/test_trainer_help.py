@@ -8,7 +8,7 @@ from pytorch_lightning import Trainer
 
 import zoo
 from zoo.cli import main
-from zoo.cli.trainer_help import OF_THE_TRAINER
+from zoo.cli.trainer_flags import OF_THE_TRAINER
 
 VERBS = ("fit", "validate", "test", "predict")
 

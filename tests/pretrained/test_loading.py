@@ -69,7 +69,8 @@ def test_shipped_checkpoints_contain_only_weights_class_path_and_plain_values(na
     assert json.loads(json.dumps(arguments)) == arguments
     # Arguments that were added to the class later have their default values.
     model = zoo.create_model(name)
-    assert {**default_arguments(type(model)), **arguments, "init_from": None} == {**model.hparams, "init_from": None}
+    not_saved = {"init_from": None, "compile": False}
+    assert {**default_arguments(type(model)), **arguments, **not_saved} == {**model.hparams, **not_saved}
     trainable = [p for p in zoo.create_model(name).parameters() if p.requires_grad]
     assert sum(p.numel() for p in trainable) == info.metrics["parameters"]
 
@@ -115,6 +116,7 @@ def test_the_recipe_of_an_index_entry_is_that_of_the_config(name: str) -> None:
         assert config[part]["init_args"].items() <= recipe[part]["init_args"].items()
     model = zoo.create_model(name)
     arguments = {**default_arguments(type(model)), **recipe["model"]["init_args"]}
+    arguments.pop("compile")  # not among the hyperparameters
     # A missing argument equals None.
     assert first_difference(arguments, dict(model.hparams)) is None
 

@@ -36,6 +36,8 @@ VERBS = {
     "bench": ("zoo.cli.verbs.bench", "measure how fast members are trained, compared with baselines"),
     "figures": ("zoo.cli.verbs.figures", "draw pictures from real runs"),
     "export": ("zoo.cli.verbs.export", "write a trained member for other programs: ONNX, safetensors, torch.export"),
+    "push": ("zoo.cli.verbs.push", "upload a trained network to the Hugging Face hub"),
+    "completion": ("zoo.cli.verbs.completion", "print what lets a shell complete these commands with the tab key"),
     "publish": ("zoo.cli.verbs.publish", "make the trained network that ships from a run"),
 }
 """Maps a verb to its module and its line of help.

@@ -4,11 +4,39 @@ from __future__ import annotations
 
 import argparse
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from itertools import takewhile
 from typing import Any, NoReturn
 
 from zoo.utils.errors import UsageError
+
+
+class _ParserMade(Exception):
+    """Carries a verb's parser to `parser_of`."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        super().__init__()
+        self.parser = parser
+
+
+_is_asked_for: ContextVar[bool] = ContextVar("_is_asked_for", default=False)
+
+
+def parser_of(run: Callable[[str, list[str]], int]) -> argparse.ArgumentParser:
+    """Return the parser that a verb makes, without running the verb.
+
+    Args:
+        run: The verb's function.
+    """
+    token = _is_asked_for.set(True)
+    try:
+        run("", [])
+    except _ParserMade as made:
+        return made.parser
+    finally:
+        _is_asked_for.reset(token)
+    raise TypeError("The verb parses no arguments.")
 
 
 class ShortErrorParser(argparse.ArgumentParser):
@@ -26,6 +54,8 @@ class ShortErrorParser(argparse.ArgumentParser):
         Raises:
             UsageError: The arguments are invalid.
         """
+        if _is_asked_for.get():
+            raise _ParserMade(self)
         for argument in takewhile(lambda word: word != "--", arguments):
             flag = argument.partition("=")[0]
             if flag.startswith("--") and " " not in flag and flag not in self._option_string_actions:

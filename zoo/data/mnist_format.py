@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
+
+from zoo.data.array_filters import dilate_grey, dilate_mask
 
 IMAGE_SIZE = 28
 DIGIT_SIZE = 20
@@ -35,7 +36,7 @@ def to_mnist_format(ink: Array, mask: Mask, centre: bool) -> Array:
     """Return the digit, scaled to its box and placed in 28×28 pixels."""
     ink_level = float(np.median(ink[mask]))
     # Extend the mask by a little, to include the soft edges of the strokes.
-    region = ndimage.binary_dilation(mask, iterations=2)
+    region = dilate_mask(mask, 2)
     grey = np.where(region, (ink / ink_level).clip(0, 1), 0).astype(np.float32)
     top, bottom, left, right = bounding_box(mask)
     grey, mask = grey[top:bottom, left:right], mask[top:bottom, left:right]
@@ -69,17 +70,9 @@ def bounding_box(mask: Mask) -> tuple[int, int, int, int]:
 
 def _thicken(grey: Array, mask: Mask, scale: float) -> Array:
     """Thicken the strokes if they would be thinner than `MIN_STROKE_WIDTH` after scaling."""
-    import cv2
-
     missing = MIN_STROKE_WIDTH / scale - _mean_stroke_width(mask)
     radius = round(missing / 2)
-    if radius < 1:
-        return grey
-    offsets = np.arange(-radius, radius + 1)
-    disk = np.square(offsets)[:, None] + np.square(offsets) <= radius**2
-    # Like scipy.ndimage.grey_dilation, in a tenth of the time.
-    thick: Any = cv2.dilate(np.pad(grey, radius), disk.astype(np.uint8))
-    return np.asarray(thick, dtype=np.float32)
+    return dilate_grey(np.pad(grey, radius), radius) if radius >= 1 else grey
 
 
 def _mean_stroke_width(mask: Mask) -> float:

@@ -6,15 +6,76 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from PIL import Image
+
+from zoo.data.array_filters import grey_opening, label_components, mean_filter
+from zoo.data.mnist_format import bounding_box
+from zoo.data.picture_colors import WORKING_SIZE, downscaled_colors
 
 MIN_CONTRAST = 0.08
 """Minimum contrast between digit and background, in [0, 1]. A lower contrast means a blank page with noise."""
+MIN_DIGIT_SIZE = 96
+"""A digit that is smaller than this in the downscaled image is cropped from the original and analyzed again."""
 MIN_COMPONENT_SHARE = 0.03
 """Components with less than this share of the largest one's ink are discarded as dust."""
 
 Array = NDArray[np.floating[Any]]
+Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Box = tuple[int, int, int, int]
+
+
+def find_digit(image: Image.Image, colors: Array) -> tuple[Array, Mask] | None:
+    """Find the digit in a plain picture.
+
+    Args:
+        image: The picture, with 8 bits a channel.
+        colors: What `zoo.data.picture_colors.downscaled_colors` returns for it.
+
+    Returns:
+        The ink and the mask of the digit's pixels, ``(H, W)`` each; None if nothing stands out.
+    """
+    ink = ink_of(colors)
+    found = digit_mask(ink)
+    if found is None:
+        return None
+    box = bounding_box(found)
+    if size_of(box) < MIN_DIGIT_SIZE and max(image.size) > WORKING_SIZE:
+        closer = ink_of(downscaled_colors(crop(image, ink.shape, box, 0.5)))
+        again = digit_mask(closer)
+        if again is not None:
+            return closer, again
+    return ink, found
+
+
+def size_of(box: Box) -> int:
+    """Return the longer side of a box, given by top, bottom, left and right."""
+    top, bottom, left, right = box
+    return max(bottom - top, right - left)
+
+
+def crop(image: Image.Image, shape: tuple[int, ...], box: Box, margin: float) -> Image.Image:
+    """Crop an image to a box that is given in the coordinates of its downscaled version.
+
+    Args:
+        image: The image.
+        shape: Height and width of the downscaled version.
+        box: Top, bottom, left and right.
+        margin: Width of the margin, in units of the box's longer side.
+    """
+    top, bottom, left, right = box
+    margin *= size_of(box)
+    width, height = image.size
+    # One scale for each direction: a narrow strip is downscaled to a width of a few whole pixels.
+    across, down = width / shape[1], height / shape[0]
+    return image.crop(
+        (
+            max(0, int((left - margin) * across)),
+            max(0, int((top - margin) * down)),
+            min(width, int((right + margin) * across)),
+            min(height, int((bottom + margin) * down)),
+        )
+    )
 
 
 def ink_of(colors: Array) -> Array:
@@ -26,8 +87,8 @@ def ink_of(colors: Array) -> Array:
         levels = -levels
     # A grey opening removes everything narrower than its window. What remains is the illumination.
     width = max(3, int(0.4 * max(levels.shape)))
-    illumination = ndimage.grey_opening(levels, size=width, mode="nearest")
-    illumination = ndimage.uniform_filter(illumination, size=max(3, width // 2), mode="nearest")
+    illumination = grey_opening(levels, width)
+    illumination = mean_filter(illumination, max(3, width // 2))
     ink: Array = (levels - illumination).clip(0, 1).astype(np.float32)
     return ink
 
@@ -57,25 +118,32 @@ def digit_mask(ink: Array) -> Mask | None:
     if strongest < MIN_CONTRAST:
         return None
     foreground = ink > max(_otsu(ink), 0.25 * strongest)
-    components, count = ndimage.label(foreground, structure=np.ones((3, 3)))
+    components, count = label_components(foreground)
     if count == 0:
         return None
-    labels = np.arange(1, count + 1)
-    sizes = ndimage.sum_labels(ink, components, labels)
-    boxes = ndimage.find_objects(components)
-    frames = np.array(
-        [_is_frame(components[box] == label, ink.shape) for label, box in zip(labels, boxes, strict=True)]
-    )
+    sizes = np.bincount(components.ravel(), weights=ink.ravel(), minlength=count + 1)[1:]
+    frames = _are_frames(components, count)
     if not frames.all():
         sizes = np.where(frames, 0, sizes)
-    kept: Mask = np.isin(components, labels[sizes >= MIN_COMPONENT_SHARE * sizes.max()])
+    kept: Mask = np.concatenate([[False], sizes >= MIN_COMPONENT_SHARE * sizes.max()])[components]
     return kept
 
 
-def _is_frame(component: Mask, shape: tuple[int, ...]) -> bool:
-    """Return whether a sparse component spans the image like a frame, or spans one side of it like a thin line."""
-    spans = [component.shape[axis] >= 0.97 * shape[axis] for axis in (0, 1)]
-    return any(spans) and (all(spans) or min(component.shape) <= 0.06 * min(shape)) and float(component.mean()) < 0.2
+def _are_frames(components: Labels, count: int) -> Mask:
+    """Return which sparse components span the image like a frame, or span one side of it like a thin line."""
+    sides, areas = [], np.bincount(components.ravel(), minlength=count + 1)[1:]
+    for axis, indices in enumerate(np.nonzero(components)):
+        first, last = np.full(count, components.shape[axis]), np.full(count, -1)
+        labels = components[components > 0] - 1
+        np.minimum.at(first, labels, indices)
+        np.maximum.at(last, labels, indices)
+        sides.append(last - first + 1)
+    heights, widths = sides
+    spans = (heights >= 0.97 * components.shape[0], widths >= 0.97 * components.shape[1])
+    thin = np.minimum(heights, widths) <= 0.06 * min(components.shape)
+    sparse = areas / (heights * widths) < 0.2
+    frames: Mask = (spans[0] | spans[1]) & (spans[0] & spans[1] | thin) & sparse
+    return frames
 
 
 def _otsu(values: Array) -> float:
@@ -89,19 +157,3 @@ def _otsu(values: Array) -> float:
         means = sums / below - (sums[-1] - sums) / above
         variance = below * above * np.square(means)
     return float(edges[1:][int(np.nanargmax(np.where(above > 0, variance, np.nan)))]) if above.any() else 0.0
-
-
-def count_digits(mask: Mask) -> int:
-    """Estimate the number of digits: components of similar height side by side."""
-    # Components separated by a gap of a few pixels are strokes of one digit.
-    joined = ndimage.binary_dilation(mask, iterations=max(1, max(mask.shape) // 60))
-    components, _ = ndimage.label(joined, structure=np.ones((3, 3)))
-    boxes = [box for box in ndimage.find_objects(components) if box is not None]
-    tallest = max(box[0].stop - box[0].start for box in boxes)
-    tall = sorted((box[1].start, box[1].stop) for box in boxes if box[0].stop - box[0].start > 0.6 * tallest)
-    count, end = 0, -1
-    for left, right in tall:
-        if left >= end:
-            count += 1
-        end = max(end, right)
-    return count

@@ -16,24 +16,21 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from zoo.data.image_files import WORKING_SIZE, downscaled_colors, open_picture
-from zoo.data.mnist_format import IMAGE_SIZE, as_in_mnist, bounding_box, to_mnist_format
-from zoo.data.photographs.reading import MIN_PHOTOGRAPH_SIZE, PHOTOGRAPH_SIZE, Reading, read_photograph
-from zoo.data.plain_pictures import count_digits, digit_mask, ink_of
+from zoo.data.digit_count import count_digits
+from zoo.data.image_files import open_picture
+from zoo.data.mnist_format import as_in_mnist, to_mnist_format
+from zoo.data.photographs.reading import find_photographed_digit
+from zoo.data.picture_colors import downscaled_colors, grey_levels
+from zoo.data.plain_pictures import find_digit
+from zoo.data.preprocessing_core import resized
 from zoo.utils.errors import UsageError
 
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-"""Weights of red, green and blue in the luma (ITU-R BT.601)."""
-
-MIN_DIGIT_SIZE = 96
-"""A digit that is smaller than this in the downscaled image is cropped from the original and analyzed again."""
 STEP_SIZE = 280
 """Maximum size in pixels of the images that show the steps."""
 
 Array = NDArray[np.floating[Any]]
 Levels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
-Box = tuple[int, int, int, int]
 Picture = str | Path | bytes | Image.Image | NDArray[Any] | Tensor
 
 
@@ -86,13 +83,7 @@ def resize(picture: Picture) -> Tensor:
     Returns:
         float32 ``(1, 28, 28)`` in [0, 1].
     """
-    grey = Image.fromarray(_grey_levels(downscaled_colors(open_picture(picture, []))))
-    if grey.size != (IMAGE_SIZE, IMAGE_SIZE):
-        grey = grey.resize(
-            (IMAGE_SIZE, IMAGE_SIZE),
-            Image.Resampling.BOX if max(grey.size) > IMAGE_SIZE else Image.Resampling.BICUBIC,
-        )
-    return torch.from_numpy(np.array(grey, dtype=np.float32) / 255).unsqueeze(0)
+    return torch.from_numpy(resized(open_picture(picture, []))).unsqueeze(0)
 
 
 def read_digit(picture: Picture, centre: bool = True, with_steps: bool = False, remove_frames: bool = True) -> Digit:
@@ -107,14 +98,19 @@ def read_digit(picture: Picture, centre: bool = True, with_steps: bool = False, 
     notes: list[str] = []
     image = open_picture(picture, notes)
     colors = downscaled_colors(image)
-    steps = [("the picture", _grey_levels(colors))]
+    steps = [("the picture", grey_levels(colors))]
     unchanged = as_in_mnist(steps[0][1]) if centre else None
     if unchanged is not None:
         pixels = unchanged.astype(np.float32) / 255
     else:
-        photograph = _read_photograph(image, remove_frames)
+        photograph = find_photographed_digit(image, remove_frames)
         if photograph is None:
-            ink, found = _read_plain(image, colors)
+            plain = find_digit(image, colors)
+            if plain is None:
+                raise UsageError(
+                    "There is nothing in this picture that stands out: it needs a digit on a plain background."
+                )
+            ink, found = plain
         else:
             ink, found = photograph.ink, photograph.mask
             notes += photograph.notes
@@ -126,74 +122,6 @@ def read_digit(picture: Picture, centre: bool = True, with_steps: bool = False, 
     steps.append(("what the networks see", _as_levels(pixels)))
     shown = tuple((name, _small(levels)) for name, levels in steps) if with_steps else ()
     return Digit(torch.from_numpy(pixels).unsqueeze(0), tuple(notes), shown)
-
-
-def _read_plain(image: Image.Image, colors: Array) -> tuple[Array, Mask]:
-    """Return the ink and the mask of the digit in a plain picture, ``(H, W)`` each."""
-    ink = ink_of(colors)
-    found = digit_mask(ink)
-    if found is None:
-        raise UsageError("There is nothing in this picture that stands out: it needs a digit on a plain background.")
-    box = bounding_box(found)
-    if _size(box) < MIN_DIGIT_SIZE and max(image.size) > WORKING_SIZE:
-        closer = ink_of(downscaled_colors(_crop(image, ink.shape, box, 0.5)))
-        again = digit_mask(closer)
-        if again is not None:
-            return closer, again
-    return ink, found
-
-
-def _read_photograph(image: Image.Image, remove_frames: bool) -> Reading | None:
-    """Return the digit in a photograph, or None if the picture is plain."""
-    if min(image.size) < MIN_PHOTOGRAPH_SIZE:
-        return None
-    grey = _grey_levels(downscaled_colors(image, PHOTOGRAPH_SIZE))
-    reading = read_photograph(grey, remove_frames)
-    if reading is None:
-        return None
-    box = bounding_box(reading.mask)
-    if _size(box) < MIN_DIGIT_SIZE and max(image.size) > PHOTOGRAPH_SIZE:
-        closer = _crop(image, grey.shape, box, 1.0)
-        again = read_photograph(_grey_levels(downscaled_colors(closer, PHOTOGRAPH_SIZE)), remove_frames)
-        if again is not None:
-            again.notes = list(dict.fromkeys([*reading.notes, *again.notes]))
-            return again
-    return reading
-
-
-def _size(box: Box) -> int:
-    top, bottom, left, right = box
-    return max(bottom - top, right - left)
-
-
-def _crop(image: Image.Image, shape: tuple[int, ...], box: Box, margin: float) -> Image.Image:
-    """Crop an image to a box that is given in the coordinates of its downscaled version.
-
-    Args:
-        image: The image.
-        shape: Height and width of the downscaled version.
-        box: Top, bottom, left and right.
-        margin: Width of the margin, in units of the box's longer side.
-    """
-    top, bottom, left, right = box
-    margin *= _size(box)
-    width, height = image.size
-    # One scale for each direction: a narrow strip is downscaled to a width of a few whole pixels.
-    across, down = width / shape[1], height / shape[0]
-    return image.crop(
-        (
-            max(0, int((left - margin) * across)),
-            max(0, int((top - margin) * down)),
-            min(width, int((right + margin) * across)),
-            min(height, int((bottom + margin) * down)),
-        )
-    )
-
-
-def _grey_levels(colors: Array) -> Levels:
-    """Return the luma of colors ``(H, W, 3)`` in [0, 1] as grey levels ``(H, W)``."""
-    levels: Levels = (colors @ LUMA * 255).round().astype(np.uint8)
-    return levels
 
 
 def _as_levels(values: Array) -> Levels:

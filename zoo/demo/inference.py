@@ -17,23 +17,27 @@ from zoo.data import MNISTDataModule
 from zoo.data.preprocessing import Digit, preprocess, read_digit
 from zoo.inference.digit_check import DigitCheck, covers
 from zoo.inference.ensemble import Predictions
-from zoo.pretrained.loading import TrainedClassifier, load_classifier
+from zoo.pretrained.loading import load_classifier
 from zoo.pretrained.registry import list_models, model_info
+from zoo.pretrained.sources import is_checkpoint, on_hub
+from zoo.pretrained.trained_classifier import TrainedClassifier
 
 
 class Predictor:
     """Classifies one picture at a time with several trained networks.
 
     Args:
-        names: Names of members. By default, all pretrained members.
+        names: Names of members, or paths of checkpoints. By default, all pretrained members.
 
     Raises:
-        UsageError: A member is unknown or is not pretrained.
+        UsageError: A member is unknown or is not pretrained, or the classes of a network are not the ten digits.
     """
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         self.names = list(dict.fromkeys(names or list_models(pretrained=True)))
         self.networks: dict[str, TrainedClassifier] = {name: load_classifier(name) for name in self.names}
+        for name, trained in self.networks.items():
+            trained.check_digits(name, "the page")
         self._check = DigitCheck() if covers(self.names) else None
         data = MNISTDataModule()
         data.prepare_data()
@@ -44,8 +48,12 @@ class Predictor:
 
     def describe_members(self) -> list[dict[str, Any]]:
         """Return the name, description and number of test errors of each network."""
-        descriptions = []
+        descriptions: list[dict[str, Any]] = []
         for name in self.names:
+            if is_checkpoint(name) or on_hub(name):
+                description = f"a network of your own, {type(self.networks[name].model).__name__}"
+                descriptions.append({"name": name, "description": description, "test_errors": None})
+                continue
             info = model_info(name)
             errors = info.metrics["test_errors"] if info.metrics else None
             descriptions.append({"name": name, "description": info.description, "test_errors": errors})

@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.figures.drawing import panels
 from zoo.figures.hidden_layers import hidden_outputs, single_network
 from zoo.figures.writing import FigureWriter, Row
-from zoo.pretrained.loading import TrainedClassifier
+from zoo.pretrained.trained_classifier import TrainedClassifier
 from zoo.utils.pictures import COLORS
 
 MAPS = 64

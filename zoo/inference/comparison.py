@@ -76,15 +76,17 @@ class Comparison:
 
 
 def compare(names: list[str]) -> Comparison:
-    """Predict the 10,000 test images with each member.
+    """Predict the 10,000 test images with each network.
 
     Args:
-        names: Members that ship trained.
+        names: Members that ship trained, or paths of checkpoints.
 
     Raises:
-        UsageError: A name is unknown, or a member ships no trained network or is not a classifier.
+        UsageError: A name is unknown, or a member ships no trained network or is not a classifier of the ten digits.
     """
     committee = Committee(names)
+    for name, trained in committee.members.items():
+        trained.check_digits(name, "the comparison on MNIST's test images")
     batches = list(load_test_data().test_dataloader())
     images, labels = (torch.cat([batch[part] for batch in batches]) for part in (0, 1))
     found = committee.predict(images)

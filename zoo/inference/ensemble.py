@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from zoo.metrics.ensemble import count_votes, log_mean_probability, majority_vote
 from zoo.models import Classifier
-from zoo.pretrained.loading import TrainedClassifier, load_classifier
+from zoo.pretrained.loading import load_classifier
 from zoo.pretrained.registry import list_models
+from zoo.pretrained.trained_classifier import TrainedClassifier
 from zoo.runs.checkpoint import check_class, read_checkpoint
 from zoo.utils.checks import join_names
 from zoo.utils.class_paths import class_path_of

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import io
 import json
-import logging
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.export import Dim
 
 from zoo.data.mnist import load_test_data
 from zoo.inference.ensemble import Committee
+from zoo.inference.onnx_files import ONNX_PACKAGES, read_onnx, write_onnx
+from zoo.inference.tracing import quiet, traced
 from zoo.models import Classifier
 from zoo.pretrained.evaluation import golden_images
+from zoo.pretrained.trained_classifier import TrainedClassifier
 from zoo.utils.class_paths import class_path_of
 from zoo.utils.errors import UsageError, unknown_name
 from zoo.utils.files import MARKER, atomic_path
+from zoo.version import __version__
 
 MAX_DEVIATION = 1e-4
 """Maximum deviation of a logit, relative to the largest logit. Other programs sum in another order."""
-TRACING_BATCH_SIZE = 3
-"""Batch size for tracing. The exported network accepts any batch size."""
 
 
 class Format(NamedTuple):
@@ -40,7 +39,10 @@ class Format(NamedTuple):
     """Returns the exported network as a function from images to logits."""
 
 
-def export(model: Classifier, format_name: str, path: Path, temperature: float = 1.0) -> float:
+NO_METADATA: Mapping[str, str] = {}
+
+
+def export(model: Classifier, format_name: str, path: Path, metadata: Mapping[str, str] = NO_METADATA) -> float:
     """Export a trained network, read the file back and compare its logits with the network's on real images.
 
     Args:
@@ -48,7 +50,7 @@ def export(model: Classifier, format_name: str, path: Path, temperature: float =
         format_name: A name in `FORMATS`.
         path: The file, or a device or pipe. An existing file is replaced only if the zoo has written it, and only after
             the comparison has succeeded.
-        temperature: What divides the logits for calibrated probabilities. It is stored in the metadata.
+        metadata: What is stored in the file besides the graph and the weights, as `metadata_of` returns it.
 
     Returns:
         The maximum deviation of a logit, relative to the largest logit.
@@ -59,17 +61,14 @@ def export(model: Classifier, format_name: str, path: Path, temperature: float =
     """
     if format_name not in FORMATS:
         raise unknown_name("format", format_name, FORMATS)
-    metadata = {"source": MARKER, "temperature": str(temperature)}
-    if isinstance(model, Committee):
-        if format_name == "safetensors":
-            raise UsageError("A committee has no weights of its own: export each member, or take onnx.")
-        metadata["members"] = json.dumps(list(model.members))
+    if isinstance(model, Committee) and format_name == "safetensors":
+        raise UsageError("A committee has no weights of its own: export each member, or take onnx.")
     chosen = FORMATS[format_name]
-    _check_packages(format_name, chosen.packages)
+    check_packages(format_name, chosen.packages)
     images = golden_images(load_test_data())
     with atomic_path(path) as temporary, torch.inference_mode():
-        with _quiet():
-            chosen.write(model, temporary, metadata)
+        with quiet():
+            chosen.write(model, temporary, {"source": MARKER, **metadata})
             exported = chosen.read(model, temporary)
         deviations: list[float] = []
         for batch in (images, images[:1]):
@@ -87,7 +86,33 @@ def export(model: Classifier, format_name: str, path: Path, temperature: float =
     return max(deviations)
 
 
-def _check_packages(format_name: str, packages: tuple[str, ...]) -> None:
+def metadata_of(trained: TrainedClassifier) -> dict[str, str]:
+    """Return what an exported file says of itself, all as text.
+
+    Returns:
+        ``temperature``, which divides the logits for calibrated probabilities; ``classes``, a list in JSON;
+        ``preprocessing``, the function of ``preprocess.py`` and of `zoo.data.preprocessing` that makes an image of a
+        picture; ``images``, what such an image is; ``checkpoint`` and ``checkpoint_sha256``, the file that was
+        exported; ``zoo``, the version; and ``members`` of a committee, a list in JSON.
+    """
+    return {
+        "temperature": str(trained.temperature),
+        "classes": json.dumps(trained.class_names),
+        "preprocessing": "preprocess" if trained.mnist_like else "resize",
+        "images": "float32 (batch, 1, 28, 28) in [0, 1], " + ("white on black" if trained.mnist_like else "grey"),
+        "checkpoint": trained.file_name,
+        "checkpoint_sha256": trained.sha256,
+        "zoo": __version__,
+        **({"members": json.dumps(list(trained.model.members))} if isinstance(trained.model, Committee) else {}),
+    }
+
+
+def check_packages(format_name: str, packages: tuple[str, ...]) -> None:
+    """Check that packages are installed.
+
+    Raises:
+        UsageError: One is missing.
+    """
     from importlib.util import find_spec
 
     if missing := [package for package in packages if find_spec(package) is None]:
@@ -97,48 +122,9 @@ def _check_packages(format_name: str, packages: tuple[str, ...]) -> None:
         )
 
 
-class _quiet:
-    """Suppress the exporters' warnings and log messages."""
-
-    def __enter__(self) -> None:
-        self._caught = warnings.catch_warnings()
-        self._caught.__enter__()
-        warnings.simplefilter("ignore")
-        self._before = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-
-    def __exit__(self, *_: object) -> None:
-        logging.disable(self._before)
-        self._caught.__exit__(None, None, None)
-
-
-def _traced(model: Classifier) -> Any:
-    images = torch.rand(TRACING_BATCH_SIZE, *model.input_shape)
-    # Inference mode must be off: a network that is trained by autograd cannot be traced in it.
-    with torch.inference_mode(mode=False), torch.no_grad():
-        return torch.export.export(model, (images.clone(),), dynamic_shapes={"images": {0: Dim("batch", min=1)}})
-
-
-def _write_onnx(model: Classifier, path: Path, metadata: dict[str, str]) -> None:
-    names: dict[str, Any] = {"input_names": ["images"], "output_names": ["logits"]}
-    program: Any = torch.onnx.export(_traced(model), dynamo=True, verbose=False, **names)
-    model_proto = program.model_proto  # made anew at each access
-    for key, value in metadata.items():
-        model_proto.metadata_props.add(key=key, value=value)
-    path.write_bytes(model_proto.SerializeToString())
-
-
-def _read_onnx(model: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (name,) = (each.name for each in session.get_inputs())
-    return lambda images: torch.from_numpy(session.run(None, {name: images.numpy()})[0])
-
-
 def _write_torch_export(model: Classifier, path: Path, metadata: dict[str, str]) -> None:
     buffer = io.BytesIO()
-    torch.export.save(_traced(model), buffer, extra_files=metadata)
+    torch.export.save(traced(model), buffer, extra_files=metadata)
     path.write_bytes(buffer.getvalue())  # torch.export.save(path) reports a full disk only as a failed write
 
 
@@ -173,7 +159,7 @@ def _read_safetensors(model: Classifier, path: Path) -> Callable[[Tensor], Tenso
 
 
 FORMATS = {
-    "onnx": Format(".onnx", ("onnx", "onnxscript", "onnxruntime"), _write_onnx, _read_onnx),
+    "onnx": Format(".onnx", ONNX_PACKAGES, write_onnx, read_onnx),
     "safetensors": Format(".safetensors", ("safetensors",), _write_safetensors, _read_safetensors),
     "torch_export": Format(".pt2", (), _write_torch_export, _read_torch_export),
 }

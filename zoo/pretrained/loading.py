@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,8 @@ from zoo.data.base import CLASS_NAMES, DIGITS, PREPROCESS
 from zoo.models import Classifier, ZooModule
 from zoo.pretrained.entries import Published
 from zoo.pretrained.registry import ModelInfo, list_models, model_info, read_demonstrations, read_index
+from zoo.pretrained.sources import is_checkpoint, on_hub
+from zoo.pretrained.trained_classifier import TrainedClassifier
 from zoo.runs.checkpoint import Checkpoint, check_class, load_into, read_checkpoint
 from zoo.utils.class_paths import class_path_of, import_class
 from zoo.utils.errors import UsageError, unknown_name
@@ -93,10 +94,11 @@ class Calibrated:
 def load_pretrained(name: str, *, calibrated: bool = False) -> ZooModule:
     """Load a trained network, on the CPU and in eval mode.
 
-    The checkpoint is a part of the package. Its SHA-256 is compared with the index before it is read.
+    A member's checkpoint is a part of the package. Its SHA-256 is compared with the index before it is read.
 
     Args:
-        name: A member, one of ``zoo.list_models(pretrained=True)``, or the demonstration ``rbm``.
+        name: A member, one of ``zoo.list_models(pretrained=True)``; the demonstration ``rbm``; or a network on the
+            Hugging Face hub, ``hf:OWNER/REPO@REVISION``, which needs the extra `hub` (see `zoo.pretrained.hub`).
         calibrated: Whether a member's logits are divided by its temperature, which was fitted on the validation images.
             Its predictions stay the same, and its probabilities agree better with how often they are right.
 
@@ -108,6 +110,11 @@ def load_pretrained(name: str, *, calibrated: bool = False) -> ZooModule:
         UsageError: The member is unknown or ships no trained network, its file is not the published one, or what is to
             be calibrated is no classifier. It is a `ValueError`.
     """
+    if on_hub(name):
+        trained = load_classifier(name)
+        if calibrated:
+            trained.model.register_forward_hook(Calibrated(trained.temperature))
+        return trained.model
     info = model_info(name)
     check_file(info.checkpoint, published_entry(info))
     model = build(info, read_checkpoint(info.checkpoint))
@@ -118,38 +125,21 @@ def load_pretrained(name: str, *, calibrated: bool = False) -> ZooModule:
     return model
 
 
-@dataclass(frozen=True)
-class TrainedClassifier:
-    """A trained classifier in eval mode, with its class names, its temperature and the format of its input images."""
-
-    model: Classifier
-    class_names: tuple[str, ...]
-    mnist_like: bool = True
-    """Whether it was trained on images in MNIST's format, as `zoo.preprocess` returns them. Otherwise the images were
-    converted to grey and their brightness was kept."""
-    temperature: float = 1.0
-    """What divides its logits for calibrated probabilities; 1 for a network that does not ship."""
-
-    def probabilities(self, images: Tensor) -> Tensor:
-        """Return the calibrated probabilities ``(B, C)`` for images ``(B, 1, 28, 28)`` in [0, 1]."""
-        return self.logits(images).softmax(dim=1)
-
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the logits ``(B, C)`` of the calibrated probabilities."""
-        logits: Tensor = self.model(images)
-        return logits / self.temperature
-
-
 def load_classifier(source: str) -> TrainedClassifier:
     """Load a trained classifier with its class names.
 
     Args:
-        source: A member that ships trained, or the path of a checkpoint of one of the classes in `zoo.models`.
+        source: A member that ships trained, the path of a checkpoint of one of the classes in `zoo.models`, or
+            ``hf:OWNER/REPO@REVISION``.
 
     Raises:
         UsageError: The source does not exist, or it is not such a classifier.
     """
-    if Path(source).is_file() and source not in list_models():
+    if on_hub(source):
+        from zoo.pretrained.hub import load_from_hub
+
+        return load_from_hub(source)
+    if is_checkpoint(source):
         checkpoint = read_checkpoint(source)
         model = _load_zoo_classifier(checkpoint)
         # The class names are in the data module's state, whose key depends on the class of the data module.
@@ -158,27 +148,42 @@ def load_classifier(source: str) -> TrainedClassifier:
         count = model.hparams["num_classes"]
         names = data_state.get(CLASS_NAMES, [])
         names = tuple(map(str, names if len(names) == count else range(count)))
-        return TrainedClassifier(model, names, data_state.get(PREPROCESS) is not False)
+        return TrainedClassifier(
+            model,
+            names,
+            data_state.get(PREPROCESS) is not False,
+            file_name=Path(source).name,
+            sha256=hashlib.sha256(Path(source).read_bytes()).hexdigest(),
+        )
     known = list_models(pretrained=True)
     if source not in [*list_models(), *read_demonstrations()]:
         raise unknown_name("member or checkpoint", source, known)
     member = load_pretrained(source)
     if not isinstance(member, Classifier):
         raise UsageError(f"{source} is no classifier, so it has no predictions: choose among the members.")
-    metrics = model_info(source).metrics
-    return TrainedClassifier(member, DIGITS, temperature=metrics["temperature"] if metrics else 1.0)
+    info = model_info(source)
+    return TrainedClassifier(
+        member,
+        DIGITS,
+        temperature=info.metrics["temperature"] if info.metrics else 1.0,
+        file_name=info.checkpoint.name,
+        sha256=published_entry(info)["sha256"],
+    )
 
 
 def _load_zoo_classifier(checkpoint: Checkpoint) -> Classifier:
     """Load a checkpoint of a class in `zoo.models`. Other classes that a file names are never imported."""
+    classifiers = zoo_classifiers()
+    check_class(checkpoint, classifiers, "classifier of the zoo", "use `zoo predict`")
+    return classifiers[checkpoint.class_path].load_from_checkpoint(checkpoint.path).eval()
+
+
+def zoo_classifiers() -> dict[str | None, type[Classifier]]:
+    """Return the classifiers in `zoo.models` by their class paths."""
     import zoo.models
 
     classes = [cls for name in zoo.models.__all__ if isinstance(cls := getattr(zoo.models, name), type)]
-    classifiers: dict[str | None, type[Classifier]] = {
-        class_path_of(cls): cls for cls in classes if issubclass(cls, Classifier)
-    }
-    check_class(checkpoint, classifiers, "classifier of the zoo", "use `zoo predict`")
-    return classifiers[checkpoint.class_path].load_from_checkpoint(checkpoint.path).eval()
+    return {class_path_of(cls): cls for cls in classes if issubclass(cls, Classifier)}
 
 
 def published_entry(info: ModelInfo) -> Published:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.arguments import ShortErrorParser
-from zoo.pretrained.registry import list_models, model_info
+from zoo.pretrained.registry import list_models
+from zoo.pretrained.sources import check_source
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
 from zoo.utils.files import check_output, display_path
@@ -56,8 +57,7 @@ def run(verb: str, arguments: list[str]) -> int:
     paths = list(_picture_files(options.images))
     names = list(dict.fromkeys(options.model or list_models(pretrained=True)))  # without duplicates
     for name in names:
-        if name in list_models() or not os.path.isfile(name):
-            model_info(name)  # report a misspelled name before the slow imports
+        check_source(name)  # report a misspelled name before the slow imports
     if len(paths) == 1 and not os.path.lexists(paths[0]):
         raise UsageError(f"There is no picture {paths[0]}.")
     flush_denormals()

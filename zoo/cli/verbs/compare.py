@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from zoo.cli.arguments import ShortErrorParser
 from zoo.metrics.intervals import independent_noise, wilson_interval
 from zoo.metrics.recipe_comparison import RecipeDifference, compare_recipes, holm
-from zoo.pretrained.registry import best_members, list_models, model_info
+from zoo.pretrained.registry import best_members, list_models
+from zoo.pretrained.sources import check_source
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
 from zoo.utils.files import check_output, display_path
@@ -40,7 +41,10 @@ def run(verb: str, arguments: list[str]) -> int:
         "errors of published runs or of studies, by Welch's t-test and a bootstrap interval.",
     )
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="two members or more; none means all that ship trained"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="two members or checkpoints of `zoo fit` or more; none means all members that ship trained",
     )
     parser.add_argument(
         "--recipes", action="store_true", help="compare the runs of recipes: each a member, or the folder of a study"
@@ -65,7 +69,7 @@ def run(verb: str, arguments: list[str]) -> int:
     with_words = bool(names)
     names = names or list_models(pretrained=True)
     for name in names:
-        model_info(name)  # report a misspelled name before the slow imports
+        check_source(name)  # report a misspelled name before the slow imports
     if len(set(names)) < 2 or len(set(names)) < len(names):
         raise UsageError("Name two different members or more, or none for all of them.")
     picture = options.output_dir / "compare.png"

@@ -6,7 +6,8 @@ import sys
 import warnings
 
 from zoo.cli.arguments import ShortErrorParser
-from zoo.pretrained.registry import list_models, model_info
+from zoo.pretrained.registry import list_models
+from zoo.pretrained.sources import check_source
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
 
@@ -18,7 +19,12 @@ def run(verb: str, arguments: list[str]) -> int:
         description="Start a page on which one draws a digit and every trained member classifies it at once. It needs "
         "the optional packages of `pip install 'mnist-lightning-zoo[demo]'`, and no network.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="the members that classify (default: all that ship)")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="the members that classify, or checkpoints of your own (default: all that ship)",
+    )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -35,7 +41,7 @@ def run(verb: str, arguments: list[str]) -> int:
     )
     options = parser.parse_args(arguments)
     for name in options.names or list_models(pretrained=True):
-        model_info(name)
+        check_source(name)
     if not 0 <= options.port < 65536:
         raise UsageError(f"--port is {options.port}, but it must be 0 to 65535.")
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from zoo.cli.arguments import ShortErrorParser
+from zoo.pretrained.sources import check_source
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError, unknown_name
 
@@ -42,8 +43,10 @@ def _of_model(module: str) -> Callable[[FigureWriter, argparse.Namespace], None]
     def draw(writer: FigureWriter, options: argparse.Namespace) -> None:
         from zoo.pretrained.loading import load_classifier
 
-        model = load_classifier(options.model).model
-        import_module(f"zoo.figures.{module}").draw(writer, Path(options.model).stem, model)
+        trained = load_classifier(options.model)
+        if module == "confusion":
+            trained.check_digits(options.model, "the confusion matrix of MNIST's test images")
+        import_module(f"zoo.figures.{module}").draw(writer, Path(options.model).stem, trained.model)
 
     return draw
 
@@ -135,6 +138,8 @@ def run(verb: str, arguments: list[str]) -> int:
         raise UsageError(f"--seed is {options.seed}, but a seed is 0 to {2**32 - 1}.")
     if options.seeds is not None and not 1 <= options.seeds <= 100:
         raise UsageError(f"--seeds is {options.seeds}, but it must be 1 to 100.")
+
+    check_source(options.model)  # report a misspelled name before the slow imports
 
     from zoo.figures.writing import FigureWriter
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.cli.member_tables import (
@@ -20,6 +23,9 @@ from zoo.cli.member_tables import (
 from zoo.cli.verbs.list import as_json
 from zoo.pretrained.entries import Entry, ErrorDistribution, LikelihoodDistribution, LikelihoodEntry, Published
 from zoo.pretrained.registry import ModelInfo, model_info
+from zoo.pretrained.sources import check_source, is_checkpoint, on_hub
+from zoo.utils.errors import UsageError
+from zoo.utils.printable import printable
 
 WIDTH = 100
 """Maximum number of columns of a line."""
@@ -27,10 +33,19 @@ WIDTH = 100
 
 def run(verb: str, arguments: list[str]) -> int:
     """Print the model card and return the exit status."""
-    parser = ShortErrorParser(prog="zoo info", description="Say everything that is known of a member.")
-    parser.add_argument("name", help="the member")
+    parser = ShortErrorParser(prog="zoo info", description="Say everything that is known of a member or a checkpoint.")
+    parser.add_argument("name", help="the member, or a checkpoint of `zoo fit`")
     parser.add_argument("--json", action="store_true", help="for programs")
     options = parser.parse_args(arguments)
+    check_source(options.name)
+    if on_hub(options.name):
+        raise UsageError(f"The card of {options.name} is on the hub: see its page there.")
+    if is_checkpoint(options.name):
+        from zoo.cli.checkpoint_card import checkpoint_facts
+
+        facts = checkpoint_facts(options.name)
+        print(json.dumps(facts, indent=1) if options.json else _checkpoint_card(options.name, facts))
+        return 0
     member = model_info(options.name)
     print(json.dumps(as_json(member), indent=1, ensure_ascii=False) if options.json else card(member))
     return 0
@@ -46,12 +61,35 @@ def card(member: ModelInfo) -> str:
     else:
         facts += _metrics(member, member.metrics)
     facts += [("paper", paper) for paper in member.papers]
+    return _card(member.name, facts)
+
+
+def _card(title: str, facts: Sequence[tuple[str, str]]) -> str:
     label_width = max(len(name) for name, _ in facts) + 2
     lines = [
         textwrap.fill(text, WIDTH, initial_indent=f"{name:<{label_width}}", subsequent_indent=" " * label_width)
         for name, text in facts
     ]
-    return "\n".join([member.name, "", *lines])
+    return "\n".join([title, "", *lines])
+
+
+def _checkpoint_card(path: str, facts: Mapping[str, Any]) -> str:
+    arguments = ", ".join(f"{name} {value}" for name, value in facts["arguments"].items())
+    lines = [
+        ("class", facts["class_path"] or "not named in the file"),
+        ("arguments", arguments or "none"),
+        ("parameters", f"{facts['parameters']:,} in {facts['tensors']} tensors, buffers included"),
+    ]
+    if facts["step"] is not None:
+        lines.append(("trained", f"{facts['step']:,} steps; epoch {facts['epoch']}, counted from 0"))
+    if facts["classes"]:
+        lines.append(("classes", ", ".join(facts["classes"])))
+    lines += [
+        ("file", f"{facts['bytes']:,} bytes, sha256 {facts['sha256']}"),
+        ("resume", "yes" if facts["resumable"] else "no: it holds the weights alone"),
+        ("use", f"zoo test --config CONFIG --ckpt_path {shlex.quote(path)}"),
+    ]
+    return _card(printable(path), [(name, printable(text)) for name, text in lines])
 
 
 def _metrics(member: ModelInfo, metrics: Entry) -> list[tuple[str, str]]:

@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from zoo.data.mnist_format import bounding_box
 from zoo.data.photographs.frames import remove_boxes, remove_enclosures, remove_foot_line, remove_touching_frame
 from zoo.data.photographs.lighting import DEEP_SHADE, Lighting, is_light_on_dark, level_light
 from zoo.data.photographs.lines import erase_lines, find_lines, spans
+from zoo.data.picture_colors import downscaled_colors, grey_levels
+from zoo.data.plain_pictures import MIN_DIGIT_SIZE, crop, size_of
 
 Array = NDArray[np.floating[Any]]
 Levels = NDArray[np.uint8]
@@ -54,6 +58,32 @@ class Reading:
     all_ink_levels: Array
     removed: Mask
     notes: list[str] = field(default_factory=list)
+
+
+def find_photographed_digit(image: Image.Image, remove_frames: bool = True) -> Reading | None:
+    """Find the digit in a photograph, in a second look from nearby if it is small.
+
+    Args:
+        image: The picture, with 8 bits a channel.
+        remove_frames: As for `read_photograph`.
+
+    Returns:
+        The digit, or None if the picture is plain.
+    """
+    if min(image.size) < MIN_PHOTOGRAPH_SIZE:
+        return None
+    grey = grey_levels(downscaled_colors(image, PHOTOGRAPH_SIZE))
+    reading = read_photograph(grey, remove_frames)
+    if reading is None:
+        return None
+    box = bounding_box(reading.mask)
+    if size_of(box) < MIN_DIGIT_SIZE and max(image.size) > PHOTOGRAPH_SIZE:
+        closer = crop(image, grey.shape, box, 1.0)
+        again = read_photograph(grey_levels(downscaled_colors(closer, PHOTOGRAPH_SIZE)), remove_frames)
+        if again is not None:
+            again.notes = list(dict.fromkeys([*reading.notes, *again.notes]))
+            return again
+    return reading
 
 
 def read_photograph(grey: Levels, remove_frames: bool = True) -> Reading | None:
