@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import Trainer
+from torch import nn
 
 from zoo import MNISTDataModule
+from zoo.cli import main
 from zoo.models import DBN, MLP, RBM, ZooModule
 from zoo.models.bagging import BaggedEnsemble
 
@@ -96,3 +98,46 @@ def test_a_compiled_part_is_no_obstacle_to_finding_the_output_layer() -> None:
     module = compile_part(MLP([8], batch_norm=True))
     plain = MLP([8], batch_norm=True).feature_names()
     assert [name.replace("_orig_mod.", "") for name in module.feature_names()] == plain
+
+
+@pytest.mark.parametrize("model", [MLP, BaggedEnsemble])
+def test_the_argument_compiles_the_layers_and_no_checkpoint_stores_it(
+    model: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(compiled: bool) -> Any:
+        torch.manual_seed(0)
+        module = model(compile=compiled)
+        trainer = make_trainer(1)
+        trainer.fit(module, datamodule=make_data())
+        return trainer, module
+
+    in_place, backends = nn.Module.compile, []
+
+    def compile_eagerly(part: nn.Module) -> None:
+        backends.append(type(part).__name__)
+        in_place(part, backend="eager")  # without a C++ compiler's minute
+
+    monkeypatch.setattr(nn.Module, "compile", compile_eagerly)
+    trainer, module = fit(compiled=True)
+    assert backends
+    assert "compile" not in module.hparams
+    trainer.save_checkpoint("compiled.ckpt", weights_only=True)
+    loaded = model.load_from_checkpoint("compiled.ckpt", weights_only=True)
+    count = len(backends)
+    _, plain = fit(compiled=False)
+    assert len(backends) == count
+    assert loaded.state_dict().keys() == plain.state_dict().keys()
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(loaded.state_dict()[name], value, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_run_with_the_compiler_is_tested_without_it(capsys: pytest.CaptureFixture[str]) -> None:
+    short = ["--data.num_train", "1000", "--data.val_size", "1000", "--trainer.max_epochs", "1"]
+    assert main(["fit", "--config", "deep_relu_xavier", "--model.compile", "true", *short]) == 0
+    trained = capsys.readouterr().out
+    checkpoint = "logs/deep_relu_xavier/version_0/checkpoints/last.ckpt"
+    assert main(["test", "--config", "deep_relu_xavier", "--ckpt_path", checkpoint]) == 0
+    tested = capsys.readouterr().out
+    assert tested.splitlines()[-1] in trained

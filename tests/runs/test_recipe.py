@@ -14,7 +14,8 @@ def test_default_arguments_include_those_of_the_parent_classes() -> None:
     assert defaults["lr_schedule"] == "constant"  # an argument of Classifier
     for cls in (MLP, DBN, MNISTDataModule):
         defaults = default_arguments(cls)
-        defaults.pop("init_from", None)  # not among the hyperparameters
+        for not_saved in ("init_from", "compile"):  # not among the hyperparameters
+            defaults.pop(not_saved, None)
         assert defaults == dict(cls().hparams)
 
 

@@ -26,6 +26,7 @@ from zoo.utils.class_paths import class_path_of, import_class
 from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
 
+OTHER_SETTINGS = ", or start from its weights with other settings by --model.init_from FILE.ckpt"
 LIGHTNING = installed_version("pytorch-lightning")
 
 
@@ -88,7 +89,7 @@ def check_same_network(model: Any, checkpoint: Checkpoint, *, resuming: bool) ->
         if _tuples_to_lists(checkpoint.arguments[name]) != _tuples_to_lists(value):
             raise UsageError(
                 f"{checkpoint.path} was trained with {name} {checkpoint.arguments[name]!r}, but the config says "
-                f"{value!r}: name the config that it was trained with."
+                f"{value!r}: name the config that it was trained with{OTHER_SETTINGS * resuming}."
             )
 
 
@@ -114,7 +115,7 @@ def check_same_training_settings(config: dict[str, Any], checkpoint: Checkpoint)
         name, before, now = difference
         raise UsageError(
             f"{checkpoint.path} was trained with {name} {before!r}, but the config says {now!r}: a training goes on as "
-            "it began, so name the same config or start anew."
+            f"it began, so name the same config, or start anew{OTHER_SETTINGS}."
         )
     earlier, later = foreign_callbacks(original), foreign_callbacks(config)
     if earlier != later:

@@ -22,6 +22,7 @@ from zoo.training.schedules import check_schedule, with_schedule
 from zoo.training.steps import Batch, LossAndMetrics, Step
 from zoo.training.virtual_adversarial import VirtualAdversarialTraining
 from zoo.utils.checks import check_counts, check_fractions, check_not_negative, check_positive
+from zoo.utils.compiled import compile_parts
 from zoo.utils.errors import UsageError
 
 
@@ -58,6 +59,9 @@ class Classifier(NormalizedModule, ABC):
         init_from: A trained member's name, or a checkpoint of this class, whose weights are the initial weights, except
             those of an output layer with another number of classes. ``zoo fit`` and `zoo.create_model` load them once
             (`zoo.pretrained.loading.initialize_from`), and no checkpoint stores this argument.
+        compile: Whether a Trainer compiles the layers by ``torch.compile`` before a training. That takes a minute and a
+            C++ compiler, and pays for large networks in long trainings. Checkpoints are as without, and do not store
+            this argument. Each step is then one call of Lightning's loop.
 
     Raises:
         UsageError: A name is unknown or a number out of range.
@@ -87,6 +91,7 @@ class Classifier(NormalizedModule, ABC):
         num_classes: int = 10,
         steps_per_call: int | None = None,
         init_from: str | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         check_optimizer(optimizer)
@@ -97,8 +102,9 @@ class Classifier(NormalizedModule, ABC):
         check_positive(**({} if max_norm is None else {"max_norm": max_norm}))
         check_counts(least=1, num_classes=num_classes, steps_per_call=1 if steps_per_call is None else steps_per_call)
         self.vat = VirtualAdversarialTraining(vat_weight, vat_epsilon, power_iterations=vat_power_iterations)
-        self.save_hyperparameters(ignore=["init_from"])
+        self.save_hyperparameters(ignore=["init_from", "compile"])
         self.init_from = init_from
+        self._compiles = compile
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
@@ -146,7 +152,7 @@ class Classifier(NormalizedModule, ABC):
         return [name for name in self.state_dict() if not name.startswith(f"{output}.")]
 
     def setup(self, stage: str) -> None:
-        """Refuse data with another number of classes.
+        """Refuse data with another number of classes, and compile the network if that is wanted.
 
         Raises:
             UsageError: The number is another one.
@@ -158,6 +164,8 @@ class Classifier(NormalizedModule, ABC):
                 f"The data has {len(names)} classes, but this {type(self).__name__} tells {num_classes} apart: "
                 f"set model.num_classes {len(names)}."
             )
+        if self._compiles and stage == "fit":
+            compile_parts(self)
 
     def step(self, batch: Batch) -> LossAndMetrics:
         """Return the loss of a batch ``(images, labels, …)``, a scalar in nats, and what `count` needs."""

@@ -128,19 +128,18 @@ def check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]
     }
     if expected["model"].get("num_classes", 10) != 10:
         raise UsageError(f"{info.config} is not about MNIST's ten digits, and only those are published.")
-    # Checkpoints do not store init_from among the arguments.
-    init_from = {"init_from": (run_config["model"].get("init_args") or {}).get("init_from")}
-    expected["model"]["init_from"] = model_config(info).get("init_args", {}).get("init_from")
+    in_run = _not_saved(run_config["model"].get("init_args") or {})
+    expected["model"] |= _not_saved(model_config(info).get("init_args", {}))
     found = {
-        "model": {**default_arguments(member_class(info)), **checkpoint.arguments, **init_from},
+        "model": {**default_arguments(member_class(info)), **checkpoint.arguments, **in_run},
         "data": with_defaults(run_config, expected)["data"],
         "trainer": run_config["trainer"],
     }
     if difference := first_difference(recipe(expected), recipe(found)):
-        setting, in_config, in_run = difference
+        setting, configured, found_value = difference
         raise UsageError(
-            f"{checkpoint.path} was trained with {setting} {in_run!r}, but the config says {in_config!r}: name runs of "
-            "the config as it is."
+            f"{checkpoint.path} was trained with {setting} {found_value!r}, but the config says {configured!r}: "
+            "name runs of the config as it is."
         )
     data_state = checkpoint.content.get(MNISTDataModule.__name__)
     if isinstance(data_state, dict) and DIGEST in data_state:
@@ -153,6 +152,11 @@ def check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]
         raise UsageError(f"{checkpoint.path} is not of the end of {epochs} epochs: let the training end.")
     if record["machine"]["processes"] != 1:
         raise UsageError(f"{checkpoint.path} was trained by several processes: name a run of a single one.")
+
+
+def _not_saved(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a network that checkpoints do not store."""
+    return {name: arguments.get(name, default) for name, default in (("init_from", None), ("compile", False))}
 
 
 def _completed_epochs(checkpoint: Checkpoint) -> int | None:

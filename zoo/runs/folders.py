@@ -74,7 +74,8 @@ def newest_checkpoint(parent: Path, config: dict[str, Any]) -> Checkpoint:
     reason = f" ({closest[1]})" if closest else ""
     raise UsageError(
         f"There is no checkpoint of this config and seed in {parent}{reason}, so nothing can go on from the last one: "
-        "start without --ckpt_path."
+        "start without --ckpt_path, and to start from the weights of a run with other settings, give "
+        "--model.init_from FILE.ckpt."
     )
 
 

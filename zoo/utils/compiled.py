@@ -24,6 +24,18 @@ def is_compiled(network: nn.Module) -> bool:
     )
 
 
+def compile_parts(network: nn.Module) -> None:
+    """Compile the parts of a network in place, which keeps the names of their weights.
+
+    The network itself is not compiled: its steps log, which the compiler does not understand.
+    """
+    for part in network.children():
+        if isinstance(part, nn.ModuleList | nn.ModuleDict):
+            compile_parts(part)  # it is called part by part
+        elif part._compiled_call_impl is None:
+            part.compile()
+
+
 def compile_forward_only(module: Any) -> None:
     """Undo what ``Trainer.fit(torch.compile(module))`` has done to the steps of a LightningModule.
 
