@@ -21,6 +21,7 @@ ROOMS = (
     "demo",
     "figures",
     "benchmark",
+    "sklearn",
     "studies",
     "inference",
     "pretrained",
