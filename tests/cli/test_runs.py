@@ -100,6 +100,29 @@ def test_a_run_is_resumed_and_tested_wherever_its_parts_are(place: str, capsys: 
     assert configs[0]["ckpt_path"].endswith("step=13.ckpt")
 
 
+@pytest.mark.slow
+def test_a_run_is_resumed_and_tested_where_there_are_no_links(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    monkeypatch.setattr(os, "link", refuse)
+    assert main([*FIT, *SIGNAL]) == 143
+    capsys.readouterr()
+    assert main([*FIT, "--ckpt_path", "last"]) == 0
+    output = capsys.readouterr().out
+    assert re.search(r"Going on from .*\(epoch 2, step 13\)", output)
+    last = RUNS / "version_1/checkpoints/last.ckpt"
+    assert last.is_file()
+    assert not last.is_symlink()
+    words = run_printed_test(output)
+    assert weights(words[-1]) == weights(last)
+    assert main(words) == 0
+    assert errors(capsys.readouterr().out) == errors(output)
+
+
 @pytest.mark.parametrize("off", [["--trainer.fast_dev_run", "true"], ["--trainer.enable_checkpointing", "false"]])
 def test_a_config_with_callbacks_works_where_nothing_is_saved(off: list[str]) -> None:
     assert main([*FIT, *PLACES["callbacks that watch"], *off]) == 0

@@ -59,3 +59,13 @@ def test_early_stopping_leaves_a_training_alone_that_ends_before_its_first_valid
     stop = "{class_path: EarlyStopping, init_args: {monitor: val_loss}}"
     assert main([*FIT, "--data.batch_size", "50", "--trainer.max_steps", "2", "--trainer.callbacks", stop]) == 0
     assert list(Path("logs/softmax/version_0/checkpoints").glob("*step=2.ckpt"))
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    ["fsdp_cpu_offload", "{class_path: pytorch_lightning.strategies.FSDPStrategy}"],
+)
+def test_strategies_that_split_a_network_are_refused(strategy: str, capsys: pytest.CaptureFixture[str]) -> None:
+    message = error_output([*FIT, "--trainer.strategy", strategy], capsys)
+    assert "splits a network that is too large for one device" in message
+    assert "take ddp" in message

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
-from torch import Tensor
+from pytorch_lightning.loggers import CSVLogger
 
+from zoo.cli.trackers import log_result
 from zoo.runs.checkpoint import read_checkpoint, write_weights
 
 
@@ -37,7 +36,10 @@ def test_trained_network(
         _keep_logged_metrics(trainer, str(settings["strategy"]))
         source: Any = {"ckpt_path": None if is_in_memory else str(path), "weights_only": True}
         trainer.test(module, datamodule=data, verbose=False, **source)
-    _log_final_metrics(trainer, fitted, seed)
+    run = {"seed_everything": seed, "max_epochs": trainer.max_epochs}
+    metrics = {**fitted, **trainer.callback_metrics}
+    final = {name: float(value) for name, value in metrics.items() if name.startswith(("val_", "test_"))}
+    log_result(trainer, run, final, path)
     return path
 
 
@@ -52,27 +54,6 @@ def _keep_logged_metrics(trainer: Trainer, strategy: str) -> None:
     """
     if any(method in strategy for method in ("spawn", "fork", "notebook")):
         trainer.loggers = [logger for logger in trainer.loggers if not isinstance(logger, CSVLogger)]
-
-
-def _log_final_metrics(trainer: Trainer, metrics: Mapping[str, Tensor], seed: int | bool) -> None:
-    """Log a run's last validation and test metrics beside its settings, by which TensorBoard then compares runs.
-
-    Args:
-        trainer: The Trainer, after its training and test.
-        metrics: The metrics of its training.
-        seed: ``seed_everything`` in the config.
-    """
-    run = {"seed_everything": seed, "max_epochs": trainer.max_epochs}
-    final = {
-        f"final/{name}": float(value)
-        for name, value in {**metrics, **trainer.callback_metrics}.items()
-        if name.startswith(("val_", "test_"))
-    }
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams({**logger.hparams, **run}, final, trainer.global_step)
-            logger.save()
-            logger.finalize("success")  # which the test did before; a writer that is left open keeps its thread
 
 
 def _trained_checkpoint(trainer: Trainer, module: LightningModule) -> tuple[Path | None, bool]:

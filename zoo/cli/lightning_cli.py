@@ -23,6 +23,7 @@ from zoo.cli.parser import ZooArgumentParser, check_no_null_arguments
 from zoo.cli.resolved_config import name_of_run, resolved_config
 from zoo.cli.resume_checks import check_restorable, check_same_config, read_named_checkpoint
 from zoo.cli.run_folder import FitRun, RunConfig, print_test_command
+from zoo.cli.trackers import end_trackers
 from zoo.cli.trainer_checks import check_seed_everything, complete_settings
 from zoo.data.base import ImageDataModule
 from zoo.layers.sync_batchnorm import SyncBatchNormAnywhere
@@ -196,9 +197,8 @@ class ZooCLI(LightningCLI):
         if self.subcommand == "fit" and not trainer.get("fast_dev_run"):
             config = self._resolved_config()
             self._run = FitRun(self._runs_folder, config, self.checkpoint, default_loggers=default_loggers)
-        kwargs["plugins"] = [*as_list(trainer.get("plugins")), AtomicCheckpointIO()]
-        if trainer.get("sync_batchnorm"):
-            kwargs["plugins"].append(SyncBatchNormAnywhere())
+        synchronized = [SyncBatchNormAnywhere()] if trainer.get("sync_batchnorm") else []
+        kwargs["plugins"] = [*as_list(trainer.get("plugins")), AtomicCheckpointIO(), *synchronized]
         kwargs["callbacks"] = [*callbacks, *self._callbacks(trainer)]
         return super().instantiate_trainer(**kwargs)
 
@@ -253,18 +253,18 @@ class ZooCLI(LightningCLI):
             raise
         except BaseException:
             if self._run is not None:
-                first_step = self.checkpoint.content["global_step"] if self.checkpoint else 0
-                self._run.abandon(self.trainer, first_step)
+                self._run.abandon(self.trainer)
             raise
+        finally:
+            end_trackers(self.trainer.loggers)
 
     def after_fit(self) -> None:
         """Evaluate the trained network on the test set and print its checkpoint's path."""
         settings = self._get(self.config, "trainer")
         if settings.fast_dev_run or self.trainer.interrupted:
             return
-        path = test_trained_network(
-            self.trainer, self.model, self.datamodule, settings, self._get(self.config, "seed_everything")
-        )
+        seed = self._get(self.config, "seed_everything")
+        path = test_trained_network(self.trainer, self.model, self.datamodule, settings, seed)
         if self.trainer.is_global_zero:
             self.report_training(path)
 

@@ -17,6 +17,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from zoo.callbacks.metrics_file import METRICS_FILE_VARIABLE, MetricsFile
 from zoo.callbacks.run_record import RunRecord
 from zoo.cli.resolved_config import plain_settings
+from zoo.cli.trackers import in_run_folder, log_config
 from zoo.runs.checkpoint import Checkpoint
 from zoo.runs.folders import clear_abandoned_checkpoints
 from zoo.runs.record import read_run_record
@@ -35,7 +36,9 @@ class RunConfig(SaveConfigCallback):
         """Save the config; called in the first process only."""
         if self.folder is not None and stage == "fit":
             text = yaml.safe_dump(plain_settings(self.parser, self.config, skip_default=False), sort_keys=False)
-            write_bytes(self.folder / self.config_filename, text.encode(), replace=True)
+            path = self.folder / self.config_filename
+            write_bytes(path, text.encode(), replace=True)
+            log_config(trainer.loggers, path)
 
 
 class FitRun:
@@ -55,6 +58,7 @@ class FitRun:
         self.config = config
         self.default_loggers = default_loggers
         resumed = read_run_record(checkpoint.content) if checkpoint else None
+        self.first_step = checkpoint.content["global_step"] if checkpoint else 0
         self.continues = str(resumed["run"]) if resumed else ""
         self.run: Run | None = None
 
@@ -69,13 +73,14 @@ class FitRun:
         if getattr(rank_zero_only, "rank", 0) != 0:
             return
         run = self.run = Run.claim(self.parent)
+        place: dict[str, Any] = {
+            "save_dir": str(self.parent.parent),
+            "name": self.parent.name,
+            "version": run.folder.name,
+        }
+        trainer.loggers = in_run_folder(trainer.loggers, place)
         if self.default_loggers:
-            place: dict[str, Any] = {
-                "save_dir": str(self.parent.parent),
-                "name": self.parent.name,
-                "version": run.folder.name,
-            }
-            trainer.loggers = [TensorBoardLogger(**place, default_hp_metric=False), CSVLogger(**place)]
+            trainer.loggers = [TensorBoardLogger(default_hp_metric=False, **place), CSVLogger(**place)]
         folders = []
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath is None:
@@ -93,9 +98,9 @@ class FitRun:
         self.run = run.record(self.config, list(dict.fromkeys(folders)), self.continues)
         clear_abandoned_checkpoints(self.parent)
 
-    def abandon(self, trainer: Trainer, first_step: int) -> None:
+    def abandon(self, trainer: Trainer) -> None:
         """Remove the folder again where no step was made and no checkpoint saved."""
-        if self.run is not None and trainer.is_global_zero and trainer.global_step <= first_step:
+        if self.run is not None and trainer.is_global_zero and trainer.global_step <= self.first_step:
             self.run.remove_if_empty()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from zoo.cli.trackers import check_trackers
 from zoo.utils.errors import UsageError
 from zoo.utils.files import check_local
 
@@ -16,6 +17,8 @@ LOW_PRECISIONS = ("16-true", "bf16-true", "transformer-engine", "transformer-eng
 DEFAULT_MAX_EPOCHS = 15
 """As in most of the lecture. Lightning's own default is 1,000."""
 
+SPLITTING_STRATEGIES = ("fsdp", "deepspeed", "modelparallel")
+"""Parts of the names of strategies that give each device only a part of the network."""
 PATH_SETTINGS = ("default_root_dir", "dirpath", "save_dir")
 """Settings of the Trainer, its callbacks and loggers that name a folder."""
 
@@ -73,12 +76,13 @@ def complete_settings(verb: str, settings: Namespace) -> None:
         settings: The settings of the verb, modified in place.
 
     Raises:
-        UsageError: As for `check_trainer` and `check_paths`.
+        UsageError: As for `check_trainer`, `check_paths` and `check_trackers`.
     """
     set_default_max_epochs(settings.trainer)
     set_default_devices(settings.trainer)
     check_trainer(verb, settings.trainer)
     check_paths(settings)
+    check_trackers(settings.trainer.get("logger"))
     checkpoint = settings.get("checkpoint")
     if not isinstance(checkpoint, Namespace):
         raise UsageError(f"checkpoint is {checkpoint!r}, but it must be settings by name, save_top_k: 2 for example.")
@@ -132,6 +136,21 @@ def _check_gradient_clipping(trainer: Any) -> None:
         raise UsageError("trainer.gradient_clip_algorithm is of no effect without trainer.gradient_clip_val: add that.")
 
 
+def _check_strategy(trainer: Any) -> None:
+    """Refuse strategies that split a network over several devices.
+
+    Raises:
+        UsageError: The strategy is one of them.
+    """
+    strategy = trainer.get("strategy")
+    name = str(getattr(strategy, "class_path", strategy)).rpartition(".")[2]
+    if any(kind in name.lower().replace("_", "") for kind in SPLITTING_STRATEGIES):
+        raise UsageError(
+            f"The strategy {name} splits a network that is too large for one device, and those of the zoo are small: "
+            "take ddp, in which each device has the whole network and a part of each batch."
+        )
+
+
 def check_paths(settings: Any) -> None:
     """Check that the folders in settings of any depth are local ones, before anything writes to them.
 
@@ -175,6 +194,7 @@ def check_trainer(verb: str, trainer: Any) -> None:
         raise UsageError(f"trainer.val_check_interval is {interval}, but it must be more than 0.")
     _check_durations(trainer)
     _check_gradient_clipping(trainer)
+    _check_strategy(trainer)
     split = {"validate": "val", "test": "test", "predict": "predict"}.get(verb)
     if split and trainer.get(f"limit_{split}_batches") == 0:
         raise UsageError(f"trainer.limit_{split}_batches is 0, which leaves nothing to {verb}.")
