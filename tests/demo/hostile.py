@@ -91,7 +91,7 @@ async def _attack(port: int, end: float, large: Sequence[bytes]) -> None:
         *[lambda: drip(HALF)] * 20,
         *[lambda: hold(post(picture()[:50], 10_000))] * 50,
         *[lambda: hold(post(bytes(3_000_000), 9_000_000))] * 8,
-        *[lambda: hold(get("/script.js") * 500, 2)] * 2,
+        *[lambda: hold(get("/js/main.js") * 500, 2)] * 2,
         *[lambda: hold(generator.choice(large))] * 3,
         *[leave] * 3,
         *[nonsense] * 2,

@@ -15,14 +15,15 @@ from torch import Tensor
 
 from zoo.data import MNISTDataModule
 from zoo.data.preprocessing import Digit, preprocess, read_digit
+from zoo.demo.members import describe, in_lecture_order
 from zoo.inference.digit_check import DigitCheck, covers
 from zoo.inference.ensemble import Predictions
 from zoo.pretrained.loading import TrainedClassifier, load_classifier
-from zoo.pretrained.registry import list_models, model_info
+from zoo.pretrained.registry import list_models
 
 
 class Predictor:
-    """Classifies one picture at a time with several trained networks.
+    """Classifies one picture at a time with several trained networks, which are kept in the order of the lecture.
 
     Args:
         names: Names of members. By default, all pretrained members.
@@ -32,7 +33,7 @@ class Predictor:
     """
 
     def __init__(self, names: Sequence[str] = ()) -> None:
-        self.names = list(dict.fromkeys(names or list_models(pretrained=True)))
+        self.names = in_lecture_order(dict.fromkeys(names or list_models(pretrained=True)))
         self.networks: dict[str, TrainedClassifier] = {name: load_classifier(name) for name in self.names}
         self._check = DigitCheck() if covers(self.names) else None
         data = MNISTDataModule()
@@ -43,13 +44,8 @@ class Predictor:
         self.predict(preprocess(np.eye(28)), self.names)
 
     def describe_members(self) -> list[dict[str, Any]]:
-        """Return the name, description and number of test errors of each network."""
-        descriptions = []
-        for name in self.names:
-            info = model_info(name)
-            errors = info.metrics["test_errors"] if info.metrics else None
-            descriptions.append({"name": name, "description": info.description, "test_errors": errors})
-        return descriptions
+        """Return what is known about each network, see `zoo.demo.members.describe`."""
+        return [describe(name) for name in self.names]
 
     def read_picture(self, content: bytes, with_steps: bool = False) -> Digit:
         """Preprocess an encoded picture.
