@@ -75,6 +75,7 @@ def draw_by_touch(page: Any, points: Points) -> None:
         ("touchEnd", []),
     ]:
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touched})
+    page.wait_for_timeout(1000)  # Chromium takes a tap that comes sooner for the second of a double one
 
 
 def wait_for_prediction(page: Any, digit: int) -> None:

@@ -46,5 +46,5 @@ def page(address: str) -> Iterator[Any]:
 @pytest.fixture
 def phone(address: str) -> Iterator[Any]:
     """The open page on a phone, in the same way."""
-    with opened_page(address, viewport={"width": 390, "height": 844}, has_touch=True) as page:
+    with opened_page(address, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True) as page:
         yield page

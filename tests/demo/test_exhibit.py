@@ -42,7 +42,7 @@ def names_in_order(page: Any) -> list[str]:
 def texts_of(name: str) -> dict[str, str]:
     content = (STATIC / "js" / "texts" / f"{name}.js").read_text(encoding="utf-8")
     body = content.partition("export const ")[2].partition("\n};")[0]
-    return dict(re.findall(r'^  "?([\w-]+)"?:\s+"(.*)",$', body, flags=re.MULTILINE))
+    return dict(re.findall(r'^  "?([\w.-]+)"?:\s+"(.*)",$', body, flags=re.MULTILINE))
 
 
 def test_the_slides_are_those_of_the_lecture_and_in_its_order() -> None:

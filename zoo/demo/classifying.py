@@ -33,13 +33,14 @@ class ClassifyEndpoints:
     Args:
         predictor: The networks.
         limits: The limits of the server.
+        uploads: Reads the bodies of requests.
         workers: The threads.
     """
 
-    def __init__(self, predictor: Predictor, limits: Limits, workers: Workers) -> None:
+    def __init__(self, predictor: Predictor, limits: Limits, uploads: Uploads, workers: Workers) -> None:
         self.predictor = predictor
         self._limits = limits
-        self._uploads = Uploads(limits)
+        self._uploads = uploads
         self._workers = workers
 
     async def members(self, request: Request) -> Response:
@@ -82,9 +83,11 @@ class ClassifyEndpoints:
     async def _classify_test_image(self, request: Request, row: int) -> Response:
         names = requested_names(request, self.predictor.names)
         async with self._workers.small.turn(request):
-            pixels, label = self.predictor.test_image(row)
-            response = await self._workers.with_networks(self._classify_digit, Digit(pixels), names)
-        return JSONResponse({**response, "row": row, "label": label})
+            return JSONResponse(await self._workers.with_networks(self._classify_row, row, names))
+
+    def _classify_row(self, row: int, names: Sequence[str]) -> dict[str, Any]:
+        pixels, label = self.predictor.test_image(row)
+        return {**self._classify_digit(Digit(pixels), names), "row": row, "label": label}
 
     def _classify_small(self, content: bytes, names: Sequence[str], with_steps: bool) -> dict[str, Any] | None:
         """Return the response for a picture, or None if it waits with the large ones."""

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from zoo.data import MNISTDataModule
 from zoo.data.preprocessing import Digit, preprocess, read_digit
+from zoo.demo.dreams import Dreamer
+from zoo.demo.duel import Duel
 from zoo.demo.members import describe, in_lecture_order
 from zoo.inference.digit_check import DigitCheck, covers
 from zoo.inference.ensemble import Predictions
@@ -40,6 +42,8 @@ class Predictor:
         data.prepare_data()
         data.setup("test")
         self._test = data.splits["test"]
+        self.duel = Duel(self.networks, self._test)
+        self.dreamer = Dreamer()
         # Warm up: the first forward pass is the slowest.
         self.predict(preprocess(np.eye(28)), self.names)
 

@@ -42,15 +42,15 @@ def requested_names(request: Request, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(wanted))
 
 
-def requested_name(request: Request, names: Sequence[str]) -> str:
-    """Return the member that ``member=a`` names.
+def requested_name(request: Request, names: Sequence[str], parameter: str = "member") -> str:
+    """Return the member that ``member=a``, or another parameter, names.
 
     Raises:
         HTTPException: It is unknown, or none is named (400).
     """
-    name = request.query_params.get("member", "")
+    name = request.query_params.get(parameter, "")
     if name not in names:
-        raise HTTPException(400, f"member names {name or 'none'}, but the members here are: {', '.join(names)}.")
+        raise HTTPException(400, f"{parameter} names {name or 'none'}, but the members here are: {', '.join(names)}.")
     return name
 
 

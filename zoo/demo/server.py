@@ -21,6 +21,9 @@ from zoo.demo.classifying import ClassifyEndpoints
 from zoo.demo.guard import Guard
 from zoo.demo.inference import Predictor
 from zoo.demo.limits import Limits
+from zoo.demo.panels import PanelEndpoints
+from zoo.demo.training_panel import TrainingEndpoints
+from zoo.demo.uploads import Uploads
 from zoo.demo.workers import Workers
 from zoo.utils.errors import UsageError
 
@@ -35,7 +38,9 @@ def make_application(predictor: Predictor, hosts: Sequence[str] = (), limits: Li
     """
     limits = limits or Limits()
     workers = Workers(limits)
-    classifying = ClassifyEndpoints(predictor, limits, workers)
+    uploads = Uploads(limits)
+    classifying = ClassifyEndpoints(predictor, limits, uploads, workers)
+    panels = PanelEndpoints(predictor, uploads, workers)
     static = StaticFiles(directory=Path(__file__).parent / "static", html=True)
     return Starlette(
         routes=[
@@ -43,6 +48,8 @@ def make_application(predictor: Predictor, hosts: Sequence[str] = (), limits: Li
             Route("/api/classify", classifying.classify, methods=["POST"]),
             Route("/api/random", classifying.random),
             Route("/api/test_image", classifying.test_image),
+            *panels.routes(),
+            *TrainingEndpoints(uploads, workers).routes(),
             Mount("/", static),
         ],
         middleware=[Middleware(Guard, hosts=hosts)],

@@ -10,7 +10,14 @@ import { setUpExample } from "./example.js";
 import { chosen, setUpHeatmap } from "./heatmap.js";
 import { currentLanguage, setLanguage } from "./language.js";
 import { setUpPanels } from "./panels.js";
+import { dream } from "./panels/dream.js";
+import { duel } from "./panels/duel.js";
+import { fool } from "./panels/fool.js";
+import { inside } from "./panels/inside.js";
+import { noDigit } from "./panels/no_digit.js";
+import { saliency } from "./panels/saliency.js";
 import { steps } from "./panels/steps.js";
+import { train } from "./panels/train.js";
 import { paintGrey } from "./pixels.js";
 
 const seen = find("seen");
@@ -104,7 +111,7 @@ async function start() {
     return;
   }
   setUpHeatmap(members);
-  setUpPanels([steps], { members, askAboutTestImage });
+  setUpPanels([inside, saliency, fool, duel, dream, train, noDigit, steps], { members, askAboutTestImage });
   listen("drawn", () => askAbout(askAboutDrawing));
   listen("stroke-ended", () => doubt && showNothing(doubt, true));
   listen("chosen", () => (isEmpty() && !source ? undefined : ask()));
