@@ -83,7 +83,7 @@ class Duel:
     def _tested(self, name: str) -> int:
         return len(self._answers.get(name, ()))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _test(self, name: str) -> None:
         start = self._tested(name)
         images, *_ = self._images.get_batch(range(start, min(start + CHUNK, len(self._images))))

@@ -38,14 +38,16 @@ def describe(name: str) -> dict[str, Any]:
     """Return what a member's card says.
 
     Returns:
-        ``name``, ``description``, ``slide`` (None if it has none), ``test_errors`` of the network that ships,
-        ``accuracy_mean``, ``accuracy_sd`` and number of ``runs`` of its recipe, ``lecture_accuracy`` (None if the
-        lecture gives none), ``parameters``, ``papers``, and ``commands`` to go on with.
+        ``name``, ``description``, ``own`` (whether it is the user's), ``slide`` (None if it has none), ``test_errors``
+        of the network that ships, ``accuracy_mean``, ``accuracy_sd`` and number of ``runs`` of its recipe,
+        ``lecture_accuracy`` (None if the lecture gives none), ``parameters``, ``papers``, and ``commands`` to go on
+        with.
     """
     info = model_info(name)
     described = {
         "name": name,
         "description": info.description,
+        "own": False,
         "slide": SLIDES.get(name),
         "test_errors": None,
         "lecture_accuracy": info.lecture_accuracy,

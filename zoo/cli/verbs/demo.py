@@ -33,6 +33,14 @@ def run(verb: str, arguments: list[str]) -> int:
         help="further names or addresses under which browsers reach the page, for example behind a proxy; those of "
         "this machine and of --host are allowed anyway, and others are refused",
     )
+    parser.add_argument(
+        "--model",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="checkpoints of your own networks, shown beside the members, for example "
+        "logs/deep_relu_xavier/version_0/checkpoints/last.ckpt",
+    )
     options = parser.parse_args(arguments)
     for name in options.names or list_models(pretrained=True):
         model_info(name)
@@ -45,9 +53,11 @@ def run(verb: str, arguments: list[str]) -> int:
     except ImportError as error:
         raise UsageError(f"`zoo demo` needs {error.name}: pip install 'mnist-lightning-zoo[demo]'.") from error
     from zoo.demo.inference import Predictor
+    from zoo.demo.own_runs import load_own
 
     # About clients' pictures. Filters that are set where one is decoded do not hold for a second thread.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    own = load_own(options.model, options.names or list_models(pretrained=True))
     hosts = allowed_hosts(options.host, options.allowed_hosts)
     flush_denormals()
     with listen(options.host, options.port) as listener:
@@ -60,5 +70,6 @@ def run(verb: str, arguments: list[str]) -> int:
 
         print("Loading the networks …", file=sys.stderr, flush=True)
         limits = Limits()
-        Server(make_application(Predictor(options.names), hosts, limits), limits, announce).run([listener])
+        application = make_application(Predictor(options.names, own), hosts, limits)
+        Server(application, limits, announce).run([listener])
     return 0

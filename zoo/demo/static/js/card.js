@@ -18,6 +18,7 @@ function slideOf(member) {
 
 function facts(member) {
   const found = [];
+  if (member.own) found.push([t("card-own"), t("card-own-value")]);
   if (member.slide) found.push([t("card-slide"), slideOf(member)]);
   if (member.test_errors !== null) found.push([t("card-errors"), t("card-errors-value", { errors: member.test_errors })]);
   if (member.runs) found.push([t("card-accuracy"), accuracy(member)]);

@@ -42,7 +42,7 @@ function makeRow(member) {
   const mark = make("span", { class: "mark" });
   const row = make(
     "tr",
-    { data: { member: member.name } },
+    { data: { member: member.name }, class: member.own ? "own" : "" },
     make("td", {}, box),
     make("th", { scope: "row" }, button, mark),
     ...cells,
@@ -52,9 +52,9 @@ function makeRow(member) {
   return row;
 }
 
-/** Allow a line break after each underscore of a long name. */
+/** Allow a line break after each underscore and slash of a long name. */
 function withBreaks(name) {
-  return name.split("_").flatMap((word, place) => (place ? ["_", make("wbr"), word] : [word]));
+  return name.split(/(?<=[_/])/).flatMap((word) => [word, make("wbr")]);
 }
 
 function label() {

@@ -14,7 +14,7 @@ export const duel = {
     const names = members.map(({ name }) => name);
     const selects = ["first", "second"].map((side, place) => {
       const select = make("select", {}, ...names.map((name) => make("option", { value: name }, name)));
-      const preferred = ["softmax", "residual_cnn"][place];
+      const preferred = [members[0].own ? names[0] : "softmax", "residual_cnn"][place];
       select.value = names.includes(preferred) ? preferred : names[Math.min(place, names.length - 1)];
       select.addEventListener("change", begin);
       return [side, select];

@@ -7,7 +7,8 @@ import { t } from "../language.js";
 let chosen = null;
 
 export function memberChoice(members, onChange) {
-  chosen ??= members.some(({ name }) => name === "dropout") ? "dropout" : members[0].name;
+  const first = members[0]; // one of the user's own, if there is any
+  chosen ??= !first.own && members.some(({ name }) => name === "dropout") ? "dropout" : first.name;
   const select = make("select", {}, ...members.map(({ name }) => make("option", { value: name }, name)));
   select.value = chosen;
   select.addEventListener("change", () => {

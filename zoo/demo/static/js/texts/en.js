@@ -129,6 +129,8 @@ export const english = {
   "part-uncertainty": "{value}: how unsure the committee is",
   "part-disagreement": "{value}: how much its members disagree",
   "part-free_energy": "{value}: how strange it looks to a Boltzmann machine that never saw a label",
+  "card-own": "Origin",
+  "card-own-value": "a network of your own; it has a vote while it is asked",
   "card-slide": "Slide",
   "card-errors": "Errors of this network",
   "card-errors-value": "{errors} of 10,000 test images",

@@ -129,6 +129,8 @@ export const korean = {
   "part-uncertainty": "{value}: 위원회가 확신하지 못하는 정도",
   "part-disagreement": "{value}: 네트워크들의 답이 갈리는 정도",
   "part-free_energy": "{value}: 정답을 본 적 없는 볼츠만 머신에게 낯선 정도",
+  "card-own": "출처",
+  "card-own-value": "직접 학습한 네트워크. 물어보는 동안 위원회에 참여합니다.",
   "card-slide": "슬라이드",
   "card-errors": "이 네트워크의 오류",
   "card-errors-value": "테스트 이미지 10,000개 중 {errors}개",
