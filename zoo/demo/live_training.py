@@ -162,13 +162,18 @@ class LiveTrainings:
         self._data: MNISTDataModule | None = None
         self._trainings: OrderedDict[str, LiveTraining] = OrderedDict()
 
-    def start(self, choices: Choices, image: Tensor) -> dict[str, Any]:
-        """Begin a training, and return its ``name`` and how far it is."""
-        if self._data is None:  # nobody waits for the training images before they are needed
+    def prepare(self) -> None:
+        """Read the training images, unless that is done. It takes a second, so it is left until someone trains."""
+        if self._data is None:
             data = MNISTDataModule(batch_size=BATCH_SIZE)
             data.prepare_data()
             data.setup("fit")
             self._data = data
+
+    def start(self, choices: Choices, image: Tensor) -> dict[str, Any]:
+        """Begin a training, and return its ``name`` and how far it is."""
+        self.prepare()
+        assert self._data is not None
         while len(self._trainings) >= MAX_TRAININGS:
             self._trainings.popitem(last=False)
         name = secrets.token_urlsafe(12)

@@ -17,8 +17,8 @@ MAPS = 64
 """How many channels of a convolution are sent at most."""
 SALIENCY_SAMPLES = 30
 """Noisy copies of the image; fewer than in `zoo figures saliency`, as the page shows them while one draws."""
-SECONDS = 1.0
-"""Time for the search of the smallest changes."""
+SECONDS = 0.6
+"""Time for the search of the smallest changes, in which no drawing is classified."""
 
 
 def inside(trained: TrainedClassifier, image: Tensor) -> dict[str, Any]:

@@ -52,8 +52,7 @@ class PanelEndpoints:
         check_parameters(request, "member=A")
         trained = self._predictor.networks[requested_name(request, self._predictor.names)]
         image = await self._image(request)
-        async with self._workers.panels.turn(request):
-            return JSONResponse(await self._workers.with_networks(inside, trained, image))
+        return JSONResponse(await self._workers.for_panel(request, inside, trained, image))
 
     async def saliency(self, request: Request) -> Response:
         """``POST /api/saliency?member=a&digit=7``: what raises a digit's probability, see `zoo.demo.looks.saliency`."""
@@ -61,8 +60,7 @@ class PanelEndpoints:
         trained = self._predictor.networks[requested_name(request, self._predictor.names)]
         digit = _digit(request)
         image = await self._image(request)
-        async with self._workers.panels.turn(request):
-            return JSONResponse(await self._workers.with_networks(saliency, trained, image, digit))
+        return JSONResponse(await self._workers.for_panel(request, saliency, trained, image, digit))
 
     async def fool(self, request: Request) -> Response:
         """``POST /api/fool?member=a&digit=7``: the smallest change into another digit, see `zoo.demo.looks.fooled`."""
@@ -71,23 +69,20 @@ class PanelEndpoints:
         trained = networks[requested_name(request, self._predictor.names)]
         digit = _digit(request)
         image = await self._image(request)
-        async with self._workers.panels.turn(request):
-            return JSONResponse(await self._workers.with_networks(fooled, trained, networks, image, digit))
+        return JSONResponse(await self._workers.for_panel(request, fooled, trained, networks, image, digit))
 
     async def dream(self, request: Request) -> Response:
         """``POST /api/dream?steps=10``: Gibbs steps from the image, see `zoo.demo.dreams.Dreamer.dream`."""
         check_parameters(request, "steps=N")
         steps = requested_number(request, "steps", 1, MAX_STEPS, default=1)
         image = await self._image(request)
-        async with self._workers.panels.turn(request):
-            return JSONResponse(await self._workers.with_networks(self._predictor.dreamer.dream, image, steps))
+        return JSONResponse(await self._workers.for_panel(request, self._predictor.dreamer.dream, image, steps))
 
     async def duel(self, request: Request) -> Response:
         """``GET /api/duel?first=a&second=b``: two members on the test images, see `zoo.demo.duel.Duel.go_on`."""
         check_parameters(request, "first=A", "second=B")
         names = [requested_name(request, self._predictor.names, parameter) for parameter in ("first", "second")]
-        async with self._workers.panels.turn(request):
-            return JSONResponse(await self._workers.with_networks(self._predictor.duel.go_on, *names))
+        return JSONResponse(await self._workers.for_panel(request, self._predictor.duel.go_on, *names))
 
     async def images(self, request: Request) -> Response:
         """``GET /api/images?rows=8,9``: test images, as base64 of 784 bytes each."""
@@ -99,8 +94,7 @@ class PanelEndpoints:
         ):
             raise HTTPException(400, f"rows must be 1 to {MAX_IMAGES} numbers from 0 to {most - 1}, as in rows=8,9.")
         rows = [int(word) for word in words]
-        async with self._workers.panels.turn(request):
-            return JSONResponse(await self._workers.with_networks(self._predictor.duel.levels, rows))
+        return JSONResponse(await self._workers.for_panel(request, self._predictor.duel.levels, rows))
 
     async def _image(self, request: Request) -> Tensor:
         return image_of(await self._uploads.read(request))

@@ -59,8 +59,8 @@ class TrainingEndpoints:
             requested_number(request, "seed", 0, MAX_SEED, default=usual.seed),
         )
         image = image_of(await self._uploads.read(request))
-        async with self._workers.panels.turn(request):
-            return JSONResponse(await self._workers.with_networks(self._trainings.start, choices, image))
+        await self._workers.decode(self._trainings.prepare)  # meanwhile, drawings are classified
+        return JSONResponse(await self._workers.for_panel(request, self._trainings.start, choices, image))
 
     async def go_on(self, request: Request) -> Response:
         """``POST /api/train/steps?name=…&steps=10``: make steps, see `zoo.demo.live_training.LiveTraining.run`.
@@ -72,8 +72,7 @@ class TrainingEndpoints:
         steps = requested_number(request, "steps", 1, MAX_STEPS, default=1)
         name = request.query_params.get("name", "")
         image = image_of(await self._uploads.read(request))
-        async with self._workers.panels.turn(request):
-            told = await self._workers.with_networks(self._trainings.go_on, name, steps, image)
+        told = await self._workers.for_panel(request, self._trainings.go_on, name, steps, image)
         if told is None:
             raise HTTPException(404, "The server has given up this training: begin it again.")
         return JSONResponse(told)

@@ -3,6 +3,7 @@
 import { listen, tell } from "./bus.js";
 import { find, make } from "./dom.js";
 import { t, translated } from "./language.js";
+import { percent } from "./numbers.js";
 
 const answer = find("answer");
 const verdict = find("verdict");
@@ -10,8 +11,6 @@ const notes = find("notes");
 const votes = find("votes");
 
 let shown = { kind: "empty", text: "draw-something" };
-
-export const percent = (value) => `${Math.round(value * 100)} %`;
 
 export function showAnswer(told) {
   shown = { kind: "answer", told };

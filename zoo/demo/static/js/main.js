@@ -22,6 +22,7 @@ import { paintGrey } from "./pixels.js";
 
 const seen = find("seen");
 let doubt = null; // the error about a stroke that has only begun; shown if it ends so
+let withSteps = false; // whether someone looks at the steps from the picture to what the networks see
 let source = null; // asks about what is on the canvas; null when there is nothing
 
 const asker = newAsker({
@@ -61,9 +62,11 @@ function ask() {
   }
 }
 
+const stepsIfSeen = () => (withSteps ? { steps: 1 } : {});
+
 async function askAboutDrawing() {
   const picture = await asPng();
-  return fetch(address("api/classify", { steps: 1 }), { method: "POST", body: picture });
+  return fetch(address("api/classify", stepsIfSeen()), { method: "POST", body: picture });
 }
 
 async function askAboutRandomImage() {
@@ -94,7 +97,7 @@ async function upload(event) {
   } catch {
     // The server's response describes the error.
   }
-  askAbout(() => fetch(address("api/classify", { steps: 1 }), { method: "POST", body: file }));
+  askAbout(() => fetch(address("api/classify", stepsIfSeen()), { method: "POST", body: file }));
 }
 
 async function start() {
@@ -112,6 +115,10 @@ async function start() {
   }
   setUpHeatmap(members);
   setUpPanels([inside, saliency, fool, duel, dream, train, noDigit, steps], { members, askAboutTestImage });
+  listen("panel-opened", (name) => {
+    withSteps = name === "steps";
+    if (withSteps) ask();
+  });
   listen("drawn", () => askAbout(askAboutDrawing));
   listen("stroke-ended", () => doubt && showNothing(doubt, true));
   listen("chosen", () => (isEmpty() && !source ? undefined : ask()));

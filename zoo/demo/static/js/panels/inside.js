@@ -4,6 +4,7 @@ import { newAsker, post } from "../asking.js";
 import { diverging } from "../colors.js";
 import { make } from "../dom.js";
 import { t } from "../language.js";
+import { short } from "../numbers.js";
 import { paint, signedBytes } from "../pixels.js";
 import { memberChoice } from "./member_choice.js";
 import { message, ready } from "./message.js";
@@ -65,7 +66,7 @@ function showLayer(figure, { name, shape, units, limit, values }) {
   paint(canvas, map.width, map.height, (index) => shown[index]);
   canvas.style.aspectRatio = `${map.width} / ${map.height}`;
   const active = numbers.reduce((count, value) => count + (Math.abs(value) > 0.05), 0) / numbers.length;
-  const words = { place: name.replace("layer ", ""), units, limit: limit.toPrecision(2), active: Math.round(100 * active) };
+  const words = { place: name.replace("layer ", ""), units, limit: short(limit), active: Math.round(100 * active) };
   if (shape.length > 1) Object.assign(words, { height: shape.at(-2), width: shape.at(-1) });
   const kind = name === "evidence" ? "evidence" : ["layer-units", "layer-rows", "layer-maps"][shape.length - 1];
   caption.textContent = t(kind, words);

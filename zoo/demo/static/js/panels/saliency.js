@@ -1,7 +1,9 @@
 // Which pixels raise and lower a digit's probability.
 
 import { newAsker, post } from "../asking.js";
+import { listen } from "../bus.js";
 import { make } from "../dom.js";
+import { isDrawing } from "../drawing.js";
 import { t } from "../language.js";
 import { paintGrey, paintSigned, signedBytes } from "../pixels.js";
 import { digitChoice } from "./digit_choice.js";
@@ -19,8 +21,10 @@ export const saliency = {
     root.append(make("div", { class: "controls" }, choice.label, digit.label), said, pictures);
     const asker = newAsker({ onAnswer: showMaps, onError: fail });
 
+    listen("stroke-ended", ask);
+
     function ask() {
-      if (!seen || root.hidden) return;
+      if (!seen || root.hidden || isDrawing()) return; // it takes too long to be made while the pen moves
       const parameters = { member: choice.value(), ...digit.parameter() };
       const levels = seen;
       asker.ask(async () => {

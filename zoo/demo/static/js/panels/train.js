@@ -4,6 +4,7 @@ import { newAsker, post } from "../asking.js";
 import { diverging } from "../colors.js";
 import { make } from "../dom.js";
 import { t, translated } from "../language.js";
+import { short } from "../numbers.js";
 import { paint, signedBytes } from "../pixels.js";
 import { drawCurves } from "./curves.js";
 import { ready } from "./message.js";
@@ -116,7 +117,7 @@ export const train = {
       weights.style.aspectRatio = `${width} / ${height}`;
       weightsCaption.textContent = t(told.units === 10 ? "weights-digits" : "weights-units", {
         units: told.units,
-        limit: told.limit < 1e-6 ? 0 : told.limit.toPrecision(2),
+        limit: short(told.limit),
       });
       weights.setAttribute("aria-label", weightsCaption.textContent);
     }

@@ -69,7 +69,7 @@ export const english = {
   nearest: "the nearest digit",
   "fool-it": "Fool it",
   fooled: "{name} takes this {answer} for a {digit} after a change of length {distance}.",
-  "not-fooled": "No such change was found for {name} within a second.",
+  "not-fooled": "No such change was found for {name} in the time there is.",
   was: "before: {digit}",
   "the-change": "the change, up to {limit} % of white",
   "is-now": "after: {digit} for {name}",

@@ -69,7 +69,7 @@ export const korean = {
   nearest: "가장 가까운 숫자",
   "fool-it": "속이기",
   fooled: "{name}: 길이 {distance}의 변화로 {answer}이(가) {digit}(으)로 보입니다.",
-  "not-fooled": "1초 안에 {name}을(를) 속이는 변화를 찾지 못했습니다.",
+  "not-fooled": "주어진 시간 안에 {name}을(를) 속이는 변화를 찾지 못했습니다.",
   was: "전: {digit}",
   "the-change": "변화, 흰색의 {limit} %까지",
   "is-now": "후: {name}에게 {digit}",
