@@ -182,3 +182,15 @@ def test_axe_finds_no_violation(address: str, scheme: str, width: int) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.click("#none")
         assert violations(page) == []
+
+
+@pytest.mark.slow
+def test_a_digit_that_is_small_for_the_pen_has_a_note(page: Any) -> None:
+    small = [(0.44, 0.44), (0.56, 0.44), (0.5, 0.58)]
+    draw(page, small)
+    sync_api.expect(page.locator("#notes")).to_contain_text("small for this pen")
+    page.click("#clear")
+    page.locator("#width").fill("8")
+    draw(page, small)
+    wait_for_prediction(page, 7)
+    assert page.inner_text("#notes") == ""

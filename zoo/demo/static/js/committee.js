@@ -56,7 +56,8 @@ function sentence(told) {
 
 function notesOf(told) {
   const doubt = told.no_digit?.probably ? [t("probably-no-digit")] : [];
-  return [...doubt, ...told.notes.map(translated)];
+  const small = told.isSmall ? [t("small-digit")] : [];
+  return [...doubt, ...small, ...told.notes.map(translated)];
 }
 
 function showNotes(sentences) {

@@ -6,6 +6,7 @@ import { find } from "./dom.js";
 const UNDO = 30; // strokes that can be taken back
 const STEP = 10; // pixels that an arrow key moves the pen
 const SMALL_STEP = 2;
+const SMALL = 4; // a digit is small if its longer side is less than so many times as wide as the pen
 
 const canvas = find("canvas");
 const pen = canvas.getContext("2d", { willReadFrequently: true });
@@ -14,6 +15,7 @@ const size = canvas.width;
 
 let empty = true;
 let width = 20;
+let widest = 0; // the widest pen of the drawing; 0 of a picture
 let last = null;
 const before = []; // the canvas before each of the last strokes
 const key = { x: size / 2, y: size / 4, down: false };
@@ -25,10 +27,11 @@ export function wipe() {
   pen.fillStyle = "#000";
   pen.fillRect(0, 0, size, size);
   empty = true;
+  widest = 0;
 }
 
 function keep() {
-  before.push({ pixels: pen.getImageData(0, 0, size, size), empty });
+  before.push({ pixels: pen.getImageData(0, 0, size, size), empty, widest });
   if (before.length > UNDO) before.shift();
 }
 
@@ -43,14 +46,31 @@ function undo() {
   const kept = before.pop();
   if (!kept) return;
   pen.putImageData(kept.pixels, 0, 0);
-  empty = kept.empty;
+  ({ empty, widest } = kept);
   tell(empty ? "cleared" : "drawn");
+}
+
+/** Whether the drawing is small for its pen, so that its strokes run into each other. */
+export function isSmall() {
+  if (!widest) return false;
+  const { data } = pen.getImageData(0, 0, size, size);
+  const box = { left: size, right: 0, top: size, bottom: 0 };
+  for (let index = 0; index < size * size; index++) {
+    if (data[4 * index] < 128) continue;
+    const [x, y] = [index % size, Math.floor(index / size)];
+    box.left = Math.min(box.left, x);
+    box.right = Math.max(box.right, x);
+    box.top = Math.min(box.top, y);
+    box.bottom = Math.max(box.bottom, y);
+  }
+  return Math.max(box.right - box.left, box.bottom - box.top) < SMALL * widest;
 }
 
 /** Draw a line in pixels of the canvas. */
 export function line(from, to) {
   pen.strokeStyle = "#fff";
   pen.lineWidth = width;
+  widest = Math.max(widest, width);
   pen.lineCap = pen.lineJoin = "round";
   pen.beginPath();
   pen.moveTo(from.x, from.y);

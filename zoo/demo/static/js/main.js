@@ -5,7 +5,7 @@ import { listen, tell } from "./bus.js";
 import { setUpCard } from "./card.js";
 import { setUpCommittee, showAnswer, showNothing } from "./committee.js";
 import { find } from "./dom.js";
-import { asPng, isDrawing, isEmpty, setUpDrawing, showLevels, showPicture, wipe } from "./drawing.js";
+import { asPng, isDrawing, isEmpty, isSmall, setUpDrawing, showLevels, showPicture, wipe } from "./drawing.js";
 import { setUpExample } from "./example.js";
 import { chosen, setUpHeatmap } from "./heatmap.js";
 import { currentLanguage, setLanguage } from "./language.js";
@@ -28,6 +28,7 @@ let source = null; // asks about what is on the canvas; null when there is nothi
 const asker = newAsker({
   onAnswer(told) {
     doubt = null;
+    told.isSmall = isSmall();
     showAnswer(told);
     paintGrey(seen, told.seen);
     tell("answer", told);

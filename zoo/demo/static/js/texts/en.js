@@ -26,6 +26,7 @@ export const english = {
   "label-right": "Test image {row}, labelled {label}.",
   "label-wrong": "Test image {row} is labelled {label}.",
   "probably-no-digit": "Probably no digit: fewer than 1 digit in 100 looks so strange to the networks.",
+  "small-digit": "The digit is small for this pen: draw it larger, or with a thinner pen.",
   "none-asked": "No member is asked: choose one.",
   "silent-server": "The server does not answer: is `zoo demo` still running?",
   votes: "Mean probability of each digit",

@@ -26,6 +26,7 @@ export const korean = {
   "label-right": "테스트 이미지 {row}, 정답 {label}.",
   "label-wrong": "테스트 이미지 {row}의 정답은 {label}입니다.",
   "probably-no-digit": "숫자가 아닌 것 같습니다. 이만큼 낯설게 보이는 숫자는 100개 중 하나도 되지 않습니다.",
+  "small-digit": "펜에 비해 숫자가 작습니다. 더 크게 그리거나 가는 펜으로 그리세요.",
   "none-asked": "물어볼 네트워크가 없습니다. 하나를 고르세요.",
   "silent-server": "서버가 답하지 않습니다. `zoo demo`가 아직 실행 중인가요?",
   votes: "숫자별 평균 확률",
