@@ -75,7 +75,26 @@ def draw_by_touch(page: Any, points: Points) -> None:
         ("touchEnd", []),
     ]:
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touched})
-    page.wait_for_timeout(1000)  # Chromium takes a tap that comes sooner for the second of a double one
+    session.detach()
+
+
+def tap(target: Any, effect: str) -> None:
+    """Tap until it has an effect, since Chromium takes a tap on a busy machine for a long press, which does nothing.
+
+    Args:
+        target: What is tapped.
+        effect: A condition in JavaScript.
+    """
+    from playwright.sync_api import TimeoutError
+
+    for _ in range(10):
+        target.tap()
+        try:
+            target.page.wait_for_function(f"() => {effect}", timeout=3000)
+            return
+        except TimeoutError:
+            continue
+    raise AssertionError(f"After ten taps it is not true that {effect}")
 
 
 def wait_for_prediction(page: Any, digit: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.demo.browser import ONE, SEVEN, draw, draw_by_touch, violations, wait_for_prediction
+from tests.demo.browser import ONE, SEVEN, draw, draw_by_touch, tap, violations, wait_for_prediction
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright, which is in .[dev]")
 pytest.importorskip("uvicorn", reason="needs uvicorn, which is in .[demo]")
@@ -41,6 +41,10 @@ def drawn_on(canvas: Any) -> bool:
         ".some((level, index) => index % 4 < 3 && level > 30)"
     )
     return found
+
+
+def tap_tab(page: Any, name: str) -> None:
+    tap(page.locator(f"#tab-{name}"), f"document.getElementById('tab-{name}').ariaSelected === 'true'")
 
 
 def start(page: Any) -> None:
@@ -82,8 +86,8 @@ def test_inside_follows_the_drawing_and_the_member(page: Any) -> None:
 def test_a_card_leads_inside_its_member(phone: Any) -> None:
     draw_by_touch(phone, SEVEN)
     wait_for_prediction(phone, 7)
-    phone.locator("tr[data-member=dropout_batchnorm] .name").tap()
-    phone.locator("#card-panels button").first.tap()
+    tap(phone.locator("tr[data-member=dropout_batchnorm] .name"), "document.getElementById('card').open")
+    tap(phone.locator("#card-panels button").first, "!document.getElementById('card').open")
     panel = panel_of(phone, "inside")
     sync_api.expect(panel.locator("figure")).to_have_count(5)
     assert panel.locator("select").input_value() == "dropout_batchnorm"
@@ -124,10 +128,9 @@ def test_a_member_is_fooled(page: Any) -> None:
 def test_a_member_is_fooled_by_touch(phone: Any) -> None:
     draw_by_touch(phone, SEVEN)
     wait_for_prediction(phone, 7)
-    phone.locator("#tab-fool").tap()
+    tap_tab(phone, "fool")
     panel = panel_of(phone, "fool")
-    panel.locator(".go").tap()
-    wait_for_shown(panel)
+    tap(panel.locator(".go"), "document.getElementById('panel-fool').dataset.shown > 0")
     assert "takes this 7 for a" in panel.locator(".said-of").inner_text()
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
 
@@ -153,12 +156,14 @@ def test_a_duel_shows_images_that_only_one_reads_right(page: Any) -> None:
 
 
 def test_a_hard_image_is_one_of_the_duel(phone: Any) -> None:
-    phone.locator("#tab-duel").tap()
+    tap_tab(phone, "duel")
     panel = panel_of(phone, "duel")
     wait_for_shown(panel)
     sync_api.expect(panel.locator(".thumb").first).to_be_visible()
-    panel.locator("button", has_text="A hard one").tap()
-    sync_api.expect(phone.locator("#verdict")).to_contain_text("Test image")
+    tap(
+        panel.locator("button", has_text="A hard one"),
+        "document.getElementById('verdict').innerText.includes('Test image')",
+    )
 
 
 @pytest.mark.parametrize("way", ["mouse", "keyboard"])
@@ -256,12 +261,12 @@ def test_a_network_is_trained_live(page: Any) -> None:
 
 
 def test_a_training_is_started_by_touch_and_ends_with_its_tab(phone: Any) -> None:
-    phone.locator("#tab-train").tap()
+    tap_tab(phone, "train")
     panel = panel_of(phone, "train")
-    panel.locator(".go").tap()
+    tap(panel.locator(".go"), "document.querySelector('#panel-train .go').innerText === 'Pause'")
     wait_for_shown(panel, 3)
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
-    phone.locator("#tab-dream").tap()
+    tap_tab(phone, "dream")
     requests: list[str] = []
     phone.wait_for_timeout(300)
     phone.on("request", lambda request: requests.append(request.url))

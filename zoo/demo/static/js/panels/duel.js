@@ -39,7 +39,7 @@ export const duel = {
       const rows = [...told.rows.first, ...told.rows.second];
       choose(rows[Math.floor(Math.random() * rows.length)][0]);
     });
-    const asker = newAsker({ onAnswer: showState, onError: fail });
+    const asker = newAsker({ onAnswer: (state) => showState(state), onError: fail });
     const images = newAsker({ onAnswer: () => {}, onError: fail });
 
     function fail(text) {
@@ -68,7 +68,8 @@ export const duel = {
       asker.ask(() => fetch(address));
     }
 
-    async function showState(state) {
+    /** Show a state, and go on if it is a new one. */
+    function showState(state, isNew = true) {
       told = state;
       const [first, second] = selects.map(([, select]) => select.value);
       progress.value = state.tested / state.images;
@@ -84,7 +85,7 @@ export const duel = {
       hard.disabled = !(state.rows.first.length + state.rows.second.length);
       fetchPictures();
       ready(root);
-      if (state.tested < state.images && visible) setTimeout(() => visible && told === state && goOn(), 30);
+      if (isNew && state.tested < state.images && visible) setTimeout(() => visible && told === state && goOn(), 30);
     }
 
     function fetchPictures() {
@@ -131,7 +132,7 @@ export const duel = {
 
     return {
       show() {
-        if (visible) return told && showState(told);
+        if (visible) return told && showState(told, false);
         visible = true;
         if (told) goOn();
         else begin();
