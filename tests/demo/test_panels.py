@@ -209,7 +209,9 @@ def test_whether_it_is_a_digit_needs_all_members(page: Any) -> None:
     draw(page, [(0.4, 0.5), (0.41, 0.5)])
     sync_api.expect(panel).to_contain_text("Probably no digit.")
     assert "Score 9.5, limit 8.0." in panel.inner_text()
-    widths = [piece.bounding_box()["width"] for piece in panel.locator(".gauge .part").all()]
+    widths = panel.locator(".gauge .part").evaluate_all(
+        "pieces => pieces.map((piece) => piece.getBoundingClientRect().width)"
+    )
     assert widths[1] / widths[0] == pytest.approx(2.5, rel=0.05)
     assert widths[2] / widths[0] == pytest.approx(6, rel=0.05)
     assert violations(page) == []
