@@ -43,7 +43,8 @@ class Classifier(NormalizedModule, ABC):
             weights and no biases, 0 or more.
         max_norm: Bound of the Euclidean length of a unit's incoming weights, without the bias; more than 0. It is kept
             after each step. None sets no bound. See `zoo.training.max_norm`.
-        lr_schedule: ``constant``, or ``cosine`` down to 0 over the whole training.
+        lr_schedule: ``constant``, ``cosine`` down to 0, or ``one_cycle``, up to ``lr`` and then down, over the whole
+            training; see `zoo.training.schedules`.
         vat_weight: λ of virtual adversarial training: the loss that is minimized is the cross-entropy + λ·KL(p(x) ‖
             p(x + r)). 0 or more; 0 turns it off, and the paper takes 1. See `zoo.training.virtual_adversarial`.
         vat_epsilon: Its ε, the Euclidean length of the perturbation r. More than 0.
@@ -232,7 +233,7 @@ class Classifier(NormalizedModule, ABC):
         return penalty
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Make the optimizer and, for ``cosine``, its schedule over all steps of the training."""
+        """Make the optimizer and, unless the rate is constant, its schedule over all steps of the training."""
         return with_schedule(self.make_optimizer(), self.hparams["lr_schedule"], self.schedule_length)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
