@@ -60,9 +60,10 @@ class CNN(Classifier):
         layers: list[nn.Module] = []
         fan_in = 1
         for widths, kernel_size in zip(channels, kernel_sizes, strict=True):
+            border = kernel_size // 2 if padding else 0
             for position, width in enumerate(widths, start=1):
                 outputs = preactivation_size(activation, width)
-                filters = nn.Conv2d(fan_in, outputs, kernel_size, padding=kernel_size // 2 if padding else 0, bias=False)
+                filters = nn.Conv2d(fan_in, outputs, kernel_size, padding=border, bias=False)
                 initialize(filters, weight_init, "zeros")
                 layers.append(filters)
                 if position == len(widths):
@@ -97,7 +98,8 @@ def _final_resolution(channels: Sequence[Sequence[int]], kernel_sizes: Sequence[
     """
     if len(channels) != len(kernel_sizes):
         raise UsageError(
-            f"channels has {len(channels)} groups and kernel_sizes {len(kernel_sizes)} numbers: give one for each group."
+            f"channels has {len(channels)} list(s), but kernel_sizes has {len(kernel_sizes)} number(s): give one for "
+            "each list."
         )
     resolution = IMAGE_SIZE
     for group, (widths, kernel_size) in enumerate(zip(channels, kernel_sizes, strict=True), start=1):
