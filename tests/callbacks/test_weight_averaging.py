@@ -14,7 +14,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from tests.helpers import errors, run_zoo, weights
+from tests.helpers import error_output, errors, run_zoo, weights
 from zoo.cli import main
 from zoo.models import CNN
 
@@ -69,14 +69,39 @@ def test_the_saved_network_is_the_average_by_its_definition_also_after_a_resume_
     assert errors(capsys.readouterr().out) == errors(output)
 
 
-def test_a_checkpoint_of_averaged_weights_loads_as_any_other() -> None:
-    main([*FIT, "--trainer.max_epochs", "1"])
-    model = CNN.load_from_checkpoint(last_checkpoint(0)).eval()
-    saved = torch.load(last_checkpoint(0), weights_only=True)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint from the middle of a training."""
+    root = tmp_path_factory.mktemp("runs")
+    assert main([*FIT, "--trainer.max_steps", "4", "--trainer.default_root_dir", str(root)]) == 0
+    return root / "fast_cnn/version_0/checkpoints/last.ckpt"
+
+
+def test_a_checkpoint_of_averaged_weights_loads_as_any_other(trained: Path) -> None:
+    model = CNN.load_from_checkpoint(trained).eval()
+    saved = torch.load(trained, weights_only=True)
     assert all(torch.equal(value, saved["state_dict"][name]) for name, value in model.state_dict().items())
     assert any(
         not torch.equal(value, saved["state_dict"][name]) for name, value in saved["current_model_state"].items()
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("current_model_state", 3, "is damaged: its current_model_state holds no weights"),
+        ("current_model_state", {"net.0.weight": 3}, "is damaged: its current_model_state holds no weights"),
+        ("current_model_state", {}, "is of another architecture"),
+        ("averaging_state", {}, "is damaged: its averaging_state has no n_averaged"),
+        ("averaging_state", {"n_averaged": torch.zeros(2)}, "is damaged: its averaging_state has no n_averaged"),
+    ],
+)
+def test_a_damaged_average_is_refused_in_one_sentence(
+    name: str, value: Any, reason: str, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = torch.load(trained, weights_only=True)
+    torch.save({**content, name: value}, "damaged.ckpt")
+    assert reason in error_output([*FIT, "--ckpt_path", "damaged.ckpt"], capsys)
 
 
 @pytest.mark.slow
