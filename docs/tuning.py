@@ -55,7 +55,9 @@ TRIED: dict[str, list[list[str]]] = {
         ["model.channels=[[24,24],[48,48]],[[32,32,32],[64,64,64]],[[32,32],[64,64,128]]"],
         ["model.dropout=0.0,0.5"],
         ["data.augment=affine_elastic"],
-        ["data.augment_strength=0.7"],
+        ["data.augment_strength=0.7,1.3"],
+        ["trainer.callbacks=[]"],
+        ["trainer.max_epochs=16"],
     ],
 }
 """The values of ``zoo study --set`` by member, a list for each study. The empty one is the config as it is."""
