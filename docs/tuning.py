@@ -46,6 +46,8 @@ TRIED: dict[str, list[list[str]]] = {
         ["model.dropout=0.25"],
         ["data.batch_size=50,200"],
         ["trainer.max_epochs=2"],
+        ["model.channels=[[8],[16]],[[12],[24]]"],
+        ["model.channels=[[8],[24]]", "model.hidden_sizes=[64]", "model.lr=0.02,0.04"],
     ],
     "accurate_cnn": [
         [],

@@ -86,6 +86,7 @@ def test_a_checkpoint_of_averaged_weights_loads_as_any_other(trained: Path) -> N
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
