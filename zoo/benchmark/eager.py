@@ -141,14 +141,14 @@ def count_errors(network: nn.Module, images: Tensor, labels: Tensor) -> int:
 
 
 def network_from_config(config: dict[str, Any]) -> nn.Sequential | None:
-    """Return the network of a member's config, or None if this module cannot make it, or its images are augmented."""
+    """Return the network of a member's config, or None if this module cannot train it."""
     model = config["model"]
     arguments = model.get("init_args", {})
     if config.get("data", {}).get("init_args", {}).get("augment", "none") != "none":
         return None
     if model["class_path"].endswith("SoftmaxRegression"):
         return make_mlp()
-    if arguments.get("activation", "relu") != "relu":
+    if arguments.get("activation", "relu") != "relu" or arguments.get("vat_weight") or arguments.get("max_norm"):
         return None
     if model["class_path"].endswith(".CNN") and arguments.get("weight_init", "he_normal") == "he_normal":
         return make_cnn(
