@@ -139,6 +139,45 @@ def few_labels() -> str:
     return table(["labels", "n", "pretrained", "not pretrained", "gain in points"], rows)
 
 
+def tuning(name: str) -> str:
+    """Validation errors of what was tried for a member, the config as it is first."""
+    with (DATA / f"tuning_{name}.csv").open(newline="", encoding="utf-8") as file:
+        tried = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    rows = []
+    for row in tried:
+        deviation = f" ± {row['val_errors_sd']}" if row["val_errors_sd"] else ""
+        settings = f"`{row['settings'].replace('--', '')}`" if row["settings"] else "as in the config"
+        rows.append([settings, row["seeds"], f"{row['val_errors_mean']}{deviation}", row["seconds"]])
+    threads, processor = tried[0]["threads"], tried[0]["processor"]
+    caption = (
+        f"`python -m docs.tuning {name} FOLDER`, {threads} thread{'s' * (threads != '1')} on a processor {processor}"
+    )
+    return f"{caption}:\n\n{table(['changed setting', 'n', 'validation errors', 'seconds of training'], rows)}"
+
+
+def bench_accuracy(name: str) -> str:
+    """Training time against accuracy, from the whole runs in the output of ``zoo bench --whole N --json``."""
+    measured = json.loads((DATA / name).read_text(encoding="utf-8"))
+    rows = []
+    for member, content in measured["members"].items():
+        for program, heading in {"zoo": "`zoo fit`", "eager": "script"}.items():
+            if not (runs := content["whole"].get(program)):
+                continue
+            errors = [run["test_errors"] for run in runs]
+            deviation = f" ± {statistics.stdev(errors) / 100:.2f}" if len(errors) > 1 else ""
+            rows.append(
+                [
+                    *(f"`{member}`", heading, str(content["whole"]["epochs"]), str(len(runs))),
+                    spread([run["training_seconds"] for run in runs], 2),
+                    spread([run["seconds"] for run in runs], 1),
+                    f"{100 - statistics.fmean(errors) / 100:.2f}{deviation}",
+                ]
+            )
+    header = ["member", "program", "epochs", "n", "seconds of training", "seconds of the whole run", "test accuracy, %"]
+    command = f"zoo bench {' '.join(measured['members'])} --whole {rows[0][3]}"
+    return f"`{command}` ({machine(measured)}):\n\n{table(header, rows)}"
+
+
 def reading() -> str:
     """How many pictures are read right, by their kind."""
     measured = json.loads((DATA / "reading.json").read_text(encoding="utf-8"))
@@ -230,6 +269,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "no-digit": no_digit,
     "onnx-errors": onnx_errors,
     "reading": reading,
+    "tuning-accurate-cnn": lambda: tuning("accurate_cnn"),
+    "tuning-fast-cnn": lambda: tuning("fast_cnn"),
+    "bench-accuracy": lambda: bench_accuracy("bench_accuracy.json"),
 }
 
 

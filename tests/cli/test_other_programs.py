@@ -40,7 +40,7 @@ def test_classes_of_lightning_are_those_of_pytorch_lightning_and_are_recorded_as
     [
         (["--optimizer", "Adam"], "set model.optimizer to its name"),
         (["--optimizer.lr", "0.1"], "set model.optimizer to its name"),
-        (["--lr_scheduler", "StepLR"], "set model.lr_schedule to constant or cosine"),
+        (["--lr_scheduler", "StepLR"], "set model.lr_schedule to constant, cosine or one_cycle"),
         (["--lr", "0.1"], "did you mean --model.lr?"),
         (["--learning-rate=0.1"], "did you mean --model.lr?"),
         (["--epochs", "3"], "did you mean --trainer.max_epochs?"),
@@ -49,7 +49,7 @@ def test_classes_of_lightning_are_those_of_pytorch_lightning_and_are_recorded_as
         (["--gpus", "1"], "did you mean --trainer.devices?"),
         (["--seed", "1"], "did you mean --seed_everything?"),
         (["--config", "optimizer.yaml"], "set model.optimizer to its name"),
-        (["--config", "scheduler.yaml"], "set model.lr_schedule to constant or cosine"),
+        (["--config", "scheduler.yaml"], "set model.lr_schedule to constant, cosine or one_cycle"),
         (["--config", "flat.yaml"], "no setting batch_size in a config: did you mean data.batch_size?"),
         (["--config", "nested.yaml"], "nested.yaml has its settings below fit: move them to the top level"),
         (["--config", "trainer.yaml"], "trainer holds the Trainer's settings themselves"),

@@ -49,6 +49,12 @@ def post(body: bytes, length: int | None = None, headers: str = "") -> bytes:
     return head.encode() + body
 
 
+def post_levels(path: str) -> bytes:
+    """A request of a panel about an image: a thick 1 as 784 grey levels."""
+    levels = b"".join(bytes(12) + b"\xff\xff\xff" + bytes(13) if 4 <= row < 24 else bytes(28) for row in range(28))
+    return f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(levels)}\r\n\r\n".encode() + levels
+
+
 def get(path: str, headers: str = "Host: localhost\r\n") -> bytes:
     """A request for a path."""
     return f"GET {path} HTTP/1.1\r\n{headers}\r\n".encode()

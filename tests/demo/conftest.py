@@ -1,8 +1,13 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import subprocess
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.demo.browser import MEMBERS, opened_page
+from tests.helpers import start_zoo
 
 if TYPE_CHECKING:
     from zoo.demo.inference import Predictor
@@ -14,3 +19,32 @@ def softmax() -> Predictor:
     from zoo.demo.inference import Predictor
 
     return Predictor(["softmax"])
+
+
+@pytest.fixture(scope="package")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a page of three members."""
+    process = start_zoo("demo", *MEMBERS, "--port", "0", ZOO_DATA=str(tmp_path_factory.mktemp("data")))
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    yield line.split()[2]
+    process.terminate()
+    try:
+        process.communicate(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+
+
+@pytest.fixture
+def page(address: str) -> Iterator[Any]:
+    """The open page on a desk. On teardown, checks that no other host was contacted and that no script failed."""
+    with opened_page(address) as page:
+        yield page
+
+
+@pytest.fixture
+def phone(address: str) -> Iterator[Any]:
+    """The open page on a phone, in the same way."""
+    with opened_page(address, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True) as page:
+        yield page

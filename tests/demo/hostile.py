@@ -11,7 +11,7 @@ from multiprocessing.synchronize import Event
 
 from PIL import Image
 
-from tests.demo.clients import get, picture, post
+from tests.demo.clients import get, picture, post, post_levels
 
 HALF = b"GET / HTTP/1.1\r\nHost: local"
 FOREIGN = [
@@ -19,6 +19,13 @@ FOREIGN = [
     get("/api/random", "Host: localhost\r\nOrigin: http://evil.example\r\n"),
     post(picture(), headers="Origin: http://evil.example\r\n"),
     post(picture(), headers="Origin: null\r\n"),
+]
+PANELS = [
+    post_levels("/api/fool?member=softmax"),
+    post_levels("/api/saliency?member=softmax"),
+    post_levels("/api/dream?steps=50"),
+    post_levels("/api/train?network=small"),
+    get("/api/duel?first=softmax&second=softmax"),
 ]
 NONSENSE = [
     b"\x16\x03\x01\x02\x00\x01\x00",
@@ -91,12 +98,13 @@ async def _attack(port: int, end: float, large: Sequence[bytes]) -> None:
         *[lambda: drip(HALF)] * 20,
         *[lambda: hold(post(picture()[:50], 10_000))] * 50,
         *[lambda: hold(post(bytes(3_000_000), 9_000_000))] * 8,
-        *[lambda: hold(get("/script.js") * 500, 2)] * 2,
+        *[lambda: hold(get("/js/main.js") * 500, 2)] * 2,
         *[lambda: hold(generator.choice(large))] * 3,
         *[leave] * 3,
         *[nonsense] * 2,
         *[foreign] * 2,
         lambda: flood(1000, post(picture()), 10),
+        lambda: flood(100, generator.choice(PANELS), 2),
         lambda: flood(1500, b"", 15),
     ]
     tasks = [asyncio.create_task(repeat(client)) for client in clients]

@@ -131,7 +131,7 @@ async def _measure(port: int, seconds: float) -> tuple[list[float], int]:
     drawing = picture(280)
     await asyncio.gather(
         honest([post(drawing)]),
-        honest([get("/"), get("/script.js"), get("/api/members"), post(drawing)]),
+        honest([get("/"), get("/js/main.js"), get("/api/members"), post(drawing)]),
         honest([get("/api/random"), post(picture(1000))]),
     )
     return times, repeated

@@ -56,7 +56,7 @@ def test_a_client_that_reads_no_response_is_disconnected(softmax: Predictor) -> 
         client.connect(("127.0.0.1", port))
         client.settimeout(10)
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
-            client.sendall(get("/script.js") * 5_000_000)  # more than the system buffers
+            client.sendall(get("/js/main.js") * 5_000_000)  # more than the system buffers
 
 
 def test_a_connection_is_kept_between_requests_and_then_closed(softmax: Predictor) -> None:

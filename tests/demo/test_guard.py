@@ -67,7 +67,7 @@ def test_a_link_from_another_site_opens_the_page(softmax: Predictor) -> None:
         assert status_of(ask(port, get("/", "Host: localhost\r\nSec-Fetch-Site: cross-site\r\n"))) == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/script.js", "/api/members", "/no-such-file", "/api/classify"])
+@pytest.mark.parametrize("path", ["/", "/js/main.js", "/api/members", "/no-such-file", "/api/classify"])
 @pytest.mark.parametrize("host", ["localhost", "evil.example"])
 def test_every_response_has_the_security_headers(softmax: Predictor, path: str, host: str) -> None:
     with serve(softmax, LIMITS) as port:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -147,8 +148,11 @@ def test_a_thousand_simultaneous_requests_get_a_prediction_or_status_429(predict
 def test_the_page_loads_nothing_from_other_servers(client: Any) -> None:
     page = client.get("/")
     assert "default-src 'self'" in page.headers["content-security-policy"]
-    for path in ("/", "/style.css", "/script.js"):
-        text = client.get(path).raise_for_status().text
+    static = Path(server.__file__).parent / "static"
+    paths = [path.relative_to(static).as_posix() for path in static.rglob("*.*") if path.is_file()]
+    assert len(paths) > 15
+    for path in ("", *paths):
+        text = client.get(f"/{path}").raise_for_status().text
         assert "http" not in text
         assert "//" not in "".join(line.partition("// ")[0] for line in text.splitlines())
 

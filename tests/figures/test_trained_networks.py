@@ -15,9 +15,9 @@ import zoo
 from tests.helpers import error_output
 from zoo.cli import main
 from zoo.figures.dead_units import unit_ranges
-from zoo.figures.hidden_layers import first_weights, hidden_outputs, single_network
-from zoo.figures.saliency import smooth_gradient
 from zoo.figures.writing import read_table
+from zoo.inference.hidden_layers import first_weights, hidden_outputs, single_network
+from zoo.inference.saliency import smooth_gradient
 from zoo.models import MLP, Classifier, SoftmaxRegression
 from zoo.runs.checkpoint import write_weights
 

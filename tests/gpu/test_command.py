@@ -11,14 +11,13 @@ import pytest
 import torch
 
 import zoo
-from tests.conftest import MEMBERS
 from tests.helpers import SOURCE
 from zoo.cli import main
 
 pytestmark = pytest.mark.gpu
 
 
-@pytest.mark.parametrize("name", MEMBERS)
+@pytest.mark.parametrize("name", zoo.list_models(pretrained=True))
 def test_a_trained_member_makes_the_published_errors(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     metrics = zoo.model_info(name).metrics
     assert metrics is not None

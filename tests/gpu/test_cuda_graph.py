@@ -22,7 +22,7 @@ from zoo.training.multi_step import MultiStepTraining
 
 pytestmark = pytest.mark.gpu
 
-CONVOLUTIONAL = ("residual_cnn", "split_merge_cnn")
+CONVOLUTIONAL = ("accurate_cnn", "fast_cnn", "residual_cnn", "split_merge_cnn")
 
 
 @pytest.fixture

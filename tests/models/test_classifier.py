@@ -38,6 +38,29 @@ def test_l2_penalty_excludes_batch_norm() -> None:
     torch.testing.assert_close(model.l2_penalty(), sum(w.square().sum() for w in weights))
 
 
+def test_label_smoothing_mixes_the_labels_with_the_mean_of_all_classes(
+    test_batch: tuple[torch.Tensor, torch.Tensor],
+) -> None:
+    model = MLP([16], label_smoothing=0.2)
+    images, labels = test_batch
+    log_probabilities = model(images).log_softmax(1)
+    targets = 0.8 * F.one_hot(labels, 10) + 0.2 / 10
+    loss, measured = model.step(test_batch)
+    torch.testing.assert_close(loss, -(targets * log_probabilities).sum(1).mean())
+    torch.testing.assert_close(measured["cross_entropy"], F.cross_entropy(model(images), labels).detach())
+
+
+def test_label_smoothing_trains_the_same_network_with_any_number_of_steps_in_a_call() -> None:
+    weights = []
+    for smoothing, steps in ((0.2, 1), (0.2, None), (0.0, None)):
+        torch.manual_seed(0)
+        model = MLP([8], label_smoothing=smoothing, lr=0.01, steps_per_call=steps)
+        make_trainer(max_epochs=1).fit(model, datamodule=MNISTDataModule(num_train=500, val_size=0))
+        weights.append(model.state_dict()["net.1.weight"])
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.allclose(weights[0], weights[2])
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind"),
     [

@@ -15,7 +15,7 @@ import torch
 
 import zoo
 from tests import user_files
-from tests.helpers import error_output
+from tests.helpers import error_output, errors
 from zoo.cli import main
 from zoo.cli.member_tables import short_processor
 from zoo.pretrained import entries, publishing, registry
@@ -127,6 +127,29 @@ def test_a_network_ships_in_half_precision_if_that_changes_no_prediction(
         assert torch.equal(value, rounded["state_dict"][name])
     assert main(["test", "--config", "tiny", "--ckpt_path", "tiny", *CPU]) == 0
     assert f"{after['test_errors']:,} errors" in capsys.readouterr().out
+
+
+AVERAGED = """  callbacks:
+  - class_path: pytorch_lightning.callbacks.EMAWeightAveraging
+    init_args:
+      decay: 0.9
+"""
+
+
+def test_a_member_whose_weights_are_averaged_ships_the_average(tiny: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tiny / "configs/tiny.yaml").write_text(CONFIG + AVERAGED)
+    run = fit()
+    tested = errors(capsys.readouterr().out)
+    assert main(["publish", "tiny", run]) == 0
+    assert main(["verify", "tiny"]) == 0
+    entry = json.loads((tiny / "checkpoints/index.json").read_text())["tiny"]
+    assert entry["test_errors"] == tested
+    saved = torch.load(run, weights_only=True)
+    shipped = zoo.load_pretrained("tiny").state_dict()
+    assert all(torch.equal(value, saved["state_dict"][name]) for name, value in shipped.items())
+    assert not torch.equal(shipped["net.1.weight"], saved["current_model_state"]["net.1.weight"])
+    assert main(["publish", "tiny", fit("--trainer.callbacks", "[]")]) == 2
+    assert "was trained with trainer.callbacks.0.class_path None" in capsys.readouterr().err
 
 
 def test_a_run_that_was_initialized_from_trained_weights_is_refused(

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from zoo.benchmark import eager, jax_scan
 from zoo.data.augmentation import AugmentedBatches
 from zoo.data.batches import ImageBatches
-from zoo.models import DBN, RBM, BaggedEnsemble, Classifier, ZooModule
+from zoo.models import CNN, DBN, RBM, BaggedEnsemble, Classifier, ZooModule
 from zoo.training.engines import make_engine
 from zoo.utils.denormals import flushes_denormals
 from zoo.utils.errors import UsageError
@@ -118,7 +118,7 @@ def make_baselines(
         fetch = _fetch_augmented(training)
     else:
         fetch = eager.make_fetch(training.images, training.labels)
-    lr = arguments.get("lr", 0.001)
+    lr, smoothing = arguments.get("lr", 0.001), arguments.get("label_smoothing", 0.0)
 
     def make_eager_epoch(flushed: bool) -> Callable[[], None]:
         own = [copy.deepcopy(each).to(model.device).train() for each in networks]
@@ -128,8 +128,9 @@ def make_baselines(
             before = flushes_denormals()
             torch.set_flush_denormal(flushed)
             for each, optimizer in zip(own, optimizers, strict=True):
-                eager.train_epoch(each, optimizer, fetch, len(training), batch_size)
-                eager.count_errors(each, validation.images, validation.labels)
+                eager.train_epoch(each, optimizer, fetch, len(training), batch_size, smoothing)
+                if len(validation):
+                    eager.count_errors(each, validation.images, validation.labels)
             torch.set_flush_denormal(before)
 
         return epoch
@@ -141,7 +142,7 @@ def make_baselines(
         baselines["eager, flushed"] = make_eager_epoch(flushed=True)
     if isinstance(model, BaggedEnsemble):
         baselines["single runs"] = _single_runs(model, training, batch_size)
-    if network is not None:
+    if network is not None and not isinstance(model, CNN):
         mlp_arguments = {name: arguments[name] for name in MLP_ARGUMENTS if name in arguments}
         with contextlib.suppress(ImportError):  # JAX is an optional dependency
             baselines["jax"] = jax_scan.make_epoch(

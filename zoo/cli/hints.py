@@ -40,7 +40,7 @@ def own_optimizer(name: str) -> str | None:
     if part == "optimizer":
         return "A network makes its own optimizer: set model.optimizer to its name, sgd for example, and model.lr."
     if part == "lr_scheduler":
-        return "A network makes its own schedule of the learning rate: set model.lr_schedule to constant or cosine."
+        return "A network makes its own schedule of the rate: set model.lr_schedule to constant, cosine or one_cycle."
     return None
 
 

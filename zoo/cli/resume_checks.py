@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version as installed_version
 from typing import Any
 
 from packaging.version import InvalidVersion, Version
 from pytorch_lightning import LightningDataModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
-from torch import nn
+from pytorch_lightning.callbacks import ModelCheckpoint, WeightAveraging
+from torch import Tensor, nn
 
 from zoo.callbacks.exact_resume import ExactResume
 from zoo.pretrained.registry import list_models, model_info, read_demonstrations
@@ -143,6 +144,8 @@ def check_restorable(
         compare_states("pytorch-lightning_version", "", version)
         _check_loops(trainer, content.get("loops"), Version(version))
         _check_callbacks(trainer, content.get("callbacks"))
+        if any(isinstance(each, WeightAveraging) for each in trainer.callbacks):  # type: ignore[attr-defined]
+            _check_averaged_weights(model, checkpoint)
         for part, state in ((datamodule, {}), (trainer.precision_plugin, trainer.precision_plugin.state_dict())):
             if (name := type(part).__qualname__) in content:
                 compare_states(name, state, content[name])
@@ -183,6 +186,20 @@ def _check_callbacks(trainer: Trainer, states: Any) -> None:
         if callback.state_key == RUN_RECORD:  # the only part that is loaded
             expected = {"time_elapsed": expected["time_elapsed"]}
         compare_states(callback.state_key, expected, states[callback.state_key])
+
+
+def _check_averaged_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Check the weights that a training goes on with, which are no average, and how many were averaged."""
+    weights = checkpoint.content.get("current_model_state")
+    if weights is None:  # of a network that is evaluated
+        return
+    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise StateMismatch("current_model_state holds no weights")
+    check_fits(model, replace(checkpoint, state_dict=weights))
+    averaging = checkpoint.content.get("averaging_state")
+    count = averaging.get("n_averaged") if isinstance(averaging, dict) else None
+    if len(averaging or ()) != 1 or not isinstance(count, Tensor) or count.shape or count.is_floating_point():
+        raise StateMismatch("averaging_state has no n_averaged, a count, or more than that")
 
 
 def _check_resumable(checkpoint: Checkpoint) -> None:

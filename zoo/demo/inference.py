@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,14 @@ from torch import Tensor
 
 from zoo.data import MNISTDataModule
 from zoo.data.preprocessing import Digit, preprocess, read_digit
+from zoo.demo.dreams import Dreamer
+from zoo.demo.duel import Duel
+from zoo.demo.members import describe, in_lecture_order
+from zoo.demo.own_runs import OwnRun, describe_own
 from zoo.inference.digit_check import DigitCheck, covers
 from zoo.inference.ensemble import Predictions
 from zoo.pretrained.loading import load_classifier
-from zoo.pretrained.registry import list_models, model_info
-from zoo.pretrained.sources import is_checkpoint, on_hub
+from zoo.pretrained.registry import list_models
 from zoo.pretrained.trained_classifier import TrainedClassifier
 
 
@@ -27,37 +30,36 @@ class Predictor:
     """Classifies one picture at a time with several trained networks.
 
     Args:
-        names: Names of members, or paths of checkpoints. By default, all pretrained members.
+        names: Names of members. By default, all pretrained members. They are kept in the order of the lecture.
+        own: Networks of the user's own, which come first.
 
     Raises:
         UsageError: A member is unknown or is not pretrained, or the classes of a network are not the ten digits.
     """
 
-    def __init__(self, names: Sequence[str] = ()) -> None:
-        self.names = list(dict.fromkeys(names or list_models(pretrained=True)))
-        self.networks: dict[str, TrainedClassifier] = {name: load_classifier(name) for name in self.names}
-        for name, trained in self.networks.items():
-            trained.check_digits(name, "the page")
-        self._check = DigitCheck() if covers(self.names) else None
+    def __init__(self, names: Sequence[str] = (), own: Mapping[str, OwnRun] | None = None) -> None:
+        members = in_lecture_order(dict.fromkeys(names or list_models(pretrained=True)))
+        self._own = dict(own or {})
+        self.networks: dict[str, TrainedClassifier] = {
+            **{name: run.trained for name, run in self._own.items()},
+            **{name: load_classifier(name) for name in members},
+        }
+        self.names = list(self.networks)
+        self._members = members
+        self._check = DigitCheck() if covers(members) else None
         data = MNISTDataModule()
         data.prepare_data()
         data.setup("test")
         self._test = data.splits["test"]
+        self.duel = Duel(self.networks, self._test)
+        self.dreamer = Dreamer()
         # Warm up: the first forward pass is the slowest.
         self.predict(preprocess(np.eye(28)), self.names)
 
     def describe_members(self) -> list[dict[str, Any]]:
-        """Return the name, description and number of test errors of each network."""
-        descriptions: list[dict[str, Any]] = []
-        for name in self.names:
-            if is_checkpoint(name) or on_hub(name):
-                description = f"a network of your own, {type(self.networks[name].model).__name__}"
-                descriptions.append({"name": name, "description": description, "test_errors": None})
-                continue
-            info = model_info(name)
-            errors = info.metrics["test_errors"] if info.metrics else None
-            descriptions.append({"name": name, "description": info.description, "test_errors": errors})
-        return descriptions
+        """Return what is known about each network, see `zoo.demo.members.describe`."""
+        own = [describe_own(name, run) for name, run in self._own.items()]
+        return own + [describe(name) for name in self._members]
 
     def read_picture(self, content: bytes, with_steps: bool = False) -> Digit:
         """Preprocess an encoded picture.
@@ -92,8 +94,9 @@ class Predictor:
             milliseconds.append(1000 * (time.perf_counter() - started))
         predictions = Predictions(torch.stack(probabilities))
         no_digit = None
-        if self._check is not None and len(names) == len(self.names):
-            no_digit = self._check(pixels.unsqueeze(0), predictions.probabilities).as_json(0)
+        if self._check is not None and set(names).issuperset(self._members):
+            places = [place for place, name in enumerate(names) if name not in self._own]
+            no_digit = self._check(pixels.unsqueeze(0), predictions.probabilities[places]).as_json(0)
         return {
             **_as_json(predictions.mean[0]),
             "votes": predictions.votes[0].tolist(),

@@ -24,6 +24,7 @@ class Limits:
         max_small_pixels: Pixels of a picture that waits with the small ones.
         max_pending: Requests with a small picture that wait at a time. Further ones get status 429.
         max_pending_large: Requests with a large picture that wait at a time. Further ones get status 429.
+        max_pending_panels: Requests of the panels that wait at a time. Further ones get status 429.
     """
 
     header_timeout: float = 5
@@ -39,3 +40,4 @@ class Limits:
     max_small_pixels: int = 2_000_000
     max_pending: int = 8
     max_pending_large: int = 4
+    max_pending_panels: int = 6

@@ -22,6 +22,11 @@ class RequestQueue:
         self._num_pending = 0
         self._lock = anyio.Lock()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request waits or is served."""
+        return self._num_pending > 0
+
     @asynccontextmanager
     async def turn(self, request: Request) -> AsyncIterator[None]:
         """Wait for a request's turn, and hold it.

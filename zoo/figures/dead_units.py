@@ -7,8 +7,8 @@ from torch import Tensor
 
 from zoo.data.mnist import load_test_data
 from zoo.figures.drawing import panels
-from zoo.figures.hidden_layers import hidden_outputs, single_network
 from zoo.figures.writing import FigureWriter, Row
+from zoo.inference.hidden_layers import hidden_outputs, single_network
 from zoo.models import Classifier
 from zoo.utils.errors import UsageError
 from zoo.utils.pictures import COLORS

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from zoo.figures.drawing import panels
-from zoo.figures.hidden_layers import hidden_outputs, single_network
 from zoo.figures.writing import FigureWriter, Row
+from zoo.inference.hidden_layers import hidden_outputs, single_network
 from zoo.pretrained.trained_classifier import TrainedClassifier
 from zoo.utils.pictures import COLORS
 

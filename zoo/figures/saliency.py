@@ -3,41 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from zoo.data.mnist import load_test_data
 from zoo.figures.drawing import panels
 from zoo.figures.writing import FigureWriter, Row
+from zoo.inference.saliency import smooth_gradient
 from zoo.models import Classifier
 from zoo.pretrained.evaluation import golden_images
-
-SAMPLES = 50
-NOISE = 0.15
-"""Standard deviation of the noise, of pixels in [0, 1]."""
-
-
-def smooth_gradient(model: Classifier, images: Tensor, classes: Tensor) -> Tensor:
-    """Return the mean gradient of the log-probability of a class with respect to the pixels of noisy images.
-
-    Smilkov et al., "SmoothGrad: removing noise by adding noise", 2017.
-
-    Args:
-        model: The network, in eval mode.
-        images: ``(B, 1, 28, 28)`` in [0, 1].
-        classes: The class of each image, int64 ``(B,)``.
-
-    Returns:
-        ``(B, 28, 28)``, in nats per unit of grey: positive where a darker pixel makes the class more probable.
-    """
-    generator = torch.Generator().manual_seed(0)
-    total = torch.zeros_like(images)
-    for _ in range(SAMPLES):
-        noisy = images + NOISE * torch.randn(images.shape, generator=generator)
-        noisy.requires_grad_()
-        with torch.enable_grad():
-            chosen = model(noisy).log_softmax(dim=1).gather(1, classes[:, None]).sum()
-            total += torch.autograd.grad(chosen, noisy)[0]
-    return (total / SAMPLES)[:, 0]
 
 
 def draw(writer: FigureWriter, name: str, model: Classifier) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from zoo.figures.drawing import panels
-from zoo.figures.hidden_layers import first_weights, single_network
 from zoo.figures.writing import FigureWriter, Row
+from zoo.inference.hidden_layers import first_weights, single_network
 from zoo.models import Classifier
 
 UNITS = 100

@@ -62,15 +62,22 @@ class Verdict:
     Args:
         scores: The larger, the less it looks like a digit, ``(B,)``, 0 or more.
         limit: What is above is probably no digit.
+        parts: What each of `MEASURES` adds to the scores, ``(B,)`` each.
     """
 
     scores: Tensor
     limit: float
+    parts: dict[str, Tensor]
 
     def as_json(self, position: int) -> dict[str, Any]:
-        """Return the score of one picture and what follows from it."""
+        """Return the score of one picture, its parts and what follows from it."""
         score = float(self.scores[position])
-        return {"score": round(score, 3), "limit": round(self.limit, 3), "probably": score > self.limit}
+        return {
+            "score": round(score, 3),
+            "limit": round(self.limit, 3),
+            "probably": score > self.limit,
+            "parts": {name: round(float(values[position]), 3) for name, values in self.parts.items()},
+        }
 
 
 class DigitCheck:
@@ -95,11 +102,8 @@ class DigitCheck:
             probabilities: Class probabilities of each member, ``(K, B, 10)``.
         """
         measured = _measure(self._rbm.free_energy(images.flatten(1)), probabilities, self.settings)
-        scores = sum(
-            (_surprise(values, self.settings.tails[name]) for name, values in measured.items()),
-            start=torch.zeros(len(images)),
-        )
-        return Verdict(scores, self.settings.limit)
+        parts = {name: _surprise(values, self.settings.tails[name]) for name, values in measured.items()}
+        return Verdict(sum(parts.values(), start=torch.zeros(len(images))), self.settings.limit, parts)
 
 
 def covers(members: Sequence[str]) -> bool:

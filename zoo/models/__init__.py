@@ -3,6 +3,7 @@
 from zoo.models.bagging import BaggedEnsemble
 from zoo.models.base import ZooModule
 from zoo.models.classifier import Classifier
+from zoo.models.cnn import CNN
 from zoo.models.dbn import DBN
 from zoo.models.mlp import MLP
 from zoo.models.rbm import RBM
@@ -13,6 +14,7 @@ from zoo.models.split_merge import SplitMerge, SplitMergeCNN
 from zoo.models.xor import XORNet
 
 __all__ = [
+    "CNN",
     "DBN",
     "MLP",
     "RBM",

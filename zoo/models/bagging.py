@@ -197,7 +197,7 @@ class BaggedEnsemble(Classifier):
         logits = member_logits.flatten(end_dim=1)
         # All members have equally many images, so the mean over all is the mean of the members' means.
         mean_loss = F.cross_entropy(logits, labels)
-        loss = members * mean_loss
+        loss = members * self.smoothed_loss(logits, labels, mean_loss)
         # Not the logits, whose memory would grow with the members and the steps in a call.
         measured = {"cross_entropy": mean_loss.detach(), "wrong": logits.detach().argmax(dim=1) != labels}
         if self.hparams["l2"]:

@@ -44,7 +44,11 @@ class Classifier(NormalizedModule, ABC):
             weights and no biases, 0 or more.
         max_norm: Bound of the Euclidean length of a unit's incoming weights, without the bias; more than 0. It is kept
             after each step. None sets no bound. See `zoo.training.max_norm`.
-        lr_schedule: ``constant``, or ``cosine`` down to 0 over the whole training.
+        label_smoothing: ε of the labels that are trained on, 0 ≤ ε < 1: the true class has the probability
+            1 − ε + ε/C, and each other class ε/C. Szegedy et al., "Rethinking the inception architecture", CVPR 2016.
+            The logged losses are those of the labels as they are.
+        lr_schedule: ``constant``, ``cosine`` down to 0, or ``one_cycle``, up to ``lr`` and then down, over the whole
+            training; see `zoo.training.schedules`.
         vat_weight: λ of virtual adversarial training: the loss that is minimized is the cross-entropy + λ·KL(p(x) ‖
             p(x + r)). 0 or more; 0 turns it off, and the paper takes 1. See `zoo.training.virtual_adversarial`.
         vat_epsilon: Its ε, the Euclidean length of the perturbation r. More than 0.
@@ -71,8 +75,8 @@ class Classifier(NormalizedModule, ABC):
     """What a checkpoint says of its own training, which one that begins at its weights does not take over."""
 
     training_arguments: ClassVar[tuple[str, ...]] = (
-        *("optimizer", "lr", "momentum", "weight_decay", "l2", "max_norm", "lr_schedule", "steps_per_call"),
-        *("vat_weight", "vat_epsilon", "vat_power_iterations", "refit_batch_norm"),
+        *("optimizer", "lr", "momentum", "weight_decay", "l2", "max_norm", "label_smoothing", "lr_schedule"),
+        *("vat_weight", "vat_epsilon", "vat_power_iterations", "refit_batch_norm", "steps_per_call"),
     )
 
     def __init__(
@@ -83,6 +87,7 @@ class Classifier(NormalizedModule, ABC):
         weight_decay: float = 0.0,
         l2: float = 0.0,
         max_norm: float | None = None,
+        label_smoothing: float = 0.0,
         lr_schedule: str = "constant",
         vat_weight: float = 0.0,
         vat_epsilon: float = 2.1,
@@ -97,7 +102,7 @@ class Classifier(NormalizedModule, ABC):
         check_optimizer(optimizer)
         check_schedule(lr_schedule)
         check_positive(lr=lr)
-        check_fractions(momentum=momentum)
+        check_fractions(momentum=momentum, label_smoothing=label_smoothing)
         check_not_negative(weight_decay=weight_decay, l2=l2)
         check_positive(**({} if max_norm is None else {"max_norm": max_norm}))
         check_counts(least=1, num_classes=num_classes, steps_per_call=1 if steps_per_call is None else steps_per_call)
@@ -172,7 +177,8 @@ class Classifier(NormalizedModule, ABC):
         images, labels, *_ = batch
         logits = self(images)
         cross_entropy = F.cross_entropy(logits, labels)
-        loss = cross_entropy + self.l2_penalty() if self.hparams["l2"] else cross_entropy
+        loss = self.smoothed_loss(logits, labels, cross_entropy)
+        loss = loss + self.l2_penalty() if self.hparams["l2"] else loss
         if self.vat.weight:
             loss = loss + self.vat.penalty(self.parts(), self, images, logits)
         measured = {"cross_entropy": cross_entropy.detach(), "logits": logits.detach(), "labels": labels}
@@ -194,7 +200,7 @@ class Classifier(NormalizedModule, ABC):
         """The network as a chain of layers, if it is one, trained in single or double precision on a CPU."""
         if any(getattr(type(self), name) is not getattr(Classifier, name) for name in ("step", "l2_penalty")):
             return None
-        if self.vat.weight:
+        if self.vat.weight or self.hparams["label_smoothing"]:
             return None
         layers = self.layers_in_order()
         if layers is None or self.device.type != "cpu" or torch.is_autocast_enabled("cpu") or is_hooked(self):
@@ -233,6 +239,17 @@ class Classifier(NormalizedModule, ABC):
             return None
         return f"accuracy {metrics['test_acc']:.4f}, {int(metrics['test_errors']):,} errors"
 
+    def smoothed_loss(self, logits: Tensor, labels: Tensor, cross_entropy: Tensor) -> Tensor:
+        """Return the mean cross-entropy ``()`` with smoothed labels, which is ``cross_entropy`` if nothing is smoothed.
+
+        Args:
+            logits: ``(B, C)``.
+            labels: int64 ``(B,)``.
+            cross_entropy: The mean cross-entropy with the labels as they are.
+        """
+        smoothing = self.hparams["label_smoothing"]
+        return F.cross_entropy(logits, labels, label_smoothing=smoothing) if smoothing else cross_entropy
+
     def l2_penalty(self) -> Tensor:
         """Return λ·Σw² over the weights that are trained, and no biases."""
         squares = [w.square().sum() for w in self.incoming_dimensions() if w.requires_grad]
@@ -240,7 +257,7 @@ class Classifier(NormalizedModule, ABC):
         return penalty
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Make the optimizer and, for ``cosine``, its schedule over all steps of the training."""
+        """Make the optimizer and, unless the rate is constant, its schedule over all steps of the training."""
         return with_schedule(self.make_optimizer(), self.hparams["lr_schedule"], self.schedule_length)
 
     def parameter_groups(self) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ class DBN(GreedyPretraining):
         input_dropout: Probability of dropping a pixel in fine-tuning, 0 ≤ p < 1.
         dropout: Probability of dropping a hidden unit's output in fine-tuning, 0 ≤ p < 1: one number, or one for each
             hidden layer.
-        **training: Arguments of the fine-tuning, as in `Classifier`; a ``cosine`` schedule is updated once per epoch.
+        **training: Arguments of the fine-tuning, as in `Classifier`; a schedule moves once per epoch.
 
     Raises:
         UsageError: A number is out of range or a name is unknown.

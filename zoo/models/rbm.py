@@ -49,7 +49,7 @@ class RBM(ZooModule):
             data in each update (CD-k).
         sample_pixels: Whether each update sees newly sampled binary pixels or the grey values.
         lr: Learning rate, more than 0.
-        lr_schedule: ``constant``, or ``cosine``, which decays to 0 over the whole training.
+        lr_schedule: ``constant``, ``cosine``, which decays to 0, or ``one_cycle``, over the whole training.
         initial_momentum: Momentum in the initial epochs, 0 ≤ m < 1.
         momentum: Momentum in the other epochs, 0 ≤ m < 1.
         initial_epochs: Number of initial epochs, 0 or more.
@@ -205,7 +205,7 @@ class RBM(ZooModule):
         self.divergence.distribute_chains(chains, self.trainer.global_rank, self.trainer.world_size)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return the optimizer and, for ``cosine``, the learning rate schedule over all training steps."""
+        """Return the optimizer and, unless the rate is constant, its schedule over all training steps."""
         h = self.hparams
         optimizer: SGD = make_rbm_optimizer([self.rbm], h["lr"], h["weight_cost"], self.may_fuse_steps)
         return with_schedule(optimizer, h["lr_schedule"], self.schedule_length)

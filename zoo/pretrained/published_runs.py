@@ -19,7 +19,7 @@ from zoo.pretrained.evaluation import GOLDEN_ROWS
 from zoo.pretrained.loading import build, member_class, model_config
 from zoo.pretrained.registry import DEFAULT_DATA, ModelInfo
 from zoo.runs.checkpoint import Checkpoint, read_checkpoint
-from zoo.runs.recipe import first_difference, recipe, with_defaults
+from zoo.runs.recipe import first_difference, recipe, with_callbacks_by_number, with_defaults
 from zoo.runs.record import read_run_record
 from zoo.utils.class_paths import default_arguments, import_class
 from zoo.utils.errors import UsageError
@@ -135,6 +135,8 @@ def check_recipe(info: ModelInfo, checkpoint: Checkpoint, record: dict[str, Any]
         "data": with_defaults(run_config, expected)["data"],
         "trainer": run_config["trainer"],
     }
+    expected = with_callbacks_by_number(expected, defaults=True)
+    found = with_callbacks_by_number(found, defaults=False)
     if difference := first_difference(recipe(expected), recipe(found)):
         setting, configured, found_value = difference
         raise UsageError(

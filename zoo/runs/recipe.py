@@ -62,6 +62,28 @@ def shaping_callbacks(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def with_callbacks_by_number(config: dict[str, Any], *, defaults: bool) -> dict[str, Any]:
+    """Return a config whose list of callbacks is a mapping by their numbers, so that their arguments can be compared.
+
+    Args:
+        config: A config.
+        defaults: Whether to fill in the default values of arguments that it leaves out. The callbacks' classes are then
+            imported, so the config must be the user's or the package's.
+    """
+    callbacks = {
+        str(number): {
+            "class_path": each["class_path"],
+            "init_args": {
+                **(default_arguments(import_class(each["class_path"])) if defaults else {}),
+                **(each.get("init_args") or {}),
+            },
+        }
+        for number, each in enumerate(_callbacks(config))
+    }
+    trainer = {name: value for name, value in (config.get("trainer") or {}).items() if name != "callbacks"}
+    return {**config, "trainer": {**trainer, "callbacks": callbacks} if callbacks else trainer}
+
+
 def foreign_callbacks(config: dict[str, Any]) -> list[str]:
     """Return the class paths of the callbacks in a resolved config that are neither Lightning's nor the zoo's."""
     paths = [str(callback["class_path"]) for callback in _callbacks(config) if not _lightning_name(callback)]

@@ -22,6 +22,7 @@ _DROPPED_PREFIXES = (
     "HPU available",
     "`Trainer.fit` stopped",
     "Restor",
+    "Found current_model_state",  # of averaged weights
     "\nDetected KeyboardInterrupt",
     "Loading `train_dataloader`",
     "Loaded model",

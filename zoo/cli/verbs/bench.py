@@ -16,8 +16,8 @@ from zoo.pretrained.registry import model_info
 from zoo.utils.errors import UsageError
 
 DEFAULT_MEMBERS = ("softmax", "deep_relu_xavier", "deeper_relu_xavier", "dropout_batchnorm")
-TRAINING_IMAGES = 55_000
-"""Training images per epoch."""
+TRAINING_IMAGES = 60_000
+"""Training images per epoch, without those that a config takes for validation."""
 SCIKIT_LEARN_RBM_OPTIONS = ["--model.persistent", "false", "--model.sample_pixels", "false", "--model.centred", "false"]
 """Options of ``zoo fit`` with which an RBM update is the same work as scikit-learn's: five matrix products."""
 
@@ -41,7 +41,8 @@ def run(verb: str, arguments: list[str]) -> int:
         type=int,
         default=0,
         metavar="RUNS",
-        help="also so many whole runs, in turn with those of a short PyTorch script (default: %(default)s)",
+        help="also so many whole runs with the seeds 0, 1, 2, …, in turn with those of a short PyTorch script: their "
+        "seconds and their test errors (default: %(default)s)",
     )
     parser.add_argument(
         "--precision",
@@ -114,6 +115,7 @@ def measure_epochs(config: Path, rounds: int, fit_arguments: Sequence[str] = ())
     # The first epoch includes one-time compilation and memory allocation.
     measured["seconds"]["zoo"] = measured["seconds"]["zoo"][1:]
     measured["seconds"] = {name: seconds[-rounds:] for name, seconds in measured["seconds"].items()}
+    measured["images"] = TRAINING_IMAGES - _data_arguments(config).get("val_size", 5000)
     return measured
 
 
@@ -126,15 +128,16 @@ def measure_runs(config: Path, full_runs: int, fit_arguments: Sequence[str] = ()
         fit_arguments: Additional arguments of ``zoo fit``.
 
     Returns:
-        ``short`` and, if requested, ``whole``. Each has ``epochs`` and, for each program, the measured runs.
+        ``short`` and, if requested, ``whole``. Each has ``epochs`` and, for each program, the measured runs. Those of
+        ``whole`` also have the ``seed``, the ``training_seconds``, from the images in memory to the end of the last
+        epoch, and the ``test_errors``.
     """
-    import yaml
-
     from zoo.benchmark.eager import network_from_config
     from zoo.benchmark.processes import run_program
+    from zoo.callbacks.metrics_file import METRICS_FILE_VARIABLE
     from zoo.data.archives import write_for_torchvision
 
-    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    content = _content(config)
     lengths = {"short": (1, 1), **({"whole": (content["trainer"]["max_epochs"], full_runs)} if full_runs else {})}
     measured: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -145,9 +148,12 @@ def measure_runs(config: Path, full_runs: int, fit_arguments: Sequence[str] = ()
             if network_from_config(content) is not None:
                 programs["eager"] = [*script, "--epochs", str(epochs), "--save", f"{folder}/weights.pt"]
             usage: dict[str, list[Any]] = {program: [] for program in programs}
-            for _ in range(repetitions):
+            for seed in range(repetitions):
                 for program, command in programs.items():
-                    usage[program].append(run_program(command)._asdict())
+                    metrics = Path(folder, f"{name}-{program}-{seed}.json")
+                    own = ["--seed_everything"] if program == "zoo" else ["--metrics", str(metrics), "--seed"]
+                    run = run_program([*command, *own, str(seed)], {METRICS_FILE_VARIABLE: str(metrics)})
+                    usage[program].append({**run._asdict(), **(_results(metrics, seed) if name == "whole" else {})})
             measured[name] = {"epochs": epochs, **usage}
     return measured
 
@@ -155,6 +161,26 @@ def measure_runs(config: Path, full_runs: int, fit_arguments: Sequence[str] = ()
 def _fit_command(config: Path, folder: str, epochs: int) -> list[str]:
     fit = ["-m", "zoo", "fit", "--config", str(config), "--trainer.default_root_dir", folder]
     return [*fit, "--trainer.max_epochs", str(epochs)]
+
+
+def _content(config: Path) -> dict[str, Any]:
+    import yaml
+
+    content: dict[str, Any] = yaml.safe_load(config.read_text(encoding="utf-8"))
+    return content
+
+
+def _data_arguments(config: Path) -> dict[str, Any]:
+    arguments: dict[str, Any] = _content(config).get("data", {}).get("init_args", {})
+    return arguments
+
+
+def _results(metrics: Path, seed: int) -> dict[str, Any]:
+    """Return what a program has written of a whole run."""
+    found: dict[str, Any] = {}
+    for line in metrics.read_text(encoding="utf-8").splitlines():
+        found |= json.loads(line)
+    return {"seed": seed, "training_seconds": found["seconds"], "test_errors": int(found["test_errors"])}
 
 
 def _header_lines(header: dict[str, Any]) -> list[str]:
@@ -172,7 +198,7 @@ def _row(name: str, measured: dict[str, Any]) -> str:
     own = seconds.pop("zoo")
     lines = [
         f"{name:<20} {'zoo fit':<16} {_median_and_range(own):>22}         "
-        f"{TRAINING_IMAGES / statistics.median(own):,.0f} images/s, start {measured['start']:.1f} s"
+        f"{measured['images'] / statistics.median(own):,.0f} images/s, start {measured['start']:.1f} s"
     ]
     lines += [f"{'':<20} {_comparison(baseline, own, times)}" for baseline, times in seconds.items()]
     if run := measured.get("short"):
@@ -186,12 +212,21 @@ def _row(name: str, measured: dict[str, Any]) -> str:
         lines.append(f"{'':<20} whole run of {run['epochs']} epochs: {_median_and_range(times['zoo'])} s")
         if "eager" in times:
             lines.append(f"{'':<20} {_comparison('a short script', times['zoo'], times['eager'])}")
+        lines += [f"{'':<20} {_accuracy(program, run[program])}" for program in times]
     return "\n".join(lines)
 
 
 def _comparison(baseline: str, own: Sequence[float], times: Sequence[float]) -> str:
     ratio = statistics.median(own) / statistics.median(times)
     return f"{baseline:<16} {_median_and_range(times):>22}  ratio {ratio:.2f}"
+
+
+def _accuracy(program: str, runs: Sequence[dict[str, Any]]) -> str:
+    errors = [each["test_errors"] for each in runs]
+    deviation = f" ± {statistics.stdev(errors):.1f}" if len(errors) > 1 else ""
+    name = "zoo fit" if program == "zoo" else "a short script"
+    seconds = _median_and_range([each["training_seconds"] for each in runs])
+    return f"{name:<16} {statistics.fmean(errors):.1f}{deviation} test errors, n = {len(errors)}, training {seconds} s"
 
 
 def _median_and_range(seconds: Sequence[float]) -> str:

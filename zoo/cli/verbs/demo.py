@@ -7,7 +7,7 @@ import warnings
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.pretrained.registry import list_models
-from zoo.pretrained.sources import check_source
+from zoo.pretrained.sources import check_source, is_checkpoint, on_hub
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
 
@@ -23,7 +23,7 @@ def run(verb: str, arguments: list[str]) -> int:
         "names",
         nargs="*",
         metavar="NAME",
-        help="the members that classify, or checkpoints of your own (default: all that ship)",
+        help="the members that classify (default: all that ship), and checkpoints of your own, as for --model",
     )
     parser.add_argument(
         "--host",
@@ -39,6 +39,14 @@ def run(verb: str, arguments: list[str]) -> int:
         help="further names or addresses under which browsers reach the page, for example behind a proxy; those of "
         "this machine and of --host are allowed anyway, and others are refused",
     )
+    parser.add_argument(
+        "--model",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="checkpoints of your own networks, shown beside the members, for example "
+        "logs/deep_relu_xavier/version_0/checkpoints/last.ckpt",
+    )
     options = parser.parse_args(arguments)
     for name in options.names or list_models(pretrained=True):
         check_source(name)
@@ -51,9 +59,13 @@ def run(verb: str, arguments: list[str]) -> int:
     except ImportError as error:
         raise UsageError(f"`zoo demo` needs {error.name}: pip install 'mnist-lightning-zoo[demo]'.") from error
     from zoo.demo.inference import Predictor
+    from zoo.demo.own_runs import load_own
 
     # About clients' pictures. Filters that are set where one is decoded do not hold for a second thread.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    own_names = [name for name in options.names if is_checkpoint(name) or on_hub(name)]
+    members = [name for name in options.names if name not in own_names]
+    own = load_own([*options.model, *own_names], members or list_models(pretrained=True))
     hosts = allowed_hosts(options.host, options.allowed_hosts)
     flush_denormals()
     with listen(options.host, options.port) as listener:
@@ -66,5 +78,6 @@ def run(verb: str, arguments: list[str]) -> int:
 
         print("Loading the networks …", file=sys.stderr, flush=True)
         limits = Limits()
-        Server(make_application(Predictor(options.names), hosts, limits), limits, announce).run([listener])
+        application = make_application(Predictor(members, own), hosts, limits)
+        Server(application, limits, announce).run([listener])
     return 0

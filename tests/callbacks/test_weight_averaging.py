@@ -1,0 +1,120 @@
+"""Lightning's `EMAWeightAveraging` in the zoo: exact on resume, and the tested network is the saved one."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from tests.helpers import error_output, errors, run_zoo, weights
+from zoo.cli import main
+from zoo.models import CNN
+
+DECAY = 0.9
+
+
+def callback(name: str, **arguments: Any) -> list[str]:
+    return ["--trainer.callbacks+", json.dumps({"class_path": name, "init_args": arguments})]
+
+
+# Two epochs of ten steps, with a schedule and batch norm.
+SMALL = ["--model.channels", "[[2], [4]]", "--model.hidden_sizes", "[8]"]
+FIT = ["fit", "--config", "fast_cnn", "--trainer.accelerator", "cpu", "--data.num_train", "1000", *SMALL]
+FIT += ["--trainer.max_epochs", "2", "--data.val_size", "200", *callback("EMAWeightAveraging", decay=DECAY)]
+
+
+class KeepStates(Callback):
+    """Keeps the state of the network after every step."""
+
+    states: ClassVar[list[dict[str, Tensor]]] = []
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        self.states.append({name: value.clone() for name, value in pl_module.state_dict().items()})
+
+
+def last_checkpoint(version: int) -> Path:
+    return Path(f"logs/fast_cnn/version_{version}/checkpoints/last.ckpt")
+
+
+def test_the_saved_network_is_the_average_by_its_definition_also_after_a_resume_within_an_epoch(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    KeepStates.states.clear()
+    assert main([*FIT, *callback("tests.callbacks.test_weight_averaging.KeepStates")]) == 0
+    output = capsys.readouterr().out
+    assert len(KeepStates.states) == 20
+    average = KeepStates.states[0]
+    for state in KeepStates.states[1:]:
+        average = {name: (DECAY * average[name] + (1 - DECAY) * value).to(value.dtype) for name, value in state.items()}
+    saved = torch.load(last_checkpoint(0), weights_only=True)["state_dict"]
+    assert all(torch.equal(value, saved[name]) for name, value in average.items())
+
+    # What was tested is what was saved.
+    printed = re.search(r"Test it: +zoo (.*)", output)
+    assert printed
+    assert main(shlex.split(printed[1])) == 0
+    assert errors(capsys.readouterr().out) == errors(output)
+
+    assert main([*FIT, *callback("tests.helpers.SignalAt", step=13, signal=int(signal.SIGTERM))]) == 143
+    assert main([*FIT, "--ckpt_path", "last"]) == 0
+    assert weights(last_checkpoint(2)) == weights(last_checkpoint(0))
+    assert errors(capsys.readouterr().out) == errors(output)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint from the middle of a training."""
+    root = tmp_path_factory.mktemp("runs")
+    assert main([*FIT, "--trainer.max_steps", "4", "--trainer.default_root_dir", str(root)]) == 0
+    return root / "fast_cnn/version_0/checkpoints/last.ckpt"
+
+
+def test_a_checkpoint_of_averaged_weights_loads_as_any_other(trained: Path) -> None:
+    model = CNN.load_from_checkpoint(trained).eval()
+    saved = torch.load(trained, weights_only=True)
+    assert all(torch.equal(value, saved["state_dict"][name]) for name, value in model.state_dict().items())
+    assert any(
+        not torch.equal(value, saved["state_dict"][name]) for name, value in saved["current_model_state"].items()
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("current_model_state", 3, "is damaged: its current_model_state holds no weights"),
+        ("current_model_state", {"net.0.weight": 3}, "is damaged: its current_model_state holds no weights"),
+        ("current_model_state", {}, "is of another architecture"),
+        ("averaging_state", {}, "is damaged: its averaging_state has no n_averaged"),
+        ("averaging_state", {"n_averaged": torch.zeros(2)}, "is damaged: its averaging_state has no n_averaged"),
+    ],
+)
+def test_a_damaged_average_is_refused_in_one_sentence(
+    name: str, value: Any, reason: str, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = torch.load(trained, weights_only=True)
+    torch.save({**content, name: value}, "damaged.ckpt")
+    assert reason in error_output([*FIT, "--ckpt_path", "damaged.ckpt"], capsys)
+
+
+@pytest.mark.slow
+def test_two_processes_average_what_one_does(capsys: pytest.CaptureFixture[str]) -> None:
+    """In double precision, because where a gradient is nearly 0, Adam turns rounding errors into full steps."""
+    fit = [*FIT, "--trainer.max_epochs", "1", "--trainer.precision", "64-true"]
+    ddp = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.sync_batchnorm", "true"]
+    output = run_zoo(*fit, *ddp)
+    assert main(fit) == 0
+    capsys.readouterr()
+    distributed, single = (torch.load(last_checkpoint(run), weights_only=True)["state_dict"] for run in (0, 1))
+    for name, value in single.items():
+        torch.testing.assert_close(distributed[name], value, rtol=1e-7, atol=1e-7)
+    main(["test", "--config", "logs/fast_cnn/version_1/config.yaml", "--ckpt_path", str(last_checkpoint(0))])
+    assert errors(capsys.readouterr().out) == errors(output)

@@ -1,0 +1,104 @@
+// A Boltzmann machine goes on from the drawing, Gibbs step by Gibbs step.
+
+import { newAsker, post } from "../asking.js";
+import { make } from "../dom.js";
+import { t } from "../language.js";
+import { paintGrey, unsignedBytes } from "../pixels.js";
+import { message, ready } from "./message.js";
+
+const STEPS = 10; // in one request
+const PACE = 120; // milliseconds for a step
+const KEPT = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]; // steps that stay on show
+
+export const dream = {
+  name: "dream",
+  make(root) {
+    const go = make("button", { type: "button", class: "go" });
+    const again = make("button", { type: "button", data: { text: "dream-again" } });
+    const canvas = make("canvas", { role: "img", class: "stage" });
+    const caption = make("p", { class: "said-of" });
+    const film = make("div", { class: "thumbs film" });
+    root.append(make("div", { class: "controls" }, go, again), make("div", { class: "dream" }, canvas, make("div", {}, caption, film)));
+    let seen = null;
+    let state = null;
+    let frames = [];
+    let step = 0;
+    let running = false;
+    let timer = 0;
+    const asker = newAsker({
+      onAnswer(told) {
+        frames.push(...told.frames.map((frame, place) => [unsignedBytes(frame), told.free_energies[place]]));
+        state = unsignedBytes(told.state);
+        if (running && !timer) tick();
+      },
+      onError(text) {
+        setRunning(false);
+        message(caption, text);
+      },
+    });
+
+    go.addEventListener("click", () => setRunning(!running));
+    again.addEventListener("click", restart);
+
+    function setRunning(value) {
+      running = value;
+      go.textContent = t(running ? "pause" : "dream-go");
+      clearTimeout(timer);
+      timer = 0;
+      if (running) tick();
+    }
+
+    function restart() {
+      asker.cancel();
+      setRunning(false);
+      state = seen && Uint8Array.from(seen);
+      frames = [];
+      step = 0;
+      film.replaceChildren();
+      go.disabled = again.disabled = !seen;
+      if (seen) {
+        paintGrey(canvas, seen);
+        caption.textContent = t("dream-start");
+      } else {
+        canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+        message(caption, "nothing-drawn");
+      }
+      canvas.setAttribute("aria-label", caption.textContent);
+    }
+
+    function tick() {
+      timer = 0;
+      if (frames.length < STEPS / 2) {
+        const from = state;
+        asker.ask(() => post("api/dream", { steps: STEPS }, from));
+      }
+      const next = frames.shift();
+      if (!next) return; // it goes on when the server has answered
+      const [levels, energy] = next;
+      step++;
+      paintGrey(canvas, levels);
+      caption.textContent = t("dream-step", { step, energy: energy.toFixed(0).replace("-", "−") });
+      canvas.setAttribute("aria-label", caption.textContent);
+      if (KEPT.includes(step)) keep(levels);
+      ready(root);
+      timer = setTimeout(tick, PACE);
+    }
+
+    function keep(levels) {
+      const small = make("canvas", { "aria-hidden": "true" });
+      paintGrey(small, levels);
+      film.append(make("figure", { class: "thumb" }, small, make("figcaption", {}, String(step))));
+    }
+
+    return {
+      show(answer) {
+        const levels = answer?.seen ?? null;
+        go.textContent = t(running ? "pause" : "dream-go");
+        if (levels === seen && levels) return; // only the language has changed
+        seen = levels;
+        restart();
+      },
+      hide: () => setRunning(false),
+    };
+  },
+};
