@@ -32,7 +32,11 @@ def test_help_names_the_choices(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(capsys.readouterr().out.split())
     for default in ("[256, 256]", "xavier_uniform", "0.001", "auto"):
         assert f"(default: {default})" in text
-    for choices in ("adam, adamw, sgd, rmsprop or adagrad", "constant, or cosine", "cpu, gpu, mps or auto"):
+    for choices in (
+        "adam, adamw, sgd, rmsprop or adagrad",
+        "constant, cosine down to 0, or one_cycle",
+        "cpu, gpu, mps or auto",
+    ):
         assert choices in text
 
 

@@ -113,5 +113,7 @@ def test_a_checkpoint_and_a_picture_of_ones_own_are_drawn() -> None:
 def test_what_has_no_hidden_layer_has_no_dead_units(capsys: pytest.CaptureFixture[str]) -> None:
     assert "softmax has no hidden layer" in error_output(["figures", "dead_units", "--model", "softmax"], capsys)
     assert "no classifier" in error_output(["figures", "weights", "--model", "rbm"], capsys)
-    assert "Unknown member or checkpoint" in error_output(["figures", "layers", "--model", "nowhere.ckpt"], capsys)
+    assert "There is no checkpoint nowhere.ckpt" in error_output(
+        ["figures", "layers", "--model", "nowhere.ckpt"], capsys
+    )
     assert not Path("figures").exists()

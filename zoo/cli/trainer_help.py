@@ -30,6 +30,11 @@ PURPOSES = {
 }
 NAMES = {"zoo.layers.activations": ", ".join(ACTIVATIONS), "zoo.layers.initializers": ", ".join(INITIALIZERS)}
 """The names that docstrings leave to a module."""
+SELDOM = frozenset(
+    {"alpha_dropout", "batch_norm_scale", "compile", "refit_batch_norm", "steps_per_call", "vat_epsilon"}
+    | {"vat_power_iterations", "eval_batch_size", "subset_seed", "unlabelled_epochs", "with_indices"}
+)
+"""Arguments of the network and the images that are seldom set, and that the short help leaves out."""
 
 
 def trainer_help(verb: str) -> str:
@@ -96,7 +101,7 @@ def _documented(cls: type, prefix: str) -> dict[str, str]:
         f"{prefix}{argument.arg_name}": _first_sentence(argument.description or "")
         + _as_default(defaults.get(argument.arg_name))
         for argument in arguments
-        if not argument.arg_name.startswith("*")
+        if not argument.arg_name.startswith("*") and argument.arg_name not in SELDOM
     }
 
 

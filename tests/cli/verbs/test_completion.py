@@ -40,7 +40,7 @@ def test_bash_completes_commands_flags_names_and_files() -> None:
     Path("own.ckpt").touch()
     assert set(completed("")) >= set(VERBS)
     assert completed("exp") == ["export"]
-    assert completed("export", "--") == ["--help", "--format", "--output"]
+    assert completed("export", "--") == ["--help", "--best", "--format", "--output"]
     assert completed("export", "dropout_") == ["dropout_batchnorm"]
     assert completed("export", "ow") == ["own.ckpt"]
     assert completed("export", "dropout", "--format", "o") == ["onnx"]
