@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from zoo.cli.verbs.figures import FIGURES
+from zoo.figures.catalogue import FIGURES
 from zoo.utils.environment import machine, versions
 
 SECONDS = Path(__file__).parent / "data/figure_seconds.json"

@@ -12,7 +12,7 @@ import pytest
 import zoo
 from docs.generate import PAGES, generated
 from zoo.cli import VERBS
-from zoo.cli.verbs.figures import FIGURES
+from zoo.figures.catalogue import FIGURES
 from zoo.pretrained.registry import packaged_config
 
 SOURCE = Path(zoo.__file__).parent.parent

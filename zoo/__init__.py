@@ -12,6 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from zoo import figures as figures
+    from zoo.api.classification import PictureAnswer, classify
+    from zoo.api.comparison import NetworkComparison, compare
     from zoo.api.runs import TrainingRun, fit
     from zoo.data import MNISTDataModule
     from zoo.data.preprocessing import preprocess
@@ -22,8 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MNISTDataModule",
+    "NetworkComparison",
+    "PictureAnswer",
     "TrainingRun",
     "UsageError",
+    "classify",
+    "compare",
     "create_committee",
     "create_model",
     "fit",
@@ -35,8 +42,12 @@ __all__ = [
 
 _HOMES = {
     "MNISTDataModule": "zoo.data",
+    "NetworkComparison": "zoo.api.comparison",
+    "PictureAnswer": "zoo.api.classification",
     "TrainingRun": "zoo.api.runs",
     "UsageError": "zoo.utils.errors",
+    "classify": "zoo.api.classification",
+    "compare": "zoo.api.comparison",
     "create_committee": "zoo.inference.ensemble",
     "create_model": "zoo.pretrained.loading",
     "fit": "zoo.api.runs",
@@ -49,10 +60,12 @@ _HOMES = {
 
 def __getattr__(name: str) -> "Any":
     # PEP 562: torch and Lightning take seconds to import, so nothing is imported before it is asked for.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
     import importlib
 
+    if name == "figures":
+        return importlib.import_module("zoo.figures")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

@@ -17,9 +17,9 @@ from PIL import Image
 import zoo
 from tests.helpers import SOURCE, SignalAt, error_output, start_zoo
 from zoo.cli import main
-from zoo.cli.verbs import figures
 from zoo.data import MNISTDataModule
 from zoo.figures import training
+from zoo.figures.catalogue import FIGURES
 from zoo.figures.writing import FigureWriter
 from zoo.models import SoftmaxRegression
 
@@ -117,7 +117,7 @@ def test_the_files_of_each_figure_are_known_before_it_is_drawn(name: str, monkey
     monkeypatch.setattr(FigureWriter, "write", lambda self, figure, columns, rows, name: written.append(name))
     monkeypatch.setattr("zoo.figures.rbm.trained_dbn", lambda path, data: zoo.load_pretrained("dbn"))
     assert main(["figures", name]) == 0
-    assert sorted(written) == sorted(figures.FIGURES[name].files or (name,))
+    assert sorted(written) == sorted(FIGURES[name].files or (name,))
 
 
 @pytest.mark.slow
@@ -192,7 +192,7 @@ def test_sigterm_ends_a_figure_s_training_with_status_143(monkeypatch: pytest.Mo
             training.fit(SoftmaxRegression(), data, 1, SignalAt(3, signal.SIGTERM))
         raise AssertionError("the next training began")
 
-    monkeypatch.setitem(figures.FIGURES, "depth", figures.FIGURES["depth"]._replace(draw=draw))
+    monkeypatch.setitem(FIGURES, "depth", FIGURES["depth"]._replace(draw=draw))
     handler = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:
         main(["figures", "depth"])

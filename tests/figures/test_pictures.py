@@ -16,7 +16,6 @@ import torch
 import zoo
 from tests.helpers import error_output
 from zoo.cli import main
-from zoo.cli.verbs.figures import FIGURES
 from zoo.data.xor import INPUTS, LABELS
 from zoo.figures import (
     activations,
@@ -29,6 +28,7 @@ from zoo.figures import (
     vanishing_gradient,
     xor,
 )
+from zoo.figures.catalogue import FIGURES
 from zoo.figures.curves import run_labels
 from zoo.figures.training import progress, train
 from zoo.figures.writing import FigureWriter, read_table

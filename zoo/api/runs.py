@@ -10,9 +10,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule
 
-from zoo.api.picture import Picture
 from zoo.api.settings import as_flags
-from zoo.api.table import Table
 from zoo.api.unchanged import unchanged_process
 from zoo.callbacks.progress import StartMessage
 from zoo.cli.lightning_cli import ZooCLI
@@ -22,7 +20,9 @@ from zoo.figures.curves import curves_of, read_history
 from zoo.runs.run import Run
 from zoo.utils.errors import Stopped, UsageError
 from zoo.utils.files import display_path
+from zoo.utils.picture import Picture
 from zoo.utils.printable import printable
+from zoo.utils.table import Table
 
 
 @dataclass(frozen=True)
@@ -209,6 +209,24 @@ def _last_metrics(folder: Path) -> dict[str, float]:
     except UsageError:  # logging is disabled
         return {}
     return {name: value for name, value in history[-1].items() if isinstance(value, float)}
+
+
+def source_of(network: str | Path | TrainingRun) -> str:
+    """Return a member's name or the path of a checkpoint, by which a trained network is loaded.
+
+    Raises:
+        UsageError: The run has no checkpoint.
+    """
+    if not isinstance(network, TrainingRun):
+        return str(network)
+    if network.checkpoint is None:
+        raise UsageError(f"The run in {network.folder} has no checkpoint: train with checkpoints.")
+    return str(network.checkpoint)
+
+
+def label_of(network: str | Path | TrainingRun) -> str:
+    """Return what a result calls a network: a run by its name and folder, as in ``dropout version_0``."""
+    return f"{network.name} {network.folder.name}" if isinstance(network, TrainingRun) else str(network)
 
 
 def _plain(metrics: Mapping[str, Any]) -> dict[str, float]:

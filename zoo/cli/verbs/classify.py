@@ -7,8 +7,8 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,30 +25,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from zoo.data.preprocessing import Digit
-    from zoo.inference.digit_check import Verdict
-    from zoo.inference.ensemble import Committee, Predictions
+    from zoo.inference.classification import Classification
 
 PICTURES_PER_BATCH = 500
 """Number of pictures read before each forward pass."""
 SCALE = 10
 """Factor by which the 28 by 28 input is enlarged when it is saved."""
-
-
-@dataclass(frozen=True)
-class Classification:
-    """The predictions of all members for one picture."""
-
-    path: Path
-    digit: Digit
-    probabilities: Tensor
-    """Class probabilities predicted by each of K members, ``(K, C)``."""
-    mean: Tensor
-    """Mean of the members' probabilities, ``(C,)``."""
-    votes: Tensor
-    """Number of members that predict each class, ``(C,)``."""
-    class_names: Sequence[str]
-    no_digit: dict[str, Any] | None
-    """The score that says how little it looks like a digit; None unless all members that ship are asked."""
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -141,16 +123,13 @@ def _output_files(paths: list[Path], folder: Path) -> dict[Path, tuple[Path, Pat
 def _classify(
     paths: list[Path], names: list[str], options: argparse.Namespace, errors: list[str]
 ) -> Iterator[Classification]:
-    import torch
     from tqdm import tqdm
 
-    from zoo.inference.digit_check import DigitCheck, covers
-    from zoo.inference.ensemble import Committee
+    from zoo.inference.classification import Classifiers
     from zoo.utils.console import is_interactive
 
     outputs = _output_files(paths, options.save) if options.save else {}
-    committee = Committee(names)
-    check = DigitCheck() if committee.mnist_like and covers(names) else None
+    classifiers = Classifiers(names)
     hide_progress = len(paths) < 100 or not is_interactive()
     with tqdm(total=len(paths), desc="Classifying", leave=False, disable=hide_progress) as bar:
         for start in range(0, len(paths), PICTURES_PER_BATCH):
@@ -158,54 +137,15 @@ def _classify(
             for path in paths[start : start + PICTURES_PER_BATCH]:
                 bar.update()
                 try:
-                    digit = _read(path, options, committee)
+                    digit = classifiers.read(path, centre=not options.no_centre, with_steps=bool(options.save))
                 except UsageError as error:
                     errors.append(_error_with_path(path, error))
                     continue
                 if path in outputs:
                     _save(digit, *outputs[path])
                 read.append((path, replace(digit, steps=())))  # hundreds of them would take much memory
-            if not read:
-                continue
-            images = torch.stack([digit.pixels for _, digit in read])
-            predictions = committee.predict(images)
-            verdict = check(images, predictions.probabilities) if check else None
-            yield from _results(read, predictions, committee.class_names, verdict)
-
-
-def _read(path: Path, options: argparse.Namespace, committee: Committee) -> Digit:
-    from zoo.data.base import DIGITS
-    from zoo.data.preprocessing import Digit, read_digit, resize
-
-    if not committee.mnist_like:
-        return Digit(resize(path))
-    return read_digit(
-        path,
-        centre=not options.no_centre,
-        with_steps=bool(options.save),
-        remove_frames=tuple(committee.class_names) == DIGITS,
-    )
-
-
-def _results(
-    read: list[tuple[Path, Digit]], predictions: Predictions, class_names: Sequence[str], verdict: Verdict | None
-) -> Iterator[Classification]:
-    by_picture = zip(predictions.probabilities.unbind(dim=1), predictions.mean, predictions.votes, strict=True)
-    for position, ((path, digit), (probabilities, mean, votes)) in enumerate(zip(read, by_picture, strict=True)):
-        no_digit = verdict.as_json(position) if verdict else None
-        yield Classification(path, digit, probabilities, mean, votes, class_names, no_digit)
-
-
-def _notes(result: Classification) -> list[str]:
-    """Return the notes on a picture, and what follows from its score."""
-    notes = list(result.digit.notes)
-    if result.no_digit and result.no_digit["probably"]:
-        notes.append(
-            "Probably no digit: its score is {score:.1f}, and 99 of 100 digits have at most {limit:.1f}.".format(
-                **result.no_digit
-            )
-        )
-    return notes
+            if read:
+                yield from classifiers(read)
 
 
 def _error_with_path(path: Path, error: UsageError) -> str:
@@ -217,7 +157,7 @@ def _line(result: Classification, width: int) -> str:
     agreement = f", {int(result.votes[prediction])} of {len(result.probabilities)} members" * (
         len(result.probabilities) > 1
     )
-    notes = "".join(f"  {note}" for note in _notes(result))
+    notes = "".join(f"  {note}" for note in result.notes())
     class_name = printable(result.class_names[prediction])
     return f"{printable(result.path):<{width}}  {class_name}  {float(result.mean[prediction]):.3f}{agreement}{notes}"
 
@@ -230,7 +170,7 @@ def _table(result: Classification, names: list[str]) -> str:
     if len(names) > 1:
         lines[0] += f", {int(result.votes[prediction])} of {len(names)} members agree"
         rows.append(("mean", result.mean))
-    lines += [f"  {note}" for note in _notes(result)]
+    lines += [f"  {note}" for note in result.notes()]
     width = max(len(name) for name, _ in rows)
     class_widths = [max(5, len(name)) for name in classes]
     prediction_width = max(len("prediction"), *map(len, classes))
