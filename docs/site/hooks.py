@@ -13,7 +13,7 @@ from mkdocs.config.defaults import MkDocsConfig
 SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE))  # MkDocs imports this file by its path
 
-from docs.site import command_pages, member_cards, python_pages  # noqa: E402
+from docs.site import command_pages, member_cards, notebooks, python_pages  # noqa: E402
 
 PAGES = SOURCE / "build" / "pages"
 """The folder of all pages of the site."""
@@ -41,9 +41,11 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 def _write_pages() -> None:
     shutil.rmtree(PAGES, ignore_errors=True)
     shutil.copytree(
-        SOURCE / "docs", PAGES, ignore=shutil.ignore_patterns("*.py", "__pycache__", "data", "site", "members.md")
+        SOURCE / "docs",
+        PAGES,
+        ignore=shutil.ignore_patterns("*.py", "__pycache__", "data", "notebooks", "site", "members.md"),
     )
-    generated = {
+    generated: dict[str, str | bytes] = {
         "contribute.md": (SOURCE / "CONTRIBUTING.md").read_text(encoding="utf-8"),
         "changes.md": (SOURCE / "CHANGELOG.md").read_text(encoding="utf-8"),
         "members/index.md": member_cards.overview((SOURCE / "docs" / "members.md").read_text(encoding="utf-8")),
@@ -52,10 +54,11 @@ def _write_pages() -> None:
         "reference/configs.md": command_pages.configs(),
         "reference/python.md": python_pages.python(),
         "reference/python.ko.md": python_pages.KOREAN,
+        **notebooks.pages(),
     }
     for place, content in generated.items():
-        (PAGES / place).parent.mkdir(exist_ok=True)
-        (PAGES / place).write_text(content, encoding="utf-8")
+        (PAGES / place).parent.mkdir(parents=True, exist_ok=True)
+        (PAGES / place).write_bytes(content if isinstance(content, bytes) else content.encode())
     for path in PAGES.rglob("*.md"):
         text = path.read_text(encoding="utf-8")
         text = re.sub(r" \*\*\[(English|한국어)\]\([^)]+\)\*\*", "", text)  # the site has a switch

@@ -12,6 +12,7 @@ from pytorch_lightning import Callback, LightningModule
 
 from zoo.api.settings import as_flags
 from zoo.api.unchanged import unchanged_process
+from zoo.callbacks.busy_machine import BusyMachineNote
 from zoo.callbacks.progress import StartMessage
 from zoo.cli.lightning_cli import ZooCLI
 from zoo.cli.recipes import recipe_name
@@ -130,7 +131,10 @@ class _QuietCLI(ZooCLI):
         return self._run.run.folder
 
     def _callbacks(self, trainer: Any) -> list[Callback]:
-        return [callback for callback in super()._callbacks(trainer) if not isinstance(callback, StartMessage)]
+        left_out = (
+            (StartMessage,) if trainer.get("enable_progress_bar") is not False else (StartMessage, BusyMachineNote)
+        )
+        return [callback for callback in super()._callbacks(trainer) if not isinstance(callback, left_out)]
 
 
 def fit(

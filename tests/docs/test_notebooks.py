@@ -1,0 +1,32 @@
+"""The notebooks run from their first cell to their last, in a folder that is not the clone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent.parent
+NAMES = sorted(path.stem for path in (SOURCE / "docs" / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_outputs_are_kept(name: str) -> None:
+    book = json.loads((SOURCE / "docs" / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    code = [cell for cell in book["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert "find_spec" in "".join(code[0]["source"])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_runs(name: str) -> None:
+    pytest.importorskip("nbclient", reason="needs nbclient, which is in .[docs]")
+    from docs.site.notebooks import NAMES as LISTED
+    from docs.site.notebooks import execute
+
+    assert name in LISTED
+    book = execute(name)
+    assert [output for cell in book.cells for output in cell.get("outputs", [])]
