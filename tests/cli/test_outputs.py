@@ -81,7 +81,7 @@ def test_what_was_there_stays_and_is_reported_before_the_work(
 
     monkeypatch.setattr("zoo.inference.export.export", fail)
     monkeypatch.setattr("zoo.inference.comparison.compare", fail)
-    monkeypatch.setattr("zoo.inference.ensemble.Committee", fail)
+    monkeypatch.setattr("zoo.inference.classification.Committee", fail)
     monkeypatch.setattr("zoo.figures.training.fit", fail)
     monkeypatch.setattr("zoo.callbacks.prediction_writer.PredictionWriter.on_predict_batch_end", fail)
     message = error_output(OUTPUTS[output], capsys)
