@@ -147,12 +147,12 @@ def tuning(name: str) -> str:
     for row in tried:
         deviation = f" ± {row['val_errors_sd']}" if row["val_errors_sd"] else ""
         settings = f"`{row['settings'].replace('--', '')}`" if row["settings"] else "as in the config"
-        rows.append([settings, row["seeds"], f"{row['val_errors_mean']}{deviation}", row["seconds"]])
+        rows.append([settings, row["seeds"], f"{row['val_errors_mean']}{deviation}"])
     threads, processor = tried[0]["threads"], tried[0]["processor"]
     caption = (
         f"`python -m docs.tuning {name} FOLDER`, {threads} thread{'s' * (threads != '1')} on a processor {processor}"
     )
-    return f"{caption}:\n\n{table(['changed setting', 'n', 'validation errors', 'seconds of training'], rows)}"
+    return f"{caption}:\n\n{table(['changed setting', 'n', 'validation errors'], rows)}"
 
 
 def bench_accuracy(name: str) -> str:

@@ -21,6 +21,16 @@ def softmax() -> Predictor:
     return Predictor(["softmax"])
 
 
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
+    """A predictor of two small members."""
+    from zoo.demo.inference import Predictor
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_DATA", str(tmp_path_factory.mktemp("data")))
+        yield Predictor(("softmax", "deep_relu_xavier"))
+
+
 @pytest.fixture(scope="package")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a page of three members."""

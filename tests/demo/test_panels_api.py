@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -22,13 +21,6 @@ from zoo.demo import duel, looks, server  # noqa: E402
 from zoo.demo.inference import Predictor  # noqa: E402
 
 MEMBERS = ("softmax", "deep_relu_xavier")
-
-
-@pytest.fixture(scope="module")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZOO_DATA", str(tmp_path_factory.mktemp("data")))
-        yield Predictor(MEMBERS)
 
 
 @pytest.fixture

@@ -26,13 +26,6 @@ from zoo.demo.limits import Limits  # noqa: E402
 MEMBERS = ("softmax", "deep_relu_xavier")
 
 
-@pytest.fixture(scope="module")
-def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ZOO_DATA", str(tmp_path_factory.mktemp("data")))
-        yield Predictor(MEMBERS)
-
-
 @pytest.fixture
 def client(predictor: Predictor) -> Any:
     return testclient.TestClient(server.make_application(predictor, ["testserver"]))

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from zoo.cli.lightning_cli import ZooCLI
-from zoo.cli.resolved_config import plain_settings
+from zoo.cli.resolved_config import plain_settings, setting_names
 from zoo.cli.verbs.trainer import run_cli
 from zoo.models import RBM
 from zoo.models.counting import CountingModule
@@ -45,13 +45,8 @@ class ParsedCLI(ZooCLI):
         return plain_settings(self._parser(self.subcommand), self.config[self.subcommand], skip_default=False)
 
     def setting_names(self) -> set[str]:
-        """Return the names of all settings: ``seed_everything``, ``trainer.max_epochs``, ``model.lr``, …."""
-        flags = {flag.removeprefix("--") for action in self._parser("fit")._actions for flag in action.option_strings}
-        known = {flag for flag in flags if "." in flag and not flag.endswith((".help", "+"))}
-        for part in ("model", "data"):
-            arguments = self._get(self.config, part).get("init_args")
-            known |= {f"{part}.{name}" for name in (vars(arguments) if arguments else ())}
-        return known
+        """Return the names of all settings, see `zoo.cli.resolved_config.setting_names`."""
+        return setting_names(self._parser("fit"), self.config["fit"])
 
     def resolved_config(self) -> dict[str, Any]:
         """Return the config as `zoo.callbacks.run_record.RunRecord` stores it."""

@@ -49,6 +49,21 @@ def plain_settings(parser: LightningArgumentParser, config: Namespace, *, skip_d
     return settings
 
 
+def setting_names(parser: LightningArgumentParser, config: Namespace) -> set[str]:
+    """Return the names of the settings that a config has: ``trainer.max_epochs``, ``model.lr``, ….
+
+    Args:
+        parser: The parser of the verb.
+        config: The verb's parsed config, whose classes have the arguments of the model and the data.
+    """
+    flags = {flag.removeprefix("--") for action in parser._actions for flag in action.option_strings}
+    names = {flag for flag in flags if "." in flag and not flag.endswith((".help", "+"))}
+    for part in ("model", "data"):
+        arguments = config[part].get("init_args")
+        names |= {f"{part}.{name}" for name in (vars(arguments) if arguments else ())}
+    return names
+
+
 def _without_enums(value: Any) -> Any:
     """Return a value with members of enumerations, which are no YAML, replaced by what they stand for."""
     if isinstance(value, Namespace):

@@ -12,6 +12,7 @@ import yaml
 
 from zoo.cli.library_errors import as_usage_error
 from zoo.cli.lightning_cli import ZooCLI
+from zoo.cli.resolved_config import setting_names
 from zoo.cli.verbs.trainer import run_cli
 from zoo.studies.settings import Choices, Range, SearchSpace, Value, as_flags
 from zoo.utils.errors import UsageError
@@ -73,11 +74,8 @@ class _SettingsCheck(ZooCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Check the space, in place of training."""
-        flags = {flag.removeprefix("--") for action in self._parser("fit")._actions for flag in action.option_strings}
-        known = {flag for flag in flags if flag.startswith("trainer.") and not flag.endswith((".help", "+"))}
-        for part in ("model", "data"):
-            arguments = self._get(self.config, part).get("init_args")
-            known |= {f"{part}.{name}" for name in (vars(arguments) if arguments else ())}
+        names = setting_names(self._parser("fit"), self.config["fit"])
+        known = {name for name in names if not name.startswith("checkpoint.")}
         for name in self.checked.settings:
             _check_name(name, known | {"float32_matmul_precision"})
         first = {name: _tried(values)[0] for name, values in self.checked.settings.items()}
