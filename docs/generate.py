@@ -5,8 +5,9 @@ Usage::
     python -m docs.generate            # write the tables anew
     python -m docs.generate --check    # exit with status 1 if a table is not up to date
 
-A page says ``<!-- generated: NAME -->`` where a table begins and ``<!-- end -->`` where it ends. The numbers come from
-``checkpoints/index.json`` and from the files in ``docs/data``, which the command that a table names has written.
+A page says ``<!-- generated: NAME -->`` where a table begins and ``<!-- end -->`` where it ends. ``NAME-ko`` is the same
+table in Korean. The numbers come from ``checkpoints/index.json`` and from the files in ``docs/data``, which the command
+that a table names has written.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from docs.korean import korean
 from zoo.cli import VERBS
 from zoo.cli.member_tables import (
     elsewhere_table,
@@ -37,6 +39,8 @@ from zoo.pretrained.registry import ModelInfo, list_models, model_info
 SOURCE = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 PAGES = [SOURCE / "README.md", *sorted(Path(__file__).parent.glob("*.md"))]
+KOREAN = "-ko"
+"""How the name of a block ends that is to be in Korean."""
 BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -228,15 +232,10 @@ def exported_reading() -> str:
     return table(["pictures", "n", "right with OpenCV", "right without OpenCV"], rows)
 
 
-def figure_seconds(is_korean: bool = False) -> str:
+def figure_seconds() -> str:
     """How long each figure takes."""
     measured = json.loads((DATA / "figure_seconds.json").read_text(encoding="utf-8"))
     rows = [[f"`zoo figures {name}`", duration(seconds)] for name, seconds in measured["seconds"].items()]
-    if is_korean:
-        minutes = [[name, seconds.replace(" min", "분").replace(" s", "초")] for name, seconds in rows]
-        hardware = measured["machine"]
-        caption = f"{hardware['processor']}, 스레드 {hardware['threads']}개, 다른 작업과 함께"
-        return f"{caption} (`python -m docs.time_figures FOLDER`):\n\n{table(['그림', '시간'], minutes)}"
     caption = f"{where(measured)}, beside other work"
     return f"{caption} (`python -m docs.time_figures FOLDER`):\n\n{table(['figure', 'time'], rows)}"
 
@@ -265,7 +264,6 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "exported-reading": exported_reading,
     "few-labels": few_labels,
     "figure-seconds": figure_seconds,
-    "figure-seconds-ko": lambda: figure_seconds(is_korean=True),
     "no-digit": no_digit,
     "onnx-errors": onnx_errors,
     "reading": reading,
@@ -303,7 +301,7 @@ def machine(measured: dict[str, Any]) -> str:
 
 def generated(page: str) -> str:
     """Return a page with its tables written anew."""
-    return BLOCK.sub(lambda found: f"{found[1]}{BLOCKS[found[2]]()}\n{found[3]}", page)
+    return BLOCK.sub(lambda found: f"{found[1]}{_block(found[2])}\n{found[3]}", page)
 
 
 def main() -> int:
@@ -320,6 +318,11 @@ def main() -> int:
     for path in old:
         print(f"{path.relative_to(SOURCE)} {'is not up to date' if options.check else 'was written'}")
     return 1 if options.check and old else 0
+
+
+def _block(name: str) -> str:
+    english = name.removesuffix(KOREAN)
+    return BLOCKS[name]() if english == name else korean(BLOCKS[english]())
 
 
 def _by_accuracy() -> list[ModelInfo]:

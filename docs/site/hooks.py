@@ -22,6 +22,7 @@ MOVED = {
     "CHANGELOG.md": "changes.md",
     "README.md": "index.md",
     "members.md": "members/index.md",
+    "members.ko.md": "members/index.ko.md",
 }
 """Where some files are on the site."""
 
@@ -43,12 +44,17 @@ def _write_pages() -> None:
     shutil.copytree(
         SOURCE / "docs",
         PAGES,
-        ignore=shutil.ignore_patterns("*.py", "__pycache__", "data", "notebooks", "site", "members.md"),
+        ignore=shutil.ignore_patterns("*.py", "__pycache__", "data", "notebooks", "site", "members*.md"),
     )
     generated: dict[str, str | bytes] = {
         "contribute.md": (SOURCE / "CONTRIBUTING.md").read_text(encoding="utf-8"),
         "changes.md": (SOURCE / "CHANGELOG.md").read_text(encoding="utf-8"),
-        "members/index.md": member_cards.overview((SOURCE / "docs" / "members.md").read_text(encoding="utf-8")),
+        **{
+            f"members/index{language}.md": member_cards.overview(
+                (SOURCE / "docs" / f"members{language}.md").read_text(encoding="utf-8")
+            )
+            for language in ("", ".ko")
+        },
         **{f"members/{name}.md": text for name, text in member_cards.cards().items()},
         "reference/commands.md": command_pages.commands(),
         "reference/configs.md": command_pages.configs(),

@@ -13,7 +13,7 @@ export const descriptions = {
   residual: "Fast forward: 두 층마다 출력을 앞으로 넘기는 완전 연결 네트워크, 784-256, 블록 두 개, 10",
   residual_cnn: "필터에서의 fast forward: 작은 잔차 네트워크, 14×14에서 필터 32개, 7×7에서 64개",
   split_merge: "Split & merge: 한 층, 두 층, 세 층인 가지를 나란히, 784-256, 128 세 개, 256, 10",
-  split_merge_cnn: "필터에서의 split & merge: 1×1, 3×3, 5×5 필터와 최댓값을 나란히 둔 인셉션 모듈 세 개",
+  split_merge_cnn: "필터에서의 split & merge: 1×1, 3×3, 5×5 필터와 최댓값을 나란히 둔 인셉션 모듈 세 개, 이미지를 옮김",
   recurrent: "이미지를 한 행씩 읽는 순환 네트워크: 유닛 128개의 LSTM, 그다음 10",
   selu: "자기 정규화 네트워크: LeCun 초깃값의 SELU 네 층과 알파 드롭아웃, 784-256×4-10",
   mlp_augmented: "더 많은 학습 데이터: 에폭마다 이미지를 돌리고 늘이고 옮기고 구부림, 784-512-512-10",
