@@ -5,9 +5,9 @@ Usage::
     python -m docs.generate            # write the tables anew
     python -m docs.generate --check    # exit with status 1 if a table is not up to date
 
-A page says ``<!-- generated: NAME -->`` where a table begins and ``<!-- end -->`` where it ends. ``NAME-ko`` is the same
-table in Korean. The numbers come from ``checkpoints/index.json`` and from the files in ``docs/data``, which the command
-that a table names has written.
+A page says ``<!-- generated: NAME -->`` where a table begins and ``<!-- end -->`` where it ends. The name of a table in
+Korean ends in ``-ko``. The numbers come from ``checkpoints/index.json`` and from the files in ``docs/data``, which the
+command that a table names has written.
 """
 
 from __future__ import annotations

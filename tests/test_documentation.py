@@ -33,10 +33,10 @@ def commands_of(text: str) -> list[list[str]]:
 COMMANDS = [command for text in TEXTS.values() for command in commands_of(text)]
 
 
-def anchors_of(text: str) -> set[str]:
+def anchors_of(text: str) -> list[str]:
     """Return the anchors of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 def test_the_readme_fits_one_screen() -> None:
@@ -82,18 +82,3 @@ def test_every_command_and_every_figure_is_mentioned() -> None:
     mentioned = {argument for command in COMMANDS if command[1] == "figures" for argument in command[2:]}
     assert set(FIGURES) <= mentioned
     assert {command[1] for command in COMMANDS} >= VERBS.keys()
-
-
-def test_lecture_slides_have_the_same_commands_in_both_languages() -> None:
-    english, korean = (
-        [re.findall(r"`([^`]+)`", line.split("|")[2]) for line in slides(SOURCE / "docs" / page)]
-        for page in ("teach.md", "teach.ko.md")
-    )
-    assert len(english) > 25
-    assert english == korean
-
-
-def slides(page: Path) -> list[str]:
-    """Return the rows of the table of slides, without its two header lines."""
-    tables: list[str] = re.findall(r"(?:^\|.*\n)+", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return tables[0].splitlines()[2:]
