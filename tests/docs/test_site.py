@@ -81,7 +81,7 @@ def test_pages_of_each_kind_are_accessible_and_fit_the_screen(
     page = context.new_page()
     elsewhere: list[str] = []
     page.on("request", lambda request: elsewhere.append(request.url) if address not in request.url else None)
-    for kind in [*KINDS, "ko/index.html"]:
+    for kind in [*KINDS, "measurements.html", "ko/index.html", "ko/train.html"]:
         page.goto(f"{address}/{kind}")
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, kind
@@ -91,11 +91,44 @@ def test_pages_of_each_kind_are_accessible_and_fit_the_screen(
     context.close()
 
 
-def test_the_search_finds_a_word_in_both_languages(address: str, browser: Any) -> None:
+@pytest.mark.parametrize(
+    ("start", "word", "found"),
+    [
+        ("index.html", "temperature", "use.html"),
+        ("ko/index.html", "드롭아웃", "ko/teach.html"),
+        ("ko/index.html", "학습률", "ko/train.html"),  # with a particle in "학습률은"
+        ("ko/index.html", "persistent", "ko/train.html"),  # in "발산(persistent contrastive divergence)"
+    ],
+)
+def test_the_search_finds_a_word(address: str, browser: Any, start: str, word: str, found: str) -> None:
     page = browser.new_page()
-    for language, word in {"": "temperature", "ko/": "드롭아웃"}.items():
-        page.goto(f"{address}/{language}index.html")
-        page.wait_for_timeout(500)
-        page.locator("input.md-search__input").fill(word)
-        page.wait_for_selector(".md-search-result__item", timeout=20_000, state="attached")
+    page.goto(f"{address}/{start}")
+    page.wait_for_timeout(500)
+    page.locator("input.md-search__input").fill(word)
+    page.keyboard.press("End")  # the page listens to keys
+    result = f'.md-search-result__link[href*="{address}/{found}"]'
+    page.wait_for_selector(result, timeout=20_000, state="attached")
+    page.close()
+
+
+def test_korean_lines_break_between_words(address: str, browser: Any) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 900})
+    page.goto(f"{address}/ko/train.html")
+    broken = page.evaluate("""() => {
+      const broken = [];
+      for (const part of document.querySelectorAll(".md-content p, .md-content li, .md-content td")) {
+        const texts = document.createTreeWalker(part, NodeFilter.SHOW_TEXT);
+        while (texts.nextNode()) {
+          const text = texts.currentNode.data;
+          for (const word of text.matchAll(/[가-힣]+/g)) {
+            const range = document.createRange();
+            range.setStart(texts.currentNode, word.index);
+            range.setEnd(texts.currentNode, word.index + word[0].length);
+            if (new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1) broken.push(word[0]);
+          }
+        }
+      }
+      return broken;
+    }""")
+    assert broken == []
     page.close()
