@@ -82,8 +82,8 @@ def shortened(command: tuple[str, ...]) -> list[str]:
     if "xor" in config or "image_folder" in config:
         return [*words, *epochs]
     if "dbn" in config:
-        return [*words, "--model.hidden_sizes", "[8]", "--model.pretrain_epochs", "0", "--data.unlabelled_epochs", "0",
-                "--data.num_train", "100", *epochs]  # fmt: skip
+        small = ["--model.hidden_sizes", "[8, 8]", "--model.pretrain_epochs", "0"]
+        return [*words, *small, "--data.unlabelled_epochs", "0", "--data.num_train", "100", *epochs]
     return [*words, *(SHORT[2:] if "--data.num_train" in words else SHORT)]
 
 

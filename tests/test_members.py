@@ -14,7 +14,7 @@ from torch import nn
 import zoo
 from tests.conftest import MEMBERS
 from zoo.cli import main
-from zoo.models import BaggedEnsemble
+from zoo.models import BaggedEnsemble, GenerativeDBN
 from zoo.runs.checkpoint import write_weights
 from zoo.utils.class_paths import class_path_of
 
@@ -85,6 +85,8 @@ def test_features_are_the_inputs_of_the_output_layer(name: str) -> None:
     if isinstance(model, BaggedEnsemble):
         expected = torch.cat([member.forward_features(images) for member in model.members()], dim=1)
         assert torch.equal(features, expected)
+    elif isinstance(model, GenerativeDBN):
+        assert torch.equal(model.top.logits(features), model(images))
     elif not any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
         torch.testing.assert_close(model.output_layer(features), model(images))
 

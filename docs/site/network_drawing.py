@@ -10,7 +10,7 @@ from torch import nn
 
 from docs.site.charts import svg
 from zoo.layers.blocks import ParallelBranches, ResidualBlock
-from zoo.models import DBN, BaggedEnsemble, RecurrentNet
+from zoo.models import DBN, BaggedEnsemble, GenerativeDBN, RecurrentNet
 from zoo.rbm.bernoulli_rbm import BernoulliRBM
 
 WIDTH = 650
@@ -73,6 +73,10 @@ def _parts_of(module: nn.Module) -> list[Drawing]:
         sizes = [*module.hparams["hidden_sizes"]]
         hidden = [_box([f"linear {size}", "sigmoid", "dropout"]) for size in sizes]
         return [*hidden, _box(["linear 10"])]
+    if isinstance(module, GenerativeDBN):
+        *below, top = module.hparams["hidden_sizes"]
+        features = [_box([f"RBM, {size}", "probabilities"]) for size in below]
+        return [*features, _box([f"RBM, {top}", "and the label"]), _box(["− free energy", "of each label"])]
     if isinstance(module, RecurrentNet):
         units = module.recurrent.hidden_size
         return [

@@ -47,7 +47,7 @@ def test_eager_network_has_the_member_s_layers(name: str) -> None:
     assert [layer.extra_repr() for layer in network] == [layer.extra_repr() for layer in member.net]
 
 
-@pytest.mark.parametrize("name", ["residual_cnn", "recurrent", "dbn", "selu", "mlp_augmented", "vat"])
+@pytest.mark.parametrize("name", ["residual_cnn", "recurrent", "dbn", "generative_dbn", "mlp_augmented", "vat"])
 def test_other_networks_and_augmented_members_have_no_eager_network(name: str) -> None:
     assert eager.network_from_config(config_of(name)) is None
 

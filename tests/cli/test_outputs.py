@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import zoo
 from tests.helpers import SOURCE, SignalAt, error_output, start_zoo
 from zoo.cli import main
 from zoo.data import MNISTDataModule
@@ -115,7 +114,6 @@ def test_every_format_of_export_carries_the_marker(format_name: str, capsys: pyt
 def test_the_files_of_each_figure_are_known_before_it_is_drawn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     monkeypatch.setattr(FigureWriter, "write", lambda self, figure, columns, rows, name: written.append(name))
-    monkeypatch.setattr("zoo.figures.rbm.trained_dbn", lambda path, data: zoo.load_pretrained("dbn"))
     assert main(["figures", name]) == 0
     assert sorted(written) == sorted(FIGURES[name].files or (name,))
 

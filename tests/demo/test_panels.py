@@ -195,6 +195,27 @@ def test_a_dream_runs_and_pauses(page: Any, way: str) -> None:
     assert "Step 0" in panel.inner_text()
 
 
+@pytest.mark.slow
+def test_a_dream_of_a_digit_needs_no_drawing_and_follows_the_choice(page: Any) -> None:
+    panel = open_panel(page, "dream")
+    go, choice = panel.locator(".go"), panel.locator("select")
+    assert go.is_disabled()
+    choice.select_option("3")
+    assert "Step 0: nothing drawn" in panel.inner_text()
+    go.click()
+    wait_for_shown(panel, 12)
+    choice.select_option("8")  # another digit is another dream
+    assert "Step 0" in panel.inner_text()
+    assert go.inner_text() == "Dream"
+    go.click()
+    wait_for_shown(panel, 24)
+    go.click()
+    assert drawn_on(panel.locator(".stage"))
+    assert violations(page) == []
+    choice.select_option("")
+    assert go.is_disabled()
+
+
 def test_whether_it_is_a_digit_needs_all_members(page: Any) -> None:
     panel = open_panel(page, "no_digit")
     start(page)

@@ -124,6 +124,27 @@ def test_a_dream_goes_on_from_its_state(client: Any, image: Tensor) -> None:
     assert float((unsigned(again["frames"][0]) - state).abs().mean()) < 0.1
 
 
+@pytest.mark.parametrize("begins", ["drawing", "blank"])
+def test_a_dream_towards_a_digit_ends_in_that_digit_most_of_the_time(client: Any, image: Tensor, begins: str) -> None:
+    network: Any = zoo.load_pretrained("generative_dbn")
+    judge: Any = zoo.load_pretrained("residual_cnn")
+    right = 0
+    for digit in range(10):
+        content = as_bytes(image) if begins == "drawing" else bytes(784)
+        for _ in range(10):
+            told = client.post(f"/api/dream?steps=50&digit={digit}", content=content).raise_for_status().json()
+            content = base64.b64decode(told["state"])
+        features = torch.frombuffer(bytearray(content), dtype=torch.uint8).float().view(1, -1) / 255
+        assert set(features.unique().tolist()) <= {0, 1}
+        # The last frame and energy are those of the state.
+        shown = unsigned(told["frames"][-1])[None]
+        torch.testing.assert_close(network.decode(features), shown, atol=1 / 500, rtol=0)
+        energy = network.top.free_energy(network.top.with_label(features, torch.tensor([digit]))).detach()
+        assert float(energy) == pytest.approx(told["free_energies"][-1], abs=0.06)
+        right += int(judge(shown).argmax()) == digit
+    assert right >= 5
+
+
 def test_a_duel_counts_the_images_that_only_one_reads_right(client: Any) -> None:
     tested = 0
     while True:
@@ -154,6 +175,7 @@ def test_a_duel_counts_the_images_that_only_one_reads_right(client: Any) -> None
         ("post", "/api/fool?member=softmax&digit=x", "digit is x"),
         ("post", "/api/dream?steps=51", "steps is 51, but it must be 1 to 50"),
         ("post", "/api/dream?step=1", "Unknown parameter 'step'"),
+        ("post", "/api/dream?digit=10", "digit is 10, but it must be 0 to 9"),
         ("get", "/api/duel?first=softmax", "second names none"),
         ("get", "/api/images?rows=", "rows must be 1 to 60 numbers"),
         ("get", "/api/images?rows=10000", "from 0 to 9999"),
@@ -173,6 +195,12 @@ def test_a_body_that_is_no_image_is_refused(client: Any, panel: str) -> None:
     response = client.post(f"/api/{panel}", content=bytes(783))
     assert response.status_code == 400
     assert "783 bytes, but it must have 784" in response.json()["error"]
+
+
+def test_a_state_of_another_length_is_refused(client: Any) -> None:
+    response = client.post("/api/dream?digit=3", content=bytes(501))
+    assert response.status_code == 400
+    assert "501 bytes, but for a digit it must have 784" in response.json()["error"]
 
 
 def test_a_blank_image_has_answers_too(client: Any) -> None:

@@ -5,20 +5,20 @@ from pathlib import Path
 import pytest
 import torch
 
+import zoo
 from tests.helpers import error_output
 from zoo.cli import main
 from zoo.figures import rbm
 from zoo.figures.writing import read_table
-from zoo.models import DBN, RBM
+from zoo.models import RBM, GenerativeDBN
 from zoo.runs.checkpoint import write_weights
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The checkpoint of a small untrained RBM; few sampling steps, and a small DBN without pretraining."""
+    """The checkpoint of a small untrained RBM; few sampling steps."""
     monkeypatch.setattr(rbm, "STEPS", (0, 1, 5))
-    monkeypatch.setattr(rbm, "make_dbn", lambda: DBN([6, 5], pretrain_epochs=1))
-    monkeypatch.setattr(rbm, "DBN_STEPS", 3)
+    monkeypatch.setattr(rbm, "DBN_STEPS", (1, 3))
     model = RBM(num_hidden=20)
     write_weights(model, dict(model.hparams), Path("rbm.ckpt"))
     return Path("rbm.ckpt")
@@ -30,30 +30,11 @@ def test_every_figure_is_written_as_png_svg_and_csv(quick: Path, capsys: pytest.
     names = ("rbm_filters", "rbm_reconstructions", "rbm_samples", "dbn_samples")
     output = capsys.readouterr().out
     assert all(f"pictures/{name}.png" in output for name in names)
-    assert "Training a deep belief net for the last picture: 2 epochs" in output
     written = sorted(path.name for path in Path("pictures").iterdir() if path.is_file())
     assert written == sorted(f"{name}.{extension}" for name in names for extension in ("csv", "png", "svg"))
     rows = read_table(Path("pictures/rbm_samples.csv"))
     assert len(rows) == 3 * 10
     assert all(0 <= float(rows[0][f"pixel{pixel}"]) <= 1 for pixel in range(784))
-
-
-@pytest.mark.slow
-def test_the_dbn_is_trained_once_and_what_was_not_written_by_the_zoo_stays(
-    quick: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    figures = ["figures", "rbm", "--checkpoint", str(quick), "--output_dir", "pictures"]
-    kept = Path("pictures/rbm/dbn-seed-0.ckpt")
-    assert main(figures) == 0
-    first, samples = kept.read_bytes(), read_table(Path("pictures/dbn_samples.csv"))
-    capsys.readouterr()
-    assert main(figures) == 0
-    assert "Training" not in capsys.readouterr().out
-    assert kept.read_bytes() == first
-    assert read_table(Path("pictures/dbn_samples.csv")) == samples
-    kept.write_text("of the user")
-    assert "was not written by zoo" in error_output(figures, capsys)
-    assert kept.read_text() == "of the user"
 
 
 @pytest.mark.slow
@@ -65,10 +46,16 @@ def test_same_seed_gives_the_same_samples(quick: Path) -> None:
         assert read_table(Path(f"one/{name}.csv")) == read_table(Path(f"two/{name}.csv"))
 
 
-def test_dbn_samples_are_pixel_probabilities() -> None:
-    images = rbm.sample_dbn(DBN([6, 5]), torch.rand(7, 1, 28, 28), steps=3)
-    assert images.shape == (7, 784)
-    assert ((images >= 0) & (images <= 1)).all()
+@pytest.mark.slow
+def test_nearly_all_digits_drawn_by_the_dbn_are_read_as_what_was_asked_for() -> None:
+    """The bound is far below what was measured, see docs/measurements.md: chance alone would give a tenth."""
+    dbn, judge = zoo.load_pretrained("generative_dbn"), zoo.load_pretrained("residual_cnn")
+    assert isinstance(dbn, GenerativeDBN)
+    torch.manual_seed(0)
+    labels = torch.arange(10).repeat(20)
+    features = dbn.top.gibbs_given_labels(dbn.initial_features(200), labels, 300)
+    read = judge(dbn.decode(features)).argmax(dim=1)
+    assert int((read == labels).sum()) > 140
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ OF_EACH_KIND = {
     "split_merge": None,
     "recurrent": 1,
     "dbn": 3,
+    "generative_dbn": 2,
     "bagging": 2,
     "selu": None,
 }

@@ -23,6 +23,7 @@ from zoo.training.multi_step import MultiStepTraining
 pytestmark = pytest.mark.gpu
 
 CONVOLUTIONAL = ("accurate_cnn", "fast_cnn", "residual_cnn", "split_merge_cnn")
+DEEP_BELIEF_NETS = ("dbn", "generative_dbn")
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def train_twice(
 
 
 def make_member(name: str, **arguments: Any) -> Callable[[], ZooModule]:
-    if name == "dbn":
+    if name in DEEP_BELIEF_NETS:
         arguments = {"pretrain_epochs": 1, "hidden_sizes": [64, 32], **arguments}
     return lambda: zoo.create_model(name, **arguments)
 
@@ -80,7 +81,7 @@ def test_a_member_has_the_weights_of_eager_steps(
     data |= {"augment": "affine_elastic"} if name == "mlp_augmented" else {}
     # Some of cuDNN's kernels add in another order every time.
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
-    epochs = 4 if name == "dbn" else 2
+    epochs = 4 if name in DEEP_BELIEF_NETS else 2
     eager, captured = train_twice(make_member(name), monkeypatch, engines, epochs=epochs, data=data)
     if name in CONVOLUTIONAL:
         torch.testing.assert_close(captured, eager, rtol=1e-5, atol=1e-5)
@@ -95,7 +96,7 @@ def test_virtual_adversarial_training_and_max_norm_are_captured(
 ) -> None:
     make = make_member(name, vat_weight=1.0, max_norm=0.8, optimizer=optimizer)
     data: dict[str, Any] = {"with_indices": True} if name == "bagging" else {}
-    eager, captured = train_twice(make, monkeypatch, engines, epochs=4 if name == "dbn" else 2, data=data)
+    eager, captured = train_twice(make, monkeypatch, engines, epochs=4 if name in DEEP_BELIEF_NETS else 2, data=data)
     for key, value in eager.items():
         torch.testing.assert_close(captured[key], value, rtol=1e-4, atol=1e-5)
 

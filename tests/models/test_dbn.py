@@ -12,7 +12,7 @@ from pytorch_lightning import Trainer
 from tests.helpers import error_output, run_zoo, start_zoo, weights
 from zoo import MNISTDataModule
 from zoo.cli import main
-from zoo.models import DBN
+from zoo.models import DBN, GenerativeDBN
 from zoo.utils.errors import UsageError
 
 # Two layers: two pretraining epochs for each, then two fine-tuning epochs, ten steps per epoch.
@@ -46,6 +46,13 @@ def test_hidden_layers_compute_the_rbms_hidden_probabilities() -> None:
     torch.testing.assert_close(model.input_of(1, images), below.detach())
     above = second.hidden_probabilities(below)
     torch.testing.assert_close(model(images), above @ model.output.weight.T + model.output.bias)
+
+
+@pytest.mark.parametrize("network", [DBN, GenerativeDBN])
+def test_every_layer_is_pretrained_with_the_same_settings(network: type[DBN | GenerativeDBN]) -> None:
+    settings: dict[str, Any] = {"gibbs_steps": 3, "persistent": True, "sample_visible": True, "centred": True}
+    divergences = network([7, 6, 5], **settings).contrastive_divergences
+    assert [{name: getattr(each, name) for name in settings} for each in divergences] == [settings] * 3
 
 
 def test_each_stage_changes_only_its_own_parameters() -> None:

@@ -13,7 +13,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import BackboneFinetuning, ModelPruning
 from torch.utils.data import DataLoader, TensorDataset
 
-from zoo.models import DBN, MLP, RBM, ZooModule
+from zoo.models import DBN, MLP, RBM, GenerativeDBN, ZooModule
 from zoo.models.bagging import BaggedEnsemble
 from zoo.models.requests import check_batch
 from zoo.utils.errors import UsageError
@@ -22,6 +22,7 @@ from zoo.utils.wording import with_article
 NETWORKS: dict[str, Callable[[], ZooModule]] = {
     "mlp": lambda: MLP([8], batch_norm=True),
     "dbn": lambda: DBN([8], pretrain_epochs=0),
+    "generative_dbn": lambda: GenerativeDBN([8, 8], pretrain_epochs=1),
     "rbm": lambda: RBM(num_hidden=4),
     "ensemble": lambda: BaggedEnsemble(member_args={"hidden_sizes": [4]}, num_members=2, bootstrap=False),
 }

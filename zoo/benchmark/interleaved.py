@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from zoo.benchmark import eager, jax_scan
 from zoo.data.augmentation import AugmentedBatches
 from zoo.data.batches import ImageBatches
-from zoo.models import CNN, DBN, RBM, BaggedEnsemble, Classifier, ZooModule
+from zoo.models import CNN, RBM, BaggedEnsemble, Classifier, ZooModule
+from zoo.models.greedy_pretraining import GreedyPretraining
 from zoo.training.engines import make_engine
 from zoo.utils.denormals import flushes_denormals
 from zoo.utils.errors import UsageError
@@ -107,7 +108,7 @@ def make_baselines(
         return _scikit_learn(
             training.images.flatten(1).float().div(255).numpy(), model.hparams["num_hidden"], batch_size
         )
-    if not isinstance(model, Classifier) or isinstance(model, DBN):
+    if not isinstance(model, Classifier) or isinstance(model, GreedyPretraining):
         raise UsageError(f"There is nothing to measure {type(model).__name__}'s epochs against.")
     network = eager.network_from_config(config)
     if isinstance(model, BaggedEnsemble):

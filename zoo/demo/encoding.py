@@ -21,14 +21,23 @@ def signed_bytes(values: Tensor) -> tuple[str, float]:
     return base64.b64encode((values / limit * 127).round().char().numpy().tobytes()).decode(), limit
 
 
+def levels_of(content: bytes, count: int) -> Tensor:
+    """Return the values in [0, 1], ``(count,)``, of as many bytes.
+
+    Raises:
+        HTTPException: The content has another length (400).
+    """
+    if len(content) != count:
+        raise HTTPException(
+            400, f"The body has {len(content)} bytes, but it must have {count}: the grey levels of 28×28 pixels."
+        )
+    return frombuffer(bytearray(content), dtype=uint8).float() / 255
+
+
 def image_of(content: bytes) -> Tensor:
     """Return the image ``(1, 28, 28)`` in [0, 1] of 784 bytes, the grey levels row by row.
 
     Raises:
         HTTPException: The content has another length (400).
     """
-    if len(content) != PIXELS:
-        raise HTTPException(
-            400, f"The body has {len(content)} bytes, but it must have {PIXELS}: the grey levels of 28×28 pixels."
-        )
-    return frombuffer(bytearray(content), dtype=uint8).float().view(1, 28, 28) / 255
+    return levels_of(content, PIXELS).view(1, 28, 28)

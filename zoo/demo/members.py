@@ -9,6 +9,7 @@ from zoo.pretrained.registry import model_info
 
 SLIDES = {
     "dbn": "Deep belief nets",
+    "generative_dbn": "Deep belief nets that draw",
     "deep_relu_he": "He initial values",
     "mlp_augmented": "Overfitting, more training data, L2",
     "bagging": "Ensembles",

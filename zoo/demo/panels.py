@@ -72,11 +72,14 @@ class PanelEndpoints:
         return JSONResponse(await self._workers.for_panel(request, fooled, trained, networks, image, digit))
 
     async def dream(self, request: Request) -> Response:
-        """``POST /api/dream?steps=10``: Gibbs steps from the image, see `zoo.demo.dreams.Dreamer.dream`."""
-        check_parameters(request, "steps=N")
+        """``POST /api/dream?steps=10&digit=7``: Gibbs steps, see `zoo.demo.dreams.Dreamer.dream`."""
+        check_parameters(request, "steps=N", "digit=N")
         steps = requested_number(request, "steps", 1, MAX_STEPS, default=1)
-        image = await self._image(request)
-        return JSONResponse(await self._workers.for_panel(request, self._predictor.dreamer.dream, image, steps))
+        digit = _digit(request)
+        content = await self._uploads.read(request)
+        return JSONResponse(
+            await self._workers.for_panel(request, self._predictor.dreamer.dream, content, digit, steps)
+        )
 
     async def duel(self, request: Request) -> Response:
         """``GET /api/duel?first=a&second=b``: two members on the test images, see `zoo.demo.duel.Duel.go_on`."""

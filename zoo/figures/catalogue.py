@@ -86,12 +86,14 @@ def _curves(writer: FigureWriter, options: FigureOptions) -> None:
 
 def _rbm(writer: FigureWriter, options: FigureOptions) -> None:
     from zoo.figures import rbm
-    from zoo.models import RBM
+    from zoo.models import RBM, GenerativeDBN
     from zoo.pretrained.loading import load_pretrained
 
     model = RBM.load_from_checkpoint(options.checkpoint) if options.checkpoint else load_pretrained("rbm")
+    dbn = load_pretrained("generative_dbn")
     assert isinstance(model, RBM)
-    rbm.draw(writer, model)
+    assert isinstance(dbn, GenerativeDBN)
+    rbm.draw(writer, model, dbn)
 
 
 FIGURES = {
@@ -124,7 +126,7 @@ FIGURES = {
         ("confusion", "confident_mistakes"),
     ),
     "rbm": FigureSpec(
-        "filters, reconstructions and samples of an RBM; digits a DBN makes up",
+        "filters, reconstructions and samples of an RBM; digits drawn by a DBN",
         1,
         _rbm,
         ("rbm_filters", "rbm_reconstructions", "rbm_samples", "dbn_samples"),

@@ -1,40 +1,32 @@
-"""Filters, reconstructions and samples of an RBM, and samples of a deep belief net (DBN)."""
+"""Filters, reconstructions and samples of an RBM, and digits drawn by a deep belief net (DBN)."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from tqdm import trange
 
-from zoo.callbacks.progress import EpochProgressBar
 from zoo.data import MNISTDataModule
-from zoo.figures.training import fit
 from zoo.figures.writing import FigureWriter
-from zoo.models import DBN, RBM
+from zoo.models import RBM, GenerativeDBN
 from zoo.pretrained.evaluation import golden_images
 from zoo.rbm.bernoulli_rbm import sample
-from zoo.runs.checkpoint import CLASS_PATH, load_into, read_checkpoint, write_weights
 from zoo.utils.console import is_interactive
-from zoo.utils.files import check_output, display_path
 
 STEPS = (0, 1, 10, 100, 1000, 10_000)
-PRETRAIN_EPOCHS = 10
-DBN_STEPS = 100
+DBN_STEPS = (1, 3, 10, 30, 100, 300, 1000)
 
 
-def draw(writer: FigureWriter, model: RBM) -> None:
-    """Draw filters, reconstructions and Gibbs chains of an RBM, and samples of a DBN that is pretrained for the figure.
+def draw(writer: FigureWriter, model: RBM, dbn: GenerativeDBN) -> None:
+    """Draw filters, reconstructions and Gibbs chains of an RBM, and digits that a generative DBN draws.
 
     Args:
         writer: Writes the files ``rbm_filters``, ``rbm_reconstructions``, ``rbm_samples`` and ``dbn_samples``. Its
-            first seed is used for all sampling and for the DBN's training.
+            first seed is used for all sampling.
         model: The trained RBM.
+        dbn: The trained DBN.
     """
     seed = writer.seeds[0]
-    kept = writer.folder / "rbm" / f"dbn-seed-{seed}.ckpt"
-    check_output(kept, CLASS_PATH)
     data = MNISTDataModule(seed=seed)
     data.prepare_data()
     data.setup()
@@ -53,23 +45,12 @@ def draw(writer: FigureWriter, model: RBM) -> None:
         writer.write_images(
             gibbs_chain(model, digits),
             "The same images after steps of Gibbs sampling (probabilities of the pixels)",
-            [f"{steps:,} step{'s'[: steps != 1]}" for steps in STEPS],
+            [step_count(steps) for steps in STEPS],
             names,
             "rbm_samples",
         )
-    dbn = trained_dbn(kept, data)
-    torch.manual_seed(seed)  # the samples are the same whether the net was trained just now or kept
-    training = data.training_set()
-    ten_of_each = torch.cat([(training.labels == digit).nonzero()[:10, 0] for digit in range(10)])
-    images, *_ = training.get_batch(ten_of_each)
-    writer.write_images(
-        sample_dbn(dbn, images, DBN_STEPS).view(10, 10, 784),
-        f"A DBN, pretrained for {PRETRAIN_EPOCHS} epochs per layer without labels: {DBN_STEPS} steps of Gibbs\n"
-        "sampling in its top layer from ten training images of each digit, then down to the pixels",
-        [f"from a {digit}" for digit in range(10)],
-        [],
-        "dbn_samples",
-    )
+    torch.manual_seed(seed)
+    draw_digits(writer, dbn)
 
 
 def draw_filters(writer: FigureWriter, model: RBM) -> None:
@@ -109,65 +90,28 @@ def gibbs_chain(model: RBM, images: Tensor) -> Tensor:
     return torch.stack(snapshots)
 
 
-def trained_dbn(path: Path, data: MNISTDataModule) -> DBN:
-    """Return the pretrained DBN of a file, or pretrain one and write it to the file for the next time.
-
-    Args:
-        path: The file. A network of the zoo with other settings is replaced.
-        data: The images. Their seed is that of the DBN.
-
-    Raises:
-        UsageError: The file is damaged, was not written by the zoo, or cannot be written.
-    """
-    dbn = make_dbn()
-    if path.is_file() and (checkpoint := read_checkpoint(path)).arguments == dict(dbn.hparams):
-        load_into(dbn, checkpoint)
-        return dbn
-    epochs = dbn.unlabelled_epochs()
-    print(
-        f"Training a deep belief net for the last picture: {epochs} epochs, some minutes. "
-        f"It is kept in {display_path(path)} for the next time.",
-        flush=True,
-    )
-    fit(dbn, data, epochs, EpochProgressBar())
-    write_weights(dbn, dict(dbn.hparams), path)
-    return dbn
-
-
-def make_dbn() -> DBN:
-    """Return an untrained DBN for pretraining without fine-tuning, which would degrade it as a generative model.
-
-    Like the published RBM, its layers are trained with persistent chains and centred gradients. A DBN trained with
-    CD-1 is a good initialization for a classifier, but the most probable states of its top RBM are not digits.
-    """
-    return DBN(
-        pretrain_epochs=PRETRAIN_EPOCHS,
-        pretrain_lr=0.02,
-        persistent=True,
-        sample_visible=True,
-        centred=True,
-    )
-
-
 @torch.no_grad()
-def sample_dbn(dbn: DBN, images: Tensor, steps: int) -> Tensor:
-    """Sample images from a DBN: Gibbs sampling in the top RBM, then one downward pass through the other layers.
+def draw_digits(writer: FigureWriter, dbn: GenerativeDBN) -> None:
+    """Draw what a generative DBN draws of each digit: Gibbs chains in its top layer with the label held.
 
-    Long chains all end in the digit that the top RBM finds most probable, mostly zeros. Chains that start at images
-    stay with their digits for some hundred steps.
-
-    Args:
-        dbn: A pretrained DBN that was not fine-tuned.
-        images: Where the chains start, ``(C, 1, 28, 28)``.
-        steps: Steps of Gibbs sampling.
-
-    Returns:
-        The pixel probabilities, ``(C, 784)``.
+    The chains begin at random features, so the first rows show no digit.
     """
-    *lower, top = dbn.rbms
-    states = sample(dbn.input_of(len(lower), images))
-    for _ in trange(steps, desc="Sampling the top RBM", leave=False, disable=not is_interactive()):
-        states = top.gibbs(states, 1)
-    for rbm in reversed(lower):
-        states = rbm.visible_probabilities(states)
-    return states
+    features = dbn.initial_features(10)
+    rows, done = [], 0
+    for steps in DBN_STEPS:
+        features = dbn.top.gibbs_given_labels(features, torch.arange(10), steps - done)
+        rows.append(dbn.decode(features).flatten(start_dim=1))
+        done = steps
+    writer.write_images(
+        torch.stack(rows),
+        "Digits that a generative DBN draws: Gibbs sampling in its top layer with the label held,\n"
+        "from random features, then down to the pixels",
+        [step_count(steps) for steps in DBN_STEPS],
+        [f"draw a {digit}" for digit in range(10)],
+        "dbn_samples",
+    )
+
+
+def step_count(steps: int) -> str:
+    """Return a number of steps with its word."""
+    return f"{steps:,} step{'s'[: steps != 1]}"

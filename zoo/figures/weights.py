@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from zoo.figures.drawing import panels
 from zoo.figures.writing import FigureWriter, Row
-from zoo.inference.hidden_layers import first_weights, single_network
+from zoo.inference.hidden_layers import first_weights, hidden_outputs, single_network
 from zoo.models import Classifier
 
 UNITS = 100
@@ -23,7 +24,7 @@ def draw(writer: FigureWriter, name: str, model: Classifier) -> None:
     """
     network = single_network(model)
     weights = first_weights(network).numpy()
-    are_classes = network.output_layer.in_features == 784  # softmax regression
+    are_classes = not hidden_outputs(network, torch.zeros(1, 1, 28, 28))  # softmax regression
     # All units share one scale, so that weak weights look weak. The largest 1 % of the weights are clipped.
     limit = max(float(np.quantile(np.abs(weights), 0.99)), 1e-12)
     scale = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.layers.activations import ACTIVATIONS
-from zoo.models import DBN, BaggedEnsemble, Classifier
+from zoo.models import BaggedEnsemble, Classifier
+from zoo.models.greedy_pretraining import GreedyPretraining
 
 
 def single_network(model: Classifier) -> Classifier:
@@ -27,8 +28,8 @@ def hidden_outputs(model: Classifier, images: Tensor) -> dict[str, Tensor]:
         From input to output, ``(B, units)``; of a convolution ``(B, channels, height, width)``; and of a recurrent
         layer ``(B, 28, units)``, for each row of the image. Empty where the network has no hidden layer.
     """
-    if isinstance(model, DBN):
-        return _numbered([model.input_of(layer, images) for layer in range(1, len(model.rbms) + 1)])
+    if isinstance(model, GreedyPretraining):
+        return _numbered(model.hidden_activations(images))
     found: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -55,7 +56,7 @@ def first_weights(model: Classifier) -> Tensor:
         ``(units, 28, 28)`` where each unit sees the whole image; ``(filters, height, width)`` of a convolution; and
         ``(gates · units, 28)`` of a recurrent layer, which sees a row of the image at a time.
     """
-    if isinstance(model, DBN):
+    if isinstance(model, GreedyPretraining):
         return model.rbms[0].weight.detach().T.reshape(-1, 28, 28)
     for module in model.modules():
         if isinstance(module, nn.Linear):

@@ -5,6 +5,7 @@ from zoo.models.base import ZooModule
 from zoo.models.classifier import Classifier
 from zoo.models.cnn import CNN
 from zoo.models.dbn import DBN
+from zoo.models.generative_dbn import GenerativeDBN
 from zoo.models.mlp import MLP
 from zoo.models.rbm import RBM
 from zoo.models.recurrent import RecurrentNet
@@ -20,6 +21,7 @@ __all__ = [
     "RBM",
     "BaggedEnsemble",
     "Classifier",
+    "GenerativeDBN",
     "RecurrentNet",
     "ResidualCNN",
     "ResidualMLP",

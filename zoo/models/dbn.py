@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from zoo.layers.initializers import initialize_tensor
 from zoo.models.classifier import Classifier
 from zoo.models.greedy_pretraining import GreedyPretraining
 from zoo.rbm.bernoulli_rbm import BernoulliRBM
-from zoo.rbm.contrastive_divergence import ContrastiveDivergence, make_rbm_optimizer
-from zoo.rbm.monitoring import RBMTotals
-from zoo.training.schedules import with_schedule
-from zoo.utils.autocast import full_precision
 from zoo.utils.checks import (
-    check_counts,
     check_fractions,
     check_layer_sizes,
-    check_not_negative,
     check_positive,
     fractions_by_layer,
 )
@@ -96,20 +88,9 @@ class DBN(GreedyPretraining):
     ) -> None:
         super().__init__(**training)
         check_layer_sizes(hidden_sizes, least=1)
-        check_counts(pretrain_epochs=pretrain_epochs, initial_epochs=initial_epochs)
-        check_positive(pretrain_lr=pretrain_lr, hidden_lr_factor=hidden_lr_factor)
-        check_fractions(
-            initial_momentum=initial_momentum,
-            pretrain_momentum=pretrain_momentum,
-            input_dropout=input_dropout,
-        )
-        check_not_negative(weight_cost=weight_cost)
-        shapes = list(itertools.pairwise([784, *hidden_sizes]))
-        self.layers = nn.ModuleList(BernoulliRBM(*shape) for shape in shapes)
-        # Their buffers and chains are the training state of each layer.
-        self.divergences = nn.ModuleList(
-            ContrastiveDivergence(*shape, gibbs_steps, persistent, sample_visible, centred) for shape in shapes
-        )
+        check_positive(hidden_lr_factor=hidden_lr_factor)
+        check_fractions(input_dropout=input_dropout)
+        self.set_layers([BernoulliRBM(*shape) for shape in itertools.pairwise([784, *hidden_sizes])])
         if weight_init is not None:
             for rbm in self.rbms:
                 initialize_tensor(rbm.weight.T, weight_init)
@@ -119,21 +100,6 @@ class DBN(GreedyPretraining):
         self.output = nn.Linear(hidden_sizes[-1], self.hparams["num_classes"])
         nn.init.xavier_uniform_(self.output.weight)
         nn.init.zeros_(self.output.bias)
-        self.val_rbm_totals = RBMTotals()
-        # The stages use different optimizers and train different parameters.
-        self.automatic_optimization = False
-        # Lightning warns that checkpoints are saved after the optimizer step, which is intended.
-        warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
-
-    @property
-    def rbms(self) -> list[BernoulliRBM]:
-        """The layers, from input to output."""
-        return [layer for layer in self.layers if isinstance(layer, BernoulliRBM)]
-
-    @property
-    def contrastive_divergences(self) -> list[ContrastiveDivergence]:
-        """The contrastive divergence of each layer, from input to output."""
-        return [module for module in self.divergences if isinstance(module, ContrastiveDivergence)]
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, 10)``."""
@@ -143,15 +109,6 @@ class DBN(GreedyPretraining):
         logits: Tensor = self.output(self.dropouts[-1](activations))
         return logits
 
-    @torch.no_grad()
-    def input_of(self, layer: int, images: Tensor) -> Tensor:
-        """Return a layer's pretraining input, ``(B, V)``: E[h|v] of the layer below, or the pixels for layer 0."""
-        activations = images.flatten(start_dim=1)
-        with full_precision(activations):
-            for rbm in self.rbms[:layer]:
-                activations = rbm.hidden_probabilities(activations)
-        return activations
-
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return the fine-tuning parameter groups: hidden layers, with their own learning rate, and output layer."""
         hidden = [parameter for rbm in self.rbms for parameter in (rbm.weight, rbm.hidden_bias)]
@@ -159,28 +116,3 @@ class DBN(GreedyPretraining):
             {"params": hidden, "lr": self.hparams["lr"] * self.hparams["hidden_lr_factor"]},
             {"params": list(self.output.parameters())},
         ]
-
-    def incoming_dimensions(self) -> dict[nn.Parameter, tuple[int, ...]]:
-        """Return the weights; those of an RBM are ``(V, H)``, so that a hidden unit's lie in a column."""
-        return {**super().incoming_dimensions(), **{rbm.weight: (0,) for rbm in self.rbms}}
-
-    def configure_optimizers(self) -> Any:
-        """Return the optimizer of pretraining, SGD with momentum, if needed, and the optimizer of fine-tuning."""
-        h = self.hparams
-        fine_tuning = with_schedule(self.make_optimizer(), h["lr_schedule"], self.schedule_length, "epoch")
-        if not h["pretrain_epochs"]:
-            return fine_tuning
-        pretraining = make_rbm_optimizer(self.rbms, h["pretrain_lr"], h["weight_cost"], self.may_fuse_steps)
-        return {"optimizer": pretraining}, fine_tuning
-
-    def process_state(self) -> dict[str, Tensor]:
-        """Return this process's persistent chains of each layer that has some."""
-        chains = {f"chains_{layer}": divergence.chains for layer, divergence in enumerate(self.contrastive_divergences)}
-        return {name: states for name, states in chains.items() if states is not None}
-
-    def load_process_states(self, states: list[dict[str, Tensor]]) -> None:
-        """Distribute the chains of all processes of the interrupted training over the current processes."""
-        for layer, divergence in enumerate(self.contrastive_divergences):
-            saved = [state.get(f"chains_{layer}") for state in states]
-            chains = [value for value in saved if isinstance(value, Tensor)]
-            divergence.distribute_chains(chains, self.trainer.global_rank, self.trainer.world_size)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import warnings
-from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -16,41 +16,85 @@ from zoo.data.batches import mean_of
 from zoo.data.loader import BatchChunk
 from zoo.models.classifier import Classifier
 from zoo.rbm.bernoulli_rbm import BernoulliRBM
-from zoo.rbm.contrastive_divergence import ContrastiveDivergence, set_momentum
+from zoo.rbm.contrastive_divergence import ContrastiveDivergence, make_rbm_optimizer, set_momentum
 from zoo.rbm.monitoring import MONITORED_METRICS, RBMTotals, summarize
 from zoo.rbm.step import ContrastiveDivergenceStep
 from zoo.training.fused_update import make_update
 from zoo.training.manual_backward import is_hooked
+from zoo.training.schedules import with_schedule
 from zoo.training.steps import Batch, LossAndMetrics, Step
+from zoo.utils.autocast import full_precision
+from zoo.utils.checks import check_counts, check_fractions, check_not_negative, check_positive
 from zoo.utils.errors import UsageError
 
 
-class GreedyPretraining(Classifier, ABC):
+class GreedyPretraining(Classifier):
     """A classifier whose layers are pretrained one after the other, without labels.
 
     The stage is a function of the epoch, so training can be interrupted and resumed in any stage. A subclass has the
-    arguments ``pretrain_epochs``, ``initial_epochs``, ``initial_momentum``, ``pretrain_momentum`` and ``pretrain_lr``,
-    and an optimizer of pretraining before that of fine-tuning where there is a pretraining.
+    arguments ``pretrain_epochs``, ``gibbs_steps``, ``persistent``, ``sample_visible``, ``centred``, ``pretrain_lr``,
+    ``initial_momentum``, ``pretrain_momentum``, ``initial_epochs`` and ``weight_cost``, and calls `set_layers`.
     """
 
     logged_metrics: ClassVar[frozenset[str]] = Classifier.logged_metrics | {"stage", *MONITORED_METRICS}
 
     layers: nn.ModuleList
+    divergences: nn.ModuleList
     val_rbm_totals: RBMTotals
 
+    def set_layers(self, rbms: Sequence[BernoulliRBM]) -> None:
+        """Set the layers, from input to output, and the state of their pretraining.
+
+        Raises:
+            UsageError: A number is out of range.
+        """
+        h = self.hparams
+        check_counts(pretrain_epochs=h["pretrain_epochs"], initial_epochs=h["initial_epochs"])
+        check_positive(pretrain_lr=h["pretrain_lr"])
+        check_fractions(initial_momentum=h["initial_momentum"], pretrain_momentum=h["pretrain_momentum"])
+        check_not_negative(weight_cost=h["weight_cost"])
+        self.layers = nn.ModuleList(rbms)
+        # Their buffers and chains are the training state of each layer.
+        settings = [h[name] for name in ("gibbs_steps", "persistent", "sample_visible", "centred")]
+        self.divergences = nn.ModuleList(ContrastiveDivergence(*rbm.weight.shape, *settings) for rbm in rbms)
+        self.val_rbm_totals = RBMTotals()
+        # The stages use different optimizers and train different parameters.
+        self.automatic_optimization = False
+        # Lightning warns that checkpoints are saved after the optimizer step, which is intended.
+        warnings.filterwarnings("ignore", message="Using ModelCheckpoint with manual optimization")
+
     @property
-    @abstractmethod
     def rbms(self) -> list[BernoulliRBM]:
         """The layers, from input to output."""
+        return [layer for layer in self.layers if isinstance(layer, BernoulliRBM)]
 
     @property
-    @abstractmethod
     def contrastive_divergences(self) -> list[ContrastiveDivergence]:
         """The contrastive divergence of each layer, from input to output."""
+        return [module for module in self.divergences if isinstance(module, ContrastiveDivergence)]
 
-    @abstractmethod
+    @torch.no_grad()
     def input_of(self, layer: int, images: Tensor) -> Tensor:
-        """Return a layer's pretraining input, ``(B, V)``."""
+        """Return what a layer gets, ``(B, V)``: E[h|v] of the layer below, or the pixels for layer 0."""
+        activations = images.flatten(start_dim=1)
+        with full_precision(activations):
+            for rbm in self.rbms[:layer]:
+                activations = rbm.hidden_probabilities(activations)
+        return activations
+
+    def hidden_activations(self, images: Tensor) -> list[Tensor]:
+        """Return the output of every hidden layer, from input to output, for images ``(B, 1, 28, 28)`` in [0, 1]."""
+        return [self.input_of(layer, images) for layer in range(1, len(self.layers) + 1)]
+
+    def visible_states(self, layer: int, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return a layer's visible states in its pretraining, ``(B, V)``.
+
+        Args:
+            layer: Its index.
+            images: ``(B, 1, 28, 28)`` or ``(B, 784)`` in [0, 1].
+            labels: int64 ``(B,)``; None where a metric is measured without them.
+        """
+        return self.input_of(layer, images)
 
     def stage(self, epoch: int) -> int:
         """Return the index of the layer that an epoch pretrains, or the number of layers if it fine-tunes."""
@@ -75,21 +119,25 @@ class GreedyPretraining(Classifier, ABC):
         """Return the epoch's mean cross-entropy so far on this device; None during pretraining."""
         return None if self._is_pretraining else super().running_loss()
 
-    def unlabelled_epochs(self) -> int:
-        """Return the number of pretraining epochs, which need no labels."""
+    def pretraining_epochs(self) -> int:
+        """Return the number of pretraining epochs of all layers."""
         return int(self.hparams["pretrain_epochs"]) * len(self.layers)
+
+    def unlabelled_epochs(self) -> int:
+        """Return the number of epochs at the start that need no labels: those of pretraining."""
+        return self.pretraining_epochs()
 
     def schedule_length(self) -> float:
         """Return the number of fine-tuning epochs; infinite if ``max_epochs`` is not set."""
         epochs = self.trainer.max_epochs  # the schedule is updated once per epoch, so max_steps does not determine it
-        return math.inf if epochs is None or epochs < 0 else epochs - self.unlabelled_epochs()
+        return math.inf if epochs is None or epochs < 0 else epochs - self.pretraining_epochs()
 
     def on_train_start(self) -> None:
         """Raise `UsageError` if training would end before all layers are pretrained."""
         super().on_train_start()
         if self.schedule_length() < 0 and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             raise UsageError(
-                f"max_epochs is {self.trainer.max_epochs}, but pre-training alone takes {self.unlabelled_epochs()} "
+                f"max_epochs is {self.trainer.max_epochs}, but pre-training alone takes {self.pretraining_epochs()} "
                 "epochs: raise trainer.max_epochs, or lower model.pretrain_epochs."
             )
 
@@ -119,7 +167,7 @@ class GreedyPretraining(Classifier, ABC):
         with warnings.catch_warnings():
             # torch counts the optimizer steps of this process only, and a resumed training made some in another.
             warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
-            while schedule is not None and schedule.last_epoch < self.current_epoch - self.unlabelled_epochs():
+            while schedule is not None and schedule.last_epoch < self.current_epoch - self.pretraining_epochs():
                 schedule.step()
 
     def step(self, batch: Batch) -> LossAndMetrics:
@@ -127,11 +175,9 @@ class GreedyPretraining(Classifier, ABC):
         if not self._is_pretraining:
             return super().step(batch)
         stage = self.stage(self.current_epoch)
-        images, *_ = batch
+        visible = self.visible_states(stage, *batch[:2])
         divergence = self.contrastive_divergences[stage]
-        return LossAndMetrics(
-            divergence.loss(self.rbms[stage], self.input_of(stage, images), self.mean_over_processes), {}
-        )
+        return LossAndMetrics(divergence.loss(self.rbms[stage], visible, self.mean_over_processes), {})
 
     def count(self, measured: Mapping[str, Tensor]) -> None:
         """Count the images of fine-tuning steps."""
@@ -150,7 +196,7 @@ class GreedyPretraining(Classifier, ABC):
         if not self._is_pretraining or is_hooked(self) or not all(p.requires_grad for p in self.parameters()):
             return super().make_step(optimizer)
         return ContrastiveDivergenceStep(
-            lambda batch: self.input_of(stage, batch[0]),
+            lambda batch: self.visible_states(stage, *batch[:2]),
             *(self.rbms[stage], self.contrastive_divergences[stage], make_update(optimizer), self.mean_over_processes),
         )
 
@@ -180,7 +226,7 @@ class GreedyPretraining(Classifier, ABC):
         if self._is_pretraining:
             images, *_ = batch
             stage = self.stage(self.current_epoch)
-            self.val_rbm_totals.update(self.rbms[stage], self.input_of(stage, images))
+            self.val_rbm_totals.update(self.rbms[stage], self.visible_states(stage, images))
 
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics."""
@@ -190,6 +236,31 @@ class GreedyPretraining(Classifier, ABC):
             metrics = summarize(self.val_rbm_totals, rbm, self._training_inputs)
             monitored = {name: metrics[name.removeprefix("val_")] for name in MONITORED_METRICS}
             self.log_dict(monitored, reduce_fx="max", sync_dist=True)
+
+    def incoming_dimensions(self) -> dict[nn.Parameter, tuple[int, ...]]:
+        """Return the weights; those of an RBM are ``(V, H)``, so that a hidden unit's lie in a column."""
+        return {**super().incoming_dimensions(), **{rbm.weight: (0,) for rbm in self.rbms}}
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer of pretraining, SGD with momentum, if needed, and the optimizer of fine-tuning."""
+        h = self.hparams
+        fine_tuning = with_schedule(self.make_optimizer(), h["lr_schedule"], self.schedule_length, "epoch")
+        if not h["pretrain_epochs"]:
+            return fine_tuning
+        pretraining = make_rbm_optimizer(self.rbms, h["pretrain_lr"], h["weight_cost"], self.may_fuse_steps)
+        return {"optimizer": pretraining}, fine_tuning
+
+    def process_state(self) -> dict[str, Tensor]:
+        """Return this process's persistent chains of each layer that has some."""
+        chains = {f"chains_{layer}": divergence.chains for layer, divergence in enumerate(self.contrastive_divergences)}
+        return {name: states for name, states in chains.items() if states is not None}
+
+    def load_process_states(self, states: list[dict[str, Tensor]]) -> None:
+        """Distribute the chains of all processes of the interrupted training over the current processes."""
+        for layer, divergence in enumerate(self.contrastive_divergences):
+            saved = [state.get(f"chains_{layer}") for state in states]
+            chains = [value for value in saved if isinstance(value, Tensor)]
+            divergence.distribute_chains(chains, self.trainer.global_rank, self.trainer.world_size)
 
     @property
     def _is_pretraining(self) -> bool:
@@ -206,4 +277,4 @@ class GreedyPretraining(Classifier, ABC):
     def _training_inputs(self, limit: int | None = None) -> Iterator[Tensor]:
         """Yield the pretraining inputs of the stage's layer in batches ``(B, V)``."""
         stage = self.stage(self.current_epoch)
-        return (self.input_of(stage, images) for images in self.training_images(limit))
+        return (self.visible_states(stage, images) for images in self.training_images(limit))

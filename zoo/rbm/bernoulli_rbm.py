@@ -45,6 +45,10 @@ class BernoulliRBM(nn.Module):
         """Return P(v = 1 | h), ``(B, V)``, for ``hidden`` ``(B, H)`` in [0, 1]."""
         return torch.sigmoid(F.linear(hidden, self.weight, self.visible_bias))
 
+    def sample_visible(self, probabilities: Tensor) -> Tensor:
+        """Return samples of the visible units for their probabilities ``(B, V)``."""
+        return sample(probabilities)
+
     def free_energy(self, visible: Tensor, hidden_inputs: Tensor | None = None) -> Tensor:
         """Return F(v) in nats, ``(B,)``.
 
@@ -73,7 +77,7 @@ class BernoulliRBM(nn.Module):
         for _ in range(steps):
             inputs = self.hidden_inputs(visible) if inputs is None else inputs
             probabilities = self.visible_probabilities(sample(torch.sigmoid(inputs)))
-            visible = sample(probabilities) if sample_visible else probabilities
+            visible = self.sample_visible(probabilities) if sample_visible else probabilities
             inputs = None
         return visible
 

@@ -57,7 +57,8 @@ def fractions_by_layer(value: float | Sequence[float], layers: int, name: str) -
 def check_layer_sizes(sizes: Sequence[int], least: int = 0, name: str = "hidden_sizes") -> None:
     """Raise `UsageError` unless there are at least ``least`` layers of 1 to a million units each."""
     if len(sizes) < least or not all(1 <= size <= MAX_COUNT for size in sizes):
-        layers = "there is at least one layer, and each" if least else "every layer"
+        number = "is at least one layer" if least == 1 else f"are at least {least} layers"
+        layers = f"there {number}, and each" if least else "every layer"
         raise UsageError(f"{name} is {list(sizes)}, but {layers} has 1 to {MAX_COUNT} units.")
 
 

@@ -1,24 +1,27 @@
-// A Boltzmann machine goes on from the drawing, Gibbs step by Gibbs step.
+// A Boltzmann machine goes on from the drawing, or a deep belief net towards a chosen digit, Gibbs step by Gibbs step.
 
 import { newAsker, post } from "../asking.js";
 import { make } from "../dom.js";
 import { t } from "../language.js";
 import { paintGrey, unsignedBytes } from "../pixels.js";
+import { digitChoice } from "./digit_choice.js";
 import { message, ready } from "./message.js";
 
 const STEPS = 10; // in one request
 const PACE = 120; // milliseconds for a step
+const PACE_TOWARDS = 40; // the same towards a digit, which takes some hundred steps
 const KEPT = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]; // steps that stay on show
 
 export const dream = {
   name: "dream",
   make(root) {
+    const digit = digitChoice("dream-of", "dream-free", restart);
     const go = make("button", { type: "button", class: "go" });
     const again = make("button", { type: "button", data: { text: "dream-again" } });
     const canvas = make("canvas", { role: "img", class: "stage" });
     const caption = make("p", { class: "said-of" });
     const film = make("div", { class: "thumbs film" });
-    root.append(make("div", { class: "controls" }, go, again), make("div", { class: "dream" }, canvas, make("div", {}, caption, film)));
+    root.append(make("div", { class: "controls" }, digit.label, go, again), make("div", { class: "dream" }, canvas, make("div", {}, caption, film)));
     let seen = null;
     let state = null;
     let frames = [];
@@ -51,14 +54,17 @@ export const dream = {
     function restart() {
       asker.cancel();
       setRunning(false);
-      state = seen && Uint8Array.from(seen);
+      // Towards a digit, a chain can begin without a drawing.
+      const isTowards = digit.parameter().digit !== undefined;
+      state = seen ? Uint8Array.from(seen) : isTowards ? new Uint8Array(784) : null;
       frames = [];
       step = 0;
       film.replaceChildren();
-      go.disabled = again.disabled = !seen;
-      if (seen) {
-        paintGrey(canvas, seen);
-        caption.textContent = t("dream-start");
+      go.disabled = !state;
+      again.disabled = !seen;
+      if (state) {
+        paintGrey(canvas, state);
+        caption.textContent = t(seen ? "dream-start" : "dream-start-blank");
       } else {
         canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
         message(caption, "nothing-drawn");
@@ -70,7 +76,7 @@ export const dream = {
       timer = 0;
       if (frames.length < STEPS / 2) {
         const from = state;
-        asker.ask(() => post("api/dream", { steps: STEPS }, from));
+        asker.ask(() => post("api/dream", { steps: STEPS, ...digit.parameter() }, from));
       }
       const next = frames.shift();
       if (!next) return; // it goes on when the server has answered
@@ -81,7 +87,7 @@ export const dream = {
       canvas.setAttribute("aria-label", caption.textContent);
       if (KEPT.includes(step)) keep(levels);
       ready(root);
-      timer = setTimeout(tick, PACE);
+      timer = setTimeout(tick, digit.parameter().digit === undefined ? PACE : PACE_TOWARDS);
     }
 
     function keep(levels) {

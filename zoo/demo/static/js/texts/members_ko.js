@@ -9,6 +9,7 @@ export const descriptions = {
   dropout: "은닉층 네 개의 ReLU 네트워크와 드롭아웃, 0.7을 남김: 784-512×4-10",
   dropout_batchnorm: "은닉층 네 개의 ReLU 네트워크와 배치 정규화, 드롭아웃: 784-512×4-10",
   dbn: "심층 신뢰 신경망: RBM으로 층마다 사전 학습한 뒤 드롭아웃으로 미세 조정, 784-500-500-2000-10",
+  generative_dbn: "그리는 심층 신뢰 신경망: RBM 하나와, 정답도 함께 보는 그 위의 RBM, 미세 조정 없음, 784-500-500",
   bagging: "784-256-256-10 네트워크 다섯 개를 각자의 부트스트랩으로 학습: 배깅",
   residual: "Fast forward: 두 층마다 출력을 앞으로 넘기는 완전 연결 네트워크, 784-256, 블록 두 개, 10",
   residual_cnn: "필터에서의 fast forward: 작은 잔차 네트워크, 14×14에서 필터 32개, 7×7에서 64개",
@@ -21,6 +22,7 @@ export const descriptions = {
 
 export const slides = {
   dbn: "심층 신뢰 신경망(DBN)",
+  generative_dbn: "그리는 심층 신뢰 신경망(DBN)",
   deep_relu_he: "He 초기화",
   mlp_augmented: "과적합, 더 많은 학습 데이터, L2 규제",
   bagging: "앙상블",
