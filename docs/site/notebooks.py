@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,30 @@ def execute(name: str) -> nbformat.NotebookNode:
     return book
 
 
+def project_address() -> str:
+    """Return the project's address in ``pyproject.toml``, or an empty string if there is none."""
+    project = tomllib.loads((SOURCE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return str(project.get("urls", {}).get("Homepage", "")).rstrip("/")
+
+
+def buttons(name: str, address: str) -> str:
+    """Return the buttons of a notebook's page: to download it and, if the project is on GitHub, to open it in Colab.
+
+    Args:
+        name: The notebook.
+        address: The result of `project_address`.
+    """
+    found = [f"[Download this notebook]({name}.ipynb){{ .md-button download }}"]
+    if address.startswith("https://github.com/"):
+        place = f"github/{address.removeprefix('https://github.com/')}/blob/main/docs/notebooks/{name}.ipynb"
+        found.append(f"[Open in Colab](https://colab.research.google.com/{place}){{ .md-button }}")
+    return "\n".join(found)
+
+
 def pages() -> dict[str, str | bytes]:
     """Return the page of each notebook, the notebooks and their pictures, by their places on the site."""
     found: dict[str, str | bytes] = {}
+    address = project_address()
     for name in NAMES:
         source = NOTEBOOKS / f"{name}.ipynb"
         executed = EXECUTED / f"{name}.ipynb"
@@ -54,8 +76,7 @@ def pages() -> dict[str, str | bytes]:
                 cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
         text, resources = MarkdownExporter().from_notebook_node(book, resources)
         title, _, rest = text.partition("\n")
-        download = f"[Download this notebook]({name}.ipynb){{ .md-button download }}"
-        found[f"notebooks/{name}.md"] = f"{title}\n\n{download}\n{rest}"
+        found[f"notebooks/{name}.md"] = f"{title}\n\n{buttons(name, address)}\n{rest}"
         found[f"notebooks/{name}.ipynb"] = source.read_bytes()
         found |= {f"notebooks/{place}": content for place, content in resources["outputs"].items()}
     return found

@@ -19,6 +19,28 @@ def test_no_outputs_are_kept(name: str) -> None:
     assert "find_spec" in "".join(code[0]["source"])
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_installs_the_zoo_from_the_project_s_address(name: str) -> None:
+    pytest.importorskip("nbclient", reason="needs nbclient, which is in .[docs]")
+    from docs.site.notebooks import project_address
+
+    address = project_address()
+    book = json.loads((SOURCE / "docs" / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    expected = f"git+{address}" if address else ""
+    assert f'ADDRESS = "{expected}"' in "".join("".join(cell["source"]) for cell in book["cells"])
+
+
+def test_only_a_project_on_github_has_a_button_for_colab() -> None:
+    pytest.importorskip("nbclient", reason="needs nbclient, which is in .[docs]")
+    from docs.site.notebooks import buttons
+
+    place = "github/owner/zoo/blob/main/docs/notebooks/rbm.ipynb"
+    assert f"(https://colab.research.google.com/{place})" in buttons("rbm", "https://github.com/owner/zoo")
+    for address in ("", "https://example.org/zoo"):
+        assert "Colab" not in buttons("rbm", address)
+        assert "(rbm.ipynb)" in buttons("rbm", address)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", NAMES)
