@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,9 @@ def test_a_picture_is_classified_as_by_the_command(capsys: pytest.CaptureFixture
     assert in_memory.probability == found.probability
     with pytest.raises(zoo.UsageError, match="did you mean softmax"):
         zoo.classify("seven.png", "sofmax")
+    several: Any = ["softmax", "deep_relu"]
+    with pytest.raises(zoo.UsageError, match="not in a list: 'softmax', 'deep_relu'"):
+        zoo.classify("seven.png", several)
 
 
 def test_networks_and_runs_are_compared() -> None:

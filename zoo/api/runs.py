@@ -219,8 +219,12 @@ def source_of(network: str | Path | TrainingRun) -> str:
     """Return a member's name or the path of a checkpoint, by which a trained network is loaded.
 
     Raises:
-        UsageError: The run has no checkpoint.
+        UsageError: The run has no checkpoint, or it is a list.
     """
+    given: Any = network
+    if isinstance(given, list | tuple | set):
+        names = ", ".join(repr(str(each)) for each in given)
+        raise UsageError(f"Networks are arguments of their own and not in a {type(given).__name__}: {names}.")
     if not isinstance(network, TrainingRun):
         return str(network)
     if network.checkpoint is None:
