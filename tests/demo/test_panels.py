@@ -195,8 +195,9 @@ def test_a_dream_runs_and_pauses(page: Any, way: str) -> None:
     assert "Step 0" in panel.inner_text()
 
 
-@pytest.mark.slow
 def test_a_dream_of_a_digit_needs_no_drawing_and_follows_the_choice(page: Any) -> None:
+    start(page)
+    page.click("#clear")  # an empty page that was never drawn on draws an example by itself
     panel = open_panel(page, "dream")
     go, choice = panel.locator(".go"), panel.locator("select")
     assert go.is_disabled()
@@ -295,3 +296,46 @@ def test_a_training_is_started_by_touch_and_ends_with_its_tab(phone: Any) -> Non
     phone.on("request", lambda request: requests.append(request.url))
     phone.wait_for_timeout(600)
     assert requests == []
+
+
+STARTED = ("fool", "dream", "train")
+"""Panels that show something after a press of their button."""
+WITHOUT_ANSWERS = ("no_digit", "steps")
+"""Panels that need no answer of their own."""
+
+
+@pytest.mark.parametrize("name", TABS)
+def test_every_panel_is_used_by_touch_on_a_phone(name: str, phone: Any) -> None:
+    draw_by_touch(phone, SEVEN)
+    wait_for_prediction(phone, 7)
+    tap_tab(phone, name)
+    panel = panel_of(phone, name)
+    shown = f"Number(document.getElementById('panel-{name}').dataset.shown ?? 0) >= 1"
+    if name in STARTED:
+        tap(panel.locator(".go"), shown)
+    elif name not in WITHOUT_ANSWERS:
+        wait_for_shown(panel)
+    assert panel.inner_text().strip()
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    assert violations(phone) == []
+
+
+@pytest.mark.parametrize("name", TABS)
+def test_every_panel_is_used_by_keyboard(name: str, page: Any) -> None:
+    start(page)
+    page.focus("#tab-inside")
+    for _ in range(TABS.index(name)):
+        page.keyboard.press("ArrowRight")
+    panel = panel_of(page, name)
+    sync_api.expect(panel).to_be_visible()
+    if name in STARTED:
+        button = panel.locator(".go").element_handle()
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            if page.evaluate("button => document.activeElement === button", button):
+                break
+        assert page.evaluate("button => document.activeElement === button", button)
+        page.keyboard.press("Enter")
+    if name not in WITHOUT_ANSWERS:
+        wait_for_shown(panel)
+    assert panel.inner_text().strip()
