@@ -2,14 +2,18 @@
 
 const PAUSE = 500; // milliseconds before a busy server is asked again
 const SILENT = 3; // so many refusals in a row are not shown
+const BREATH = 100; // milliseconds between an answer and the next question while there are many
 
 /**
  * @param onAnswer called with the decoded answer
  * @param onError called with the name of a text or the server's sentence
  * @param onBusy called with true and false
+ * @param hasMore whether a newer question is to be expected soon, so that the one that waits may wait a little longer:
+ *   the last one then seldom has to wait for the answer to another
  */
-export function newAsker({ onAnswer, onError, onBusy = () => {} }) {
+export function newAsker({ onAnswer, onError, onBusy = () => {}, hasMore = () => false }) {
   let wanted = null;
+  let hurry = () => {};
   let busy = false;
   let asked = 0;
 
@@ -17,7 +21,16 @@ export function newAsker({ onAnswer, onError, onBusy = () => {} }) {
     busy = true;
     onBusy(true);
     let refusals = 0;
+    let isFirst = true;
     while (wanted) {
+      if (!isFirst && hasMore()) {
+        await new Promise((done) => {
+          hurry = done;
+          setTimeout(done, BREATH);
+        });
+        if (!wanted) break;
+      }
+      isFirst = false;
       const now = wanted;
       wanted = null;
       const number = ++asked;
@@ -45,9 +58,12 @@ export function newAsker({ onAnswer, onError, onBusy = () => {} }) {
       wanted = request;
       if (!busy) work();
     },
+    /** Ask what waits now. */
+    hurry: () => hurry(),
     cancel() {
       wanted = null;
       asked++;
+      hurry();
     },
   };
 }

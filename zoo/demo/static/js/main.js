@@ -41,6 +41,7 @@ const asker = newAsker({
     tell("answer", null);
   },
   onBusy: (busy) => find("main").setAttribute("aria-busy", String(busy)),
+  hasMore: isDrawing,
 });
 
 function address(path, more = {}) {
@@ -65,9 +66,8 @@ function ask() {
 
 const stepsIfSeen = () => (withSteps ? { steps: 1 } : {});
 
-async function askAboutDrawing() {
-  const picture = await asPng();
-  return fetch(address("api/classify", stepsIfSeen()), { method: "POST", body: picture });
+function askAboutDrawing() {
+  return fetch(address("api/classify", stepsIfSeen()), { method: "POST", body: asPng() });
 }
 
 async function askAboutRandomImage() {
@@ -121,7 +121,10 @@ async function start() {
     if (withSteps) ask();
   });
   listen("drawn", () => askAbout(askAboutDrawing));
-  listen("stroke-ended", () => doubt && showNothing(doubt, true));
+  listen("stroke-ended", () => {
+    asker.hurry();
+    if (doubt) showNothing(doubt, true);
+  });
   listen("chosen", () => (isEmpty() && !source ? undefined : ask()));
   listen("cleared", () => {
     source = doubt = null;
