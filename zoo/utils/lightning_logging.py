@@ -55,6 +55,8 @@ def quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message="The loaded checkpoint was produced with Lightning")
     # Whose weights are in the checkpoint.
     warnings.filterwarnings("ignore", message="You're using the WeightAveraging callback, but loading a checkpoint")
+    # Whether there are validation data is the user's choice.
+    warnings.filterwarnings("ignore", message="You defined a `validation_step` but have no `val_dataloader`")
     # A training that `max_steps` ends before its first validation. The metric's name was checked before.
     warnings.filterwarnings("ignore", message="Early stopping conditioned on metric")
     for name in ("pytorch_lightning", "lightning_fabric"):
