@@ -221,6 +221,22 @@ def onnx_errors() -> str:
     return f"{where(measured)}, {packages} (`python -m docs.onnx_errors`):\n\n{header}"
 
 
+def onnx_speed() -> str:
+    """How long each member takes in PyTorch and in onnxruntime, for one image and for a hundred."""
+    measured = json.loads((DATA / "onnx_speed.json").read_text(encoding="utf-8"))
+    rows = []
+    for member in _by_accuracy():
+        row = [f"`{member.name}`"]
+        for times in measured["milliseconds"][member.name].values():
+            row += [f"{times['torch']:.2f}", f"{times['float32']:.2f}", f"{times['int8']:.2f}"]
+            row.append(f"{times['float32'] / times['torch']:.2f}")
+        rows.append(row)
+    columns = ("PyTorch, ms", "ONNX, ms", "int8, ms", "ONNX / PyTorch")
+    header = ["member", *(f"{images}: {column}" for images in ("1", "100") for column in columns)]
+    packages = ", ".join(f"{name} {measured['versions'][name]}" for name in ("torch", "onnxruntime"))
+    return f"{where(measured)}, {packages} (`python -m docs.onnx_speed`):\n\n{table(header, rows)}"
+
+
 def exported_reading() -> str:
     """How many pictures are read right after the exported preprocessing, with and without OpenCV."""
     exported = json.loads((DATA / "onnx.json").read_text(encoding="utf-8"))["reading"]
@@ -266,6 +282,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "figure-seconds": figure_seconds,
     "no-digit": no_digit,
     "onnx-errors": onnx_errors,
+    "onnx-speed": onnx_speed,
     "reading": reading,
     "tuning-accurate-cnn": lambda: tuning("accurate_cnn"),
     "tuning-fast-cnn": lambda: tuning("fast_cnn"),

@@ -24,8 +24,9 @@ OPSET = 20
 """Version of ONNX's operators. onnxruntime has them since 1.17."""
 INPUT, OUTPUT, BATCH = "images", "logits", "batch"
 CALIBRATION_BATCH_SIZE = 100
-RECURRENT = {"LSTM", "GRU", "RNN"}
-"""Operators whose weights only `quantize_dynamic` quantizes."""
+DYNAMIC = {"LSTM", "GRU", "RNN", "Softplus"}
+"""Operators of networks that `quantize_dynamic` quantizes. Only it quantizes the weights of recurrent layers; and free
+energies are sums of hundreds of softplus terms, of which 8 bits leave too little."""
 
 
 def write_onnx(model: Classifier, path: Path, metadata: Mapping[str, str]) -> None:
@@ -93,8 +94,8 @@ def write_float16(source: Path, path: Path, metadata: Mapping[str, str]) -> None
 def write_int8(source: Path, path: Path, metadata: Mapping[str, str], images: Tensor) -> None:
     """Write a network with 8-bit weights and activations, by onnxruntime's quantizer. Images and logits stay float32.
 
-    The ranges of activations are those on the given images (`quantize_static`). Recurrent networks are quantized as
-    they run (`quantize_dynamic`), which onnxruntime's documentation recommends for them.
+    The ranges of activations are those on the given images (`quantize_static`). Recurrent networks, for which
+    onnxruntime's documentation recommends it, and generative DBNs are quantized as they run (`quantize_dynamic`).
 
     Weights have one scale for each output, and 7 of the 8 bits: with more, sums saturate on processors without VNNI.
 
@@ -112,7 +113,7 @@ def write_int8(source: Path, path: Path, metadata: Mapping[str, str], images: Te
         prepared, quantized = Path(folder, "prepared.onnx"), Path(folder, "quantized.onnx")
         # Folds constants, so that the weights of an LSTM are seen as such.
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        if RECURRENT & {node.op_type for node in onnx.load(str(prepared)).graph.node}:
+        if DYNAMIC & {node.op_type for node in onnx.load(str(prepared)).graph.node}:
             quantize_dynamic(prepared, quantized, weight_type=QuantType.QInt8)
         else:
             quantize_static(
