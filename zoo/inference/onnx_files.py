@@ -16,7 +16,7 @@ from zoo.inference.tracing import traced
 from zoo.models import Classifier
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import GraphProto, ModelProto
 
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 """Packages that are needed to write a file."""
@@ -97,7 +97,8 @@ def write_int8(source: Path, path: Path, metadata: Mapping[str, str], images: Te
     The ranges of activations are those on the given images (`quantize_static`). Recurrent networks, for which
     onnxruntime's documentation recommends it, and generative DBNs are quantized as they run (`quantize_dynamic`).
 
-    Weights have one scale for each output, and 7 of the 8 bits: with more, sums saturate on processors without VNNI.
+    Weights have one scale for each output, except those of an ensemble, for which onnxruntime before 1.32 has no such
+    product. They have 7 of the 8 bits: with more, sums saturate on processors without VNNI.
 
     Args:
         source: What `write_onnx` has written.
@@ -113,7 +114,8 @@ def write_int8(source: Path, path: Path, metadata: Mapping[str, str], images: Te
         prepared, quantized = Path(folder, "prepared.onnx"), Path(folder, "quantized.onnx")
         # Folds constants, so that the weights of an LSTM are seen as such.
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        if DYNAMIC & {node.op_type for node in onnx.load(str(prepared)).graph.node}:
+        graph = onnx.load(str(prepared)).graph
+        if DYNAMIC & {node.op_type for node in graph.node}:
             quantize_dynamic(prepared, quantized, weight_type=QuantType.QInt8)
         else:
             quantize_static(
@@ -121,12 +123,18 @@ def write_int8(source: Path, path: Path, metadata: Mapping[str, str], images: Te
                 quantized,
                 _Calibration(images),
                 quant_format=QuantFormat.QDQ,
-                per_channel=True,
+                per_channel=not _has_stacked_weights(graph),
                 reduce_range=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
             )
         _write(onnx.load(str(quantized)), path, metadata)
+
+
+def _has_stacked_weights(graph: GraphProto) -> bool:
+    """Return whether a matrix product has the weights of several networks."""
+    stacked = {tensor.name for tensor in graph.initializer if len(tensor.dims) > 2}
+    return any(node.op_type == "MatMul" and stacked & set(node.input) for node in graph.node)
 
 
 class _Calibration:
