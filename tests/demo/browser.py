@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.helpers import start_zoo
 
 MEMBERS = ("softmax", "deep_relu_xavier", "dropout_batchnorm")
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -21,6 +24,27 @@ ZERO: Points = [
     *((0.5, 0.15), (0.36, 0.22), (0.3, 0.4), (0.3, 0.6), (0.36, 0.78), (0.5, 0.85)),
     *((0.64, 0.78), (0.7, 0.6), (0.7, 0.4), (0.64, 0.22), (0.5, 0.15)),
 ]
+
+
+@contextmanager
+def demo_server(data: Path, *members: str) -> Iterator[str]:
+    """Start the demo, and yield its address.
+
+    Args:
+        data: The folder for what is downloaded.
+        *members: The members; none means all.
+    """
+    process = start_zoo("demo", *members, "--port", "0", ZOO_DATA=str(data))
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().split()[2]
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
 
 
 @contextmanager

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.demo.browser import MEMBERS, opened_page
-from tests.helpers import start_zoo
+from tests.demo.browser import MEMBERS, demo_server, opened_page
 
 if TYPE_CHECKING:
     from zoo.demo.inference import Predictor
@@ -34,16 +32,8 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Predictor]:
 @pytest.fixture(scope="package")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a page of three members."""
-    process = start_zoo("demo", *MEMBERS, "--port", "0", ZOO_DATA=str(tmp_path_factory.mktemp("data")))
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    yield line.split()[2]
-    process.terminate()
-    try:
-        process.communicate(timeout=20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
+    with demo_server(tmp_path_factory.mktemp("data"), *MEMBERS) as address:
+        yield address
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
-from tests.demo.browser import draw, opened_page
+from tests.demo.browser import demo_server, draw, opened_page
 from tests.drawn_digits import digit_strokes
-from tests.helpers import start_zoo
 from zoo.utils.environment import machine
 
 WATCH = """() => {
@@ -58,20 +58,13 @@ def measure(page: Any, name: str) -> list[float]:
 def main() -> int:
     """Print the medians and the longest times."""
     print(machine())
-    with tempfile.TemporaryDirectory() as folder:
-        process = start_zoo("demo", "--port", "0", ZOO_DATA=folder)
-        try:
-            assert process.stdout is not None
-            with opened_page(process.stdout.readline().split()[2]) as page:
-                for name in ("answer", "saliency"):
-                    if name == "saliency":
-                        page.click("#tab-saliency")
-                    times = measure(page, name)
-                    median, longest = statistics.median(times), max(times)
-                    print(f"{name}: median {median:.0f} ms, longest {longest:.0f} ms, n = {len(times)}")
-        finally:
-            process.terminate()
-            process.communicate(timeout=20)
+    with tempfile.TemporaryDirectory() as folder, demo_server(Path(folder)) as address, opened_page(address) as page:
+        for name in ("answer", "saliency"):
+            if name == "saliency":
+                page.click("#tab-saliency")
+            times = measure(page, name)
+            median, longest = statistics.median(times), max(times)
+            print(f"{name}: median {median:.0f} ms, longest {longest:.0f} ms, n = {len(times)}")
     return 0
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests.demo.browser import Points, draw, opened_page
+from tests.demo.browser import Points, demo_server, draw, opened_page
 from tests.drawn_digits import digit_strokes
-from tests.helpers import start_zoo
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs Playwright, which is in .[dev]")
 pytest.importorskip("uvicorn", reason="needs uvicorn, which is in .[demo]")
@@ -49,17 +47,8 @@ WAYS: dict[str, tuple[int, Place, int]] = {
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The page with all members."""
-    process = start_zoo("demo", "--port", "0", ZOO_DATA=str(tmp_path_factory.mktemp("data")))
-    assert process.stdout is not None
-    address = process.stdout.readline().split()[2]
-    with opened_page(address) as page:
+    with demo_server(tmp_path_factory.mktemp("data")) as address, opened_page(address) as page:
         yield page
-    process.terminate()
-    try:
-        process.communicate(timeout=20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
 
 
 def answer(page: Any, strokes: list[Points], place: Place, pen: int = 20) -> tuple[str, str]:

@@ -97,8 +97,8 @@ def write_int8(source: Path, path: Path, metadata: Mapping[str, str], images: Te
     The ranges of activations are those on the given images (`quantize_static`). Recurrent networks, for which
     onnxruntime's documentation recommends it, and generative DBNs are quantized as they run (`quantize_dynamic`).
 
-    Weights have one scale for each output, except those of an ensemble, for which onnxruntime before 1.32 has no such
-    product. They have 7 of the 8 bits: with more, sums saturate on processors without VNNI.
+    Weights have one scale for each output, except those of an ensemble, for which onnxruntime 1.20 to 1.30 have no
+    such product. They have 7 of the 8 bits: with more, sums saturate on processors without VNNI.
 
     Args:
         source: What `write_onnx` has written.

@@ -9,7 +9,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from zoo.layers.initializers import initialize_tensor
-from zoo.models.classifier import Classifier
 from zoo.models.greedy_pretraining import GreedyPretraining
 from zoo.rbm.bernoulli_rbm import BernoulliRBM
 from zoo.utils.checks import (
@@ -61,10 +60,8 @@ class DBN(GreedyPretraining):
     """
 
     training_arguments = (
-        *Classifier.training_arguments,
-        *("pretrain_epochs", "gibbs_steps", "persistent", "sample_visible", "centred", "pretrain_lr"),
-        *("initial_momentum", "pretrain_momentum", "initial_epochs", "weight_cost", "weight_init", "hidden_lr_factor"),
-        *("input_dropout", "dropout"),
+        *GreedyPretraining.training_arguments,
+        *("weight_init", "hidden_lr_factor", "input_dropout", "dropout"),
     )
 
     def __init__(

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.models.classifier import Classifier
 from zoo.models.greedy_pretraining import GreedyPretraining
 from zoo.rbm.bernoulli_rbm import BernoulliRBM, sample
 from zoo.rbm.label_rbm import LabelRBM
@@ -48,12 +47,6 @@ class GenerativeDBN(GreedyPretraining):
     Raises:
         UsageError: A number is out of range or a name is unknown.
     """
-
-    training_arguments = (
-        *Classifier.training_arguments,
-        *("pretrain_epochs", "gibbs_steps", "persistent", "sample_visible", "centred", "pretrain_lr"),
-        *("initial_momentum", "pretrain_momentum", "initial_epochs", "weight_cost"),
-    )
 
     def __init__(
         self,

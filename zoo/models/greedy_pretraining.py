@@ -36,6 +36,11 @@ class GreedyPretraining(Classifier):
     ``initial_momentum``, ``pretrain_momentum``, ``initial_epochs`` and ``weight_cost``, and calls `set_layers`.
     """
 
+    training_arguments = (
+        *Classifier.training_arguments,
+        *("pretrain_epochs", "gibbs_steps", "persistent", "sample_visible", "centred", "pretrain_lr"),
+        *("initial_momentum", "pretrain_momentum", "initial_epochs", "weight_cost"),
+    )
     logged_metrics: ClassVar[frozenset[str]] = Classifier.logged_metrics | {"stage", *MONITORED_METRICS}
 
     layers: nn.ModuleList

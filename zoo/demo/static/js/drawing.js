@@ -168,7 +168,7 @@ export function showPicture(picture) {
 }
 
 export function asPng() {
-  // Not toBlob, which browsers put off until they are idle: for up to a second after a stroke.
+  // Not toBlob, which browsers put off until they are idle.
   const decoded = atob(canvas.toDataURL("image/png").split(",")[1]);
   return new Blob([Uint8Array.from(decoded, (letter) => letter.charCodeAt(0))], { type: "image/png" });
 }
