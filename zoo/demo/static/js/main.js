@@ -130,6 +130,7 @@ async function start() {
     source = doubt = null;
     asker.cancel();
     seen.getContext("2d").clearRect(0, 0, 28, 28);
+    tell("answer", null);
   });
   find("random").addEventListener("click", () => {
     tell("touched");
