@@ -97,6 +97,17 @@ def test_an_empty_page_draws_a_digit_by_itself_until_it_is_touched(address: str)
 
 
 @pytest.mark.slow
+def test_a_page_that_is_touched_and_cleared_at_once_stays_empty(page: Any) -> None:
+    page.clock.install()  # so that the touch comes before the example, however slow the machine
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    page.click("#clear")
+    page.clock.run_for(5_000)
+    assert page.inner_text("#answer") == "?"
+    assert "example" not in (page.get_attribute("body", "class") or "")
+
+
+@pytest.mark.slow
 def test_an_empty_page_does_not_move_where_motion_is_unwanted(page: Any) -> None:
     wait_for_prediction(page, 3)
     before = page.locator("#canvas").screenshot()

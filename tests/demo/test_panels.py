@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -215,6 +216,27 @@ def test_a_dream_of_a_digit_needs_no_drawing_and_follows_the_choice(page: Any) -
     assert violations(page) == []
     choice.select_option("")
     assert go.is_disabled()
+
+
+def test_each_request_of_a_dream_begins_where_the_last_one_ended(page: Any) -> None:
+    begun: list[bytes] = []
+    ended: list[bytes] = []
+
+    def answer(route: Any) -> None:
+        begun.append(route.request.post_data_buffer)
+        page.wait_for_timeout(300)  # a slow server, while the page goes on with the steps that it has
+        response = route.fetch()
+        ended.append(base64.b64decode(response.json()["state"]))
+        route.fulfill(response=response)
+
+    start(page)
+    panel = open_panel(page, "dream")
+    page.route("**/api/dream*", answer)
+    panel.locator(".go").click()
+    wait_for_shown(panel, 45)
+    panel.locator(".go").click()
+    assert len(ended) >= 4
+    assert begun[1 : len(ended)] == ended[: len(begun) - 1]
 
 
 def test_whether_it_is_a_digit_needs_all_members(page: Any) -> None:

@@ -95,5 +95,5 @@ function stop() {
 export function setUpExample() {
   listen("touched", stop);
   find("canvas").addEventListener("focus", () => find("canvas").matches(":focus-visible") && stop());
-  setTimeout(play, 400);
+  timer = setTimeout(play, 400);
 }

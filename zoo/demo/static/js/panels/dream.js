@@ -27,14 +27,17 @@ export const dream = {
     let frames = [];
     let step = 0;
     let running = false;
+    let isAsking = false; // the next question starts where the answer to this one ends
     let timer = 0;
     const asker = newAsker({
       onAnswer(told) {
+        isAsking = false;
         frames.push(...told.frames.map((frame, place) => [unsignedBytes(frame), told.free_energies[place]]));
         state = unsignedBytes(told.state);
         if (running && !timer) tick();
       },
       onError(text) {
+        isAsking = false;
         setRunning(false);
         message(caption, text);
       },
@@ -53,6 +56,7 @@ export const dream = {
 
     function restart() {
       asker.cancel();
+      isAsking = false;
       setRunning(false);
       // Towards a digit, a chain can begin without a drawing.
       const isTowards = digit.parameter().digit !== undefined;
@@ -74,7 +78,8 @@ export const dream = {
 
     function tick() {
       timer = 0;
-      if (frames.length < STEPS / 2) {
+      if (frames.length < STEPS / 2 && !isAsking) {
+        isAsking = true;
         const from = state;
         asker.ask(() => post("api/dream", { steps: STEPS, ...digit.parameter() }, from));
       }
