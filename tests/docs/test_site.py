@@ -100,13 +100,17 @@ def test_pages_of_each_kind_are_accessible_and_fit_the_screen(
         ("ko/index.html", "persistent", "ko/train.html"),  # in "발산(persistent contrastive divergence)"
     ],
 )
-def test_the_search_finds_a_word(address: str, browser: Any, start: str, word: str, found: str) -> None:
+@pytest.mark.parametrize("way", ["served", "opened as files"])
+def test_the_search_finds_a_word(
+    site: Path, address: str, browser: Any, way: str, start: str, word: str, found: str
+) -> None:
+    root = address if way == "served" else site.as_uri()
     page = browser.new_page()
-    page.goto(f"{address}/{start}")
+    page.goto(f"{root}/{start}")
     page.wait_for_timeout(500)
     page.locator("input.md-search__input").fill(word)
     page.keyboard.press("End")  # the page listens to keys
-    result = f'.md-search-result__link[href*="{address}/{found}"]'
+    result = f'.md-search-result__link[href*="{root}/{found}"]'
     page.wait_for_selector(result, timeout=20_000, state="attached")
     page.close()
 
