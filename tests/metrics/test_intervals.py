@@ -33,7 +33,8 @@ def test_student_s_quantiles_equal_those_of_printed_tables(degrees_of_freedom: i
 
 def test_student_s_quantiles_equal_those_of_scipy() -> None:
     for degrees_of_freedom in [*range(1, 60), 99, 100, 999, 1000]:
-        assert t_975(degrees_of_freedom) == pytest.approx(stdtrit(degrees_of_freedom, 0.975), rel=1e-9)
+        expected = pytest.approx(stdtrit(degrees_of_freedom, 0.975), rel=1e-8)  # SciPy 1.11 errs by 4e-9
+        assert t_975(degrees_of_freedom) == expected
 
 
 def test_the_prediction_interval_of_runs_that_differ_much() -> None:

@@ -124,7 +124,8 @@ def check_packages(format_name: str, packages: tuple[str, ...]) -> None:
 
 def _write_torch_export(model: Classifier, path: Path, metadata: dict[str, str]) -> None:
     buffer = io.BytesIO()
-    torch.export.save(traced(model), buffer, extra_files=metadata)
+    program = traced(model).run_decompositions({})  # torch 2.11 cannot save the functions of torch.vmap
+    torch.export.save(program, buffer, extra_files=metadata)
     path.write_bytes(buffer.getvalue())  # torch.export.save(path) reports a full disk only as a failed write
 
 

@@ -114,8 +114,11 @@ def write_int8(source: Path, path: Path, metadata: Mapping[str, str], images: Te
         prepared, quantized = Path(folder, "prepared.onnx"), Path(folder, "quantized.onnx")
         # Folds constants, so that the weights of an LSTM are seen as such.
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        graph = onnx.load(str(prepared)).graph
+        proto = onnx.load(str(prepared))
+        graph = proto.graph
         if DYNAMIC & {node.op_type for node in graph.node}:
+            _forget_weight_shapes(proto)
+            onnx.save(proto, str(prepared))
             quantize_dynamic(prepared, quantized, weight_type=QuantType.QInt8)
         else:
             quantize_static(
@@ -129,6 +132,15 @@ def write_int8(source: Path, path: Path, metadata: Mapping[str, str], images: Te
                 weight_type=QuantType.QInt8,
             )
         _write(onnx.load(str(quantized)), path, metadata)
+
+
+def _forget_weight_shapes(proto: ModelProto) -> None:
+    """Remove the second entry of each weight's shape. onnxruntime 1.20 leaves it as it was when it transposes one."""
+    graph = proto.graph
+    weights = {tensor.name for tensor in graph.initializer}
+    kept = [value for value in graph.value_info if value.name not in weights]
+    del graph.value_info[:]
+    graph.value_info.extend(kept)
 
 
 def _has_stacked_weights(graph: GraphProto) -> bool:

@@ -23,8 +23,11 @@ def flush_denormals() -> None:
     On processors that cannot do so, and with ``ZOO_FLUSH_DENORMALS=0``, nothing changes.
     """
     if os.environ.get(FLUSH_DENORMALS) != "0":
+        import numpy as np
         import torch
 
+        for dtype in (np.float32, np.float64):
+            np.finfo(dtype)  # numpy 1 computes the smallest denormal number at first use, and warns if it is 0
         _before.append(flushes_denormals())
         torch.set_flush_denormal(True)
 
