@@ -141,8 +141,8 @@ def test_the_recipes_of_members_and_studies_are_compared(capsys: pytest.CaptureF
     assert f"p = {difference.p_value:.2g}: epyc is the better recipe" in lines[3]
     assert "the bootstrap interval is too narrow" in lines[4]
     assert lines[5].startswith("The runs of epyc differ by 1.2 errors (sd), and independent mistakes alone")
-    assert len(lines) == 6
-    assert not Path("comparison").exists()
+    assert lines[6:] == ["Picture: comparison/recipes.png"]
+    assert [path.name for path in Path("comparison").iterdir()] == ["recipes.png"]
 
 
 def test_the_published_runs_of_members_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,5 +169,6 @@ def test_several_recipes_are_corrected_for_their_number(capsys: pytest.CaptureFi
 def test_many_runs_that_differ_need_no_caution(capsys: pytest.CaptureFixture[str]) -> None:
     write_study(Path("one"), [*XEON, 180, 205])
     write_study(Path("two"), [*XEON, 181, 206])
-    assert main(["compare", "--recipes", "one", "two"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert main(["compare", "--recipes", "one", "two", "--output_dir", "pictures"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert Path("pictures/recipes.png").exists()

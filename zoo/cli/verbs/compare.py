@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from zoo.cli.arguments import ShortErrorParser
 from zoo.metrics.intervals import independent_noise, wilson_interval
 from zoo.metrics.recipe_comparison import RecipeDifference, compare_recipes, holm
+from zoo.pretrained.distributions import mean_interval
 from zoo.pretrained.registry import best_members, list_models
 from zoo.pretrained.sources import check_source
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
 from zoo.utils.files import check_output, display_path
 from zoo.utils.pictures import save_figure
+from zoo.utils.strips import Strip, draw_strips
 
 if TYPE_CHECKING:
     from zoo.inference.comparison import Comparison, ContingencyTable
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 IMAGES_SHOWN = 20
 """Maximum number of images drawn for each member, of those that only this member classifies correctly."""
+LABEL_LENGTH = 30
+"""Maximum number of characters of a recipe's name in the picture."""
 SIGNIFICANCE_LEVEL = 0.05
 """A difference with a larger p-value is not significant."""
 FEW_RUNS = 10
@@ -38,7 +42,7 @@ def run(verb: str, arguments: list[str]) -> int:
         epilog="With two members, what only one of them gets right is drawn; with more, the differences of all pairs. "
         "Members that are named are compared with the first, or with the one of --against. The p-values of several "
         "comparisons are corrected by Holm's method. With --recipes, recipes are compared in place of networks: the "
-        "errors of published runs or of studies, by Welch's t-test and a bootstrap interval.",
+        "errors of published runs or of studies, by Welch's t-test and a bootstrap interval; every run is drawn.",
     )
     parser.add_argument(
         "names",
@@ -64,7 +68,7 @@ def run(verb: str, arguments: list[str]) -> int:
         others = names or ([] if options.recipes else list_models(pretrained=True))
         names = [options.against, *(name for name in others if name != options.against)]
     if options.recipes:
-        _compare_recipes(names)
+        _compare_recipes(names, options.output_dir / "recipes.png")
         return 0
     with_words = bool(names)
     names = names or list_models(pretrained=True)
@@ -133,11 +137,12 @@ def _pairwise_line(first: str, other: str, counts: ContingencyTable, p: float) -
     )
 
 
-def _compare_recipes(names: Sequence[str]) -> None:
-    """Print a line for each recipe and each comparison with the first one.
+def _compare_recipes(names: Sequence[str], picture: Path) -> None:
+    """Print a line for each recipe and each comparison with the first one, and draw the errors of all runs.
 
     Raises:
-        UsageError: There are fewer than two different recipes, or the runs of one cannot be compared.
+        UsageError: There are fewer than two different recipes, the runs of one cannot be compared, or the picture
+            cannot be written.
     """
     from zoo.studies.recipe_runs import check_same_test_set, recipe_runs
 
@@ -157,6 +162,7 @@ def _compare_recipes(names: Sequence[str]) -> None:
                 f"The runs of {first.name} do not differ, nor do those of {other.name}: without a spread there is "
                 "nothing to test, so add runs with other seeds."
             )
+    check_output(picture)
     differences = [compare_recipes(first.errors, other.errors) for other in others]
     for runs in recipes:
         print(runs)
@@ -165,6 +171,9 @@ def _compare_recipes(names: Sequence[str]) -> None:
     for other, difference, p in zip(others, differences, corrected, strict=True):
         print(_recipe_line(first, other, difference, p))
     _print_cautions(recipes)
+    strips = [Strip(_label(runs.name), runs.errors, mean_interval(runs.errors)) for runs in recipes]
+    save_figure(draw_strips(strips, first.images), picture)
+    print(f"Picture: {display_path(picture)}")
 
 
 def _recipe_line(first: RecipeRuns, other: RecipeRuns, difference: RecipeDifference, p: float) -> str:
@@ -192,6 +201,11 @@ def _print_cautions(recipes: Sequence[RecipeRuns]) -> None:
                 f"The runs of {runs.name} differ by {spread:.1f} errors (sd), and independent mistakes alone would "
                 f"make {noise:.1f}: of {len(runs.errors)} runs that may be luck."
             )
+
+
+def _label(name: str) -> str:
+    """Return the end of a long name, which leaves room for the picture."""
+    return name if len(name) <= LABEL_LENGTH else f"…{name[-LABEL_LENGTH:]}"
 
 
 def _signed(errors: float) -> str:
