@@ -13,6 +13,7 @@ from pytorch_lightning import Callback, LightningModule
 from zoo.api.settings import as_flags
 from zoo.api.unchanged import unchanged_process
 from zoo.callbacks.busy_machine import BusyMachineNote
+from zoo.callbacks.guessing import GuessingNote
 from zoo.callbacks.progress import StartMessage
 from zoo.cli.lightning_cli import ZooCLI
 from zoo.cli.recipes import recipe_name
@@ -131,9 +132,8 @@ class _QuietCLI(ZooCLI):
         return self._run.run.folder
 
     def _callbacks(self, trainer: Any) -> list[Callback]:
-        left_out = (
-            (StartMessage,) if trainer.get("enable_progress_bar") is not False else (StartMessage, BusyMachineNote)
-        )
+        notes = () if trainer.get("enable_progress_bar") is not False else (BusyMachineNote, GuessingNote)
+        left_out = (StartMessage, *notes)
         return [callback for callback in super()._callbacks(trainer) if not isinstance(callback, left_out)]
 
 

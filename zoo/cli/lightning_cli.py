@@ -14,6 +14,7 @@ from zoo.callbacks.busy_machine import BusyMachineNote
 from zoo.callbacks.checkpointing import CHECKPOINT_DEFAULTS, LastStepCheckpoint
 from zoo.callbacks.exact_resume import ExactResume
 from zoo.callbacks.graceful_stop import EvaluationStop, GracefulStop
+from zoo.callbacks.guessing import GuessingNote
 from zoo.callbacks.prediction_writer import PredictionWriter
 from zoo.callbacks.progress import EpochProgressBar, StartMessage
 from zoo.callbacks.run_record import RunRecord
@@ -212,12 +213,9 @@ class ZooCLI(LightningCLI):
         resumed = self.checkpoint.path if self.checkpoint else None
         if self.subcommand == "fit":
             seed = self._get(self.config, "seed_everything")
-            callbacks += [
-                RunRecord(self._run.config if self._run else self._resolved_config(), resumed),
-                StartMessage(self.run_name, seed, self.checkpoint),
-                ExactResume(),
-                BusyMachineNote(),
-            ]
+            record = RunRecord(self._run.config if self._run else self._resolved_config(), resumed)
+            start = StartMessage(self.run_name, seed, self.checkpoint)
+            callbacks += [record, start, ExactResume(), BusyMachineNote(), GuessingNote()]
         if trainer.get("enable_progress_bar") is not False:
             callbacks.append(EpochProgressBar())
         if self.subcommand == "fit":
