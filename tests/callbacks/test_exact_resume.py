@@ -122,7 +122,7 @@ def test_ckpt_path_last_selects_a_run_of_the_same_config_and_seed(capsys: pytest
     assert main([*FIT, "--ckpt_path", "last"]) == 0
     assert "Going on from logs/dropout_batchnorm/version_0/" in capsys.readouterr().out
     assert main([*FIT, "--ckpt_path", "last", "--seed_everything", "2"]) == 2
-    assert "has seed_everything 0, and this one has 2)" in capsys.readouterr().err
+    assert "has seed_everything 1, and this one has 2)" in capsys.readouterr().err
     assert main(["test", *FIT[1:-6], "--ckpt_path", "last"]) == 2  # another num_train, so another training
 
 

@@ -268,8 +268,10 @@ def test_resuming_from_a_malicious_checkpoint_deletes_no_files(capsys: pytest.Ca
 
 def test_resuming_a_finished_run_reports_that_nothing_was_trained(capsys: pytest.CaptureFixture[str]) -> None:
     train_briefly(capsys)
+    before = sorted(Path("logs").rglob("*"))
     assert main([*RESUME, "--trainer.max_epochs", "1", "--ckpt_path", "last"]) == 0
     assert "Nothing was trained" in capsys.readouterr().out
+    assert sorted(Path("logs").rglob("*")) == before
 
 
 @pytest.mark.parametrize(

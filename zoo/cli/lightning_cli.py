@@ -273,6 +273,8 @@ class ZooCLI(LightningCLI):
             print_test_command(self._run.run.folder / "config.yaml", path)
         elif self.checkpoint is not None:
             print("Nothing was trained: the checkpoint is at the end already; raise --trainer.max_epochs to go on.")
+            if self._run is not None:
+                self._run.abandon(self.trainer)
 
     def after_test(self) -> None:
         """Print the metrics of the test set.
