@@ -14,6 +14,7 @@ SOURCE = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(SOURCE))  # MkDocs imports this file by its path
 
 from docs.site import command_pages, member_cards, notebooks, python_pages  # noqa: E402
+from docs.site.korean_cards import korean_card  # noqa: E402
 
 PAGES = SOURCE / "build" / "pages"
 """The folder of all pages of the site."""
@@ -46,6 +47,7 @@ def _write_pages() -> None:
         PAGES,
         ignore=shutil.ignore_patterns("*.py", "__pycache__", "data", "notebooks", "site", "members*.md"),
     )
+    cards = member_cards.cards()
     generated: dict[str, str | bytes] = {
         "contribute.md": (SOURCE / "CONTRIBUTING.md").read_text(encoding="utf-8"),
         "changes.md": (SOURCE / "CHANGELOG.md").read_text(encoding="utf-8"),
@@ -55,7 +57,8 @@ def _write_pages() -> None:
             )
             for language in ("", ".ko")
         },
-        **{f"members/{name}.md": text for name, text in member_cards.cards().items()},
+        **{f"members/{name}.md": text for name, text in cards.items()},
+        **{f"members/{name}.ko.md": korean_card(text) for name, text in cards.items()},
         "reference/commands.md": command_pages.commands(),
         "reference/commands.ko.md": command_pages.commands(is_korean=True),
         "reference/configs.md": command_pages.configs(),

@@ -1,14 +1,16 @@
-"""The notebooks as pages of the site, with the outputs of their last execution.
+"""The notebooks as pages of the site, in two languages, with the outputs of their last execution.
 
 Usage::
 
     python -m docs.site.notebooks [NAME ...]    # execute the notebooks, some minutes in all
 
 The executed notebooks are kept in ``build/notebooks``. The site shows a notebook that was not executed without outputs.
+``NAME.ko.md`` has the Markdown cells in Korean. The code is the same.
 """
 
 from __future__ import annotations
 
+import copy
 import sys
 import tempfile
 import time
@@ -25,6 +27,13 @@ NOTEBOOKS = SOURCE / "docs" / "notebooks"
 EXECUTED = SOURCE / "build" / "notebooks"
 NAMES = ("lecture", "inside", "dropout", "rbm", "photo", "own_classes")
 """In the order in which they are read."""
+BUTTONS = {
+    "en": ("Download this notebook", "Open in Colab"),
+    "ko": ("이 노트북 내려받기", "Colab에서 열기(영어)"),
+}
+"""What the buttons say."""
+CODE = "<!-- code -->"
+"""Stands for the cells of code between two Markdown cells in the Korean text of a notebook."""
 TIMEOUT = 300
 """Seconds that a cell may take."""
 
@@ -47,17 +56,34 @@ def project_address() -> str:
     return str(project.get("urls", {}).get("Homepage", "")).rstrip("/")
 
 
-def buttons(name: str, address: str) -> str:
+def korean_cells(name: str) -> list[str]:
+    """Return the Markdown cells of a notebook in Korean."""
+    text = (NOTEBOOKS / f"{name}.ko.md").read_text(encoding="utf-8")
+    return [cell.strip() for cell in text.split(CODE)]
+
+
+def in_korean(book: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
+    """Return a copy of a notebook with its Markdown cells in Korean."""
+    book = copy.deepcopy(book)
+    cells = [cell for cell in book.cells if cell.cell_type == "markdown"]
+    for cell, text in zip(cells, korean_cells(name), strict=True):
+        cell.source = text
+    return book
+
+
+def buttons(name: str, address: str, is_korean: bool = False) -> str:
     """Return the buttons of a notebook's page: to download it and, if the project is on GitHub, to open it in Colab.
 
     Args:
         name: The notebook.
         address: The result of `project_address`.
+        is_korean: Whether the page is Korean. Colab opens the English notebook.
     """
-    found = [f"[Download this notebook]({name}.ipynb){{ .md-button download }}"]
+    download, open_in_colab = BUTTONS["ko" if is_korean else "en"]
+    found = [f"[{download}]({name}.ipynb){{ .md-button download }}"]
     if address.startswith("https://github.com/"):
         place = f"github/{address.removeprefix('https://github.com/')}/blob/main/docs/notebooks/{name}.ipynb"
-        found.append(f"[Open in Colab](https://colab.research.google.com/{place}){{ .md-button }}")
+        found.append(f"[{open_in_colab}](https://colab.research.google.com/{place}){{ .md-button }}")
     return "\n".join(found)
 
 
@@ -70,15 +96,19 @@ def pages() -> dict[str, str | bytes]:
         executed = EXECUTED / f"{name}.ipynb"
         is_current = executed.is_file() and executed.stat().st_mtime >= source.stat().st_mtime
         book = nbformat.read(executed if is_current else source, as_version=4)
-        resources: dict[str, Any] = {"output_files_dir": f"{name}_files", "unique_key": name}
         for cell in book.cells:  # progress bars and notes on the machine
             if cell.cell_type == "code":
                 cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
-        text, resources = MarkdownExporter().from_notebook_node(book, resources)
-        title, _, rest = text.partition("\n")
-        found[f"notebooks/{name}.md"] = f"{title}\n\n{buttons(name, address)}\n{rest}"
         found[f"notebooks/{name}.ipynb"] = source.read_bytes()
-        found |= {f"notebooks/{place}": content for place, content in resources["outputs"].items()}
+        without_outputs = in_korean(nbformat.read(source, as_version=4), name)
+        found[f"notebooks/{name}.ko.ipynb"] = nbformat.writes(without_outputs).encode()
+        for suffix, shown in {"": book, ".ko": in_korean(book, name)}.items():
+            resources: dict[str, Any] = {"output_files_dir": f"{name}_files", "unique_key": name}
+            text, resources = MarkdownExporter().from_notebook_node(shown, resources)
+            title, _, rest = text.partition("\n")
+            head = f"{title}\n\n{buttons(name, address, is_korean=suffix != '')}"
+            found[f"notebooks/{name}{suffix}.md"] = f"{head}\n{rest}"
+            found |= {f"notebooks/{place}": content for place, content in resources["outputs"].items()}
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,27 @@ def test_a_notebook_installs_the_zoo_from_the_project_s_address(name: str) -> No
     book = json.loads((SOURCE / "docs" / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
     expected = f"git+{address}" if address else ""
     assert f'ADDRESS = "{expected}"' in "".join("".join(cell["source"]) for cell in book["cells"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_s_korean_text_stands_beside_the_same_code(name: str) -> None:
+    pytest.importorskip("nbclient", reason="needs nbclient, which is in .[docs]")
+    import nbformat
+
+    from docs.site.notebooks import in_korean
+
+    english = nbformat.read(SOURCE / "docs" / "notebooks" / f"{name}.ipynb", as_version=4)
+    korean = in_korean(english, name)
+    nbformat.validate(korean)
+    assert [cell.cell_type for cell in korean.cells] == [cell.cell_type for cell in english.cells]
+    for before, after in zip(english.cells, korean.cells, strict=True):
+        if before.cell_type == "code":
+            assert after.source == before.source
+            continue
+        assert set(re.findall(r"`[^`]+`", before.source)) <= set(re.findall(r"`[^`]+`", after.source))
+        missing = set(re.findall(r"\d[\d,.]*\d|\d", before.source)) - set(re.findall(r"\d[\d,.]*\d|\d", after.source))
+        assert not missing
+        assert re.search("[가-힣]", after.source)
 
 
 def test_only_a_project_on_github_has_a_button_for_colab() -> None:
