@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -75,12 +75,18 @@ def test_info_prints_description_errors_and_sha256(name: str, capsys: pytest.Cap
     assert json.loads(capsys.readouterr().out)["sha256"] == info.metrics["sha256"]
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["info", "softmax"], ["--version"]])
-def test_quick_commands_finish_in_half_a_second_without_torch(arguments: list[str]) -> None:
-    program = f"import sys; from zoo.cli import main; main({arguments!r}); sys.exit('torch' in sys.modules)"
-    started = time.perf_counter()
+def processor_seconds(program: str) -> float:
+    """Run a program and return its processor time, which other work on the machine hardly changes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
-    assert time.perf_counter() - started < 0.5
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["info", "softmax"], ["--version"]])
+def test_quick_commands_take_no_longer_than_the_import_of_numpy_and_need_no_torch(arguments: list[str]) -> None:
+    program = f"import sys; from zoo.cli import main; main({arguments!r}); sys.exit('torch' in sys.modules)"
+    assert processor_seconds(program) < 1.5 * processor_seconds("import numpy")
 
 
 def test_package_runs_with_python_m() -> None:
