@@ -38,7 +38,7 @@ PATTERNS: dict[str, str | Callable[[re.Match[str]], str]] = {
     r"^\| on (.+?) \|": r"| \1에서 |",
     r"^(\| test errors) \| ([\d,]+) of ([\d,]+)": r"\1 | \3개 중 \2개",
     r"^\| file \| ([\d,]+) bytes": r"| 파일 | \1바이트",
-    r"^\| licence \| (.+?); trained on MNIST, which is (.+) \|$": r"| 라이선스 | \1; \2인 MNIST로 학습 |",
+    r"^\| license \| (.+?); trained on MNIST, which is (.+) \|$": r"| 라이선스 | \1; \2인 MNIST로 학습 |",
 }
 """What is replaced in a line."""
 DRAWN = {

@@ -77,7 +77,7 @@ def _card(member: ModelInfo, bins: dict[str, list[list[float]]] | None) -> str:
             ("parameters", f"{metrics['parameters']:,}"),
             ("file", f"{metrics['bytes']:,} bytes"),
             ("sha256", f"`{metrics['sha256']}`"),
-            ("licence", metrics["licence"]),
+            ("license", metrics["licence"]),
         ]
         parts += [
             "## Published network",

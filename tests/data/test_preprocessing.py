@@ -59,7 +59,7 @@ def test_result_has_mnist_s_format() -> None:
     ],
     ids=[
         "white on black",
-        "off centre",
+        "off center",
         "ten times",
         "color",
         "float",
@@ -156,9 +156,9 @@ def test_committee_classifies_digits_that_are_not_from_mnist(capsys: pytest.Capt
     named = list(pictures())
     labels = torch.tensor([label for _, label, _ in named])
     correct = {}
-    for centre in (True, False):
-        images = torch.stack([preprocess(picture, centre) for _, _, picture in named])
-        correct[centre] = int((committee.predict(images).mean.argmax(dim=1) == labels).sum())
+    for center in (True, False):
+        images = torch.stack([preprocess(picture, center) for _, _, picture in named])
+        correct[center] = int((committee.predict(images).mean.argmax(dim=1) == labels).sum())
     with capsys.disabled():
         print(f"\n{correct[True]} of {len(labels)} correct, {correct[False]} without centring")
     assert len(labels) == 100

@@ -95,7 +95,7 @@ class PictureAnswer:
         return f'<p>{text}</p><img alt="the image" src="data:image/png;base64,{content}">{self.table._repr_html_()}'
 
 
-def classify(picture: Any, *networks: str | Path | TrainingRun, centre: bool = True) -> PictureAnswer:
+def classify(picture: Any, *networks: str | Path | TrainingRun, center: bool = True) -> PictureAnswer:
     """Say which digit a picture shows, as ``zoo classify`` does.
 
     >>> zoo.classify("seven.png")
@@ -106,7 +106,7 @@ def classify(picture: Any, *networks: str | Path | TrainingRun, centre: bool = T
             a `PIL.Image.Image`, an array or a tensor.
         *networks: The networks that are asked: members, paths of checkpoints, or runs of `zoo.fit`. None: all members
             that ship trained.
-        centre: Whether the digit's centre of mass is put into the middle, as in MNIST, and not that of its box.
+        center: Whether the digit's center of mass is put into the middle, as in MNIST, and not that of its box.
 
     Raises:
         UsageError: It is no picture, shows nothing that stands out, or a network cannot be loaded. It is a
@@ -115,7 +115,7 @@ def classify(picture: Any, *networks: str | Path | TrainingRun, centre: bool = T
     with denormals_given_back():
         flush_denormals()
         classifiers = Classifiers([source_of(network) for network in networks])
-        digit = classifiers.read(picture, centre=centre, with_steps=True)
+        digit = classifiers.read(picture, center=center, with_steps=True)
         name = str(picture) if isinstance(picture, str | Path) else "the picture"
         (result,) = classifiers([(Path(name), digit)])
     labels = [label_of(network) for network in networks] or list(classifiers.committee.members)

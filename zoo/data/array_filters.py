@@ -145,7 +145,7 @@ def _joined(count: int, first: Labels, second: Labels) -> Labels:
         ends = least[first], least[second]
         if np.array_equal(*ends):
             return least
-        # The least neighbour of each tree's root, and then the root of each node.
+        # The least neighbor of each tree's root, and then the root of each node.
         np.minimum.at(least, np.maximum(*ends), np.minimum(*ends))
         while not np.array_equal(least, least[least]):
             least = least[least]

@@ -32,7 +32,7 @@ Levels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
 
-def to_mnist_format(ink: Array, mask: Mask, centre: bool) -> Array:
+def to_mnist_format(ink: Array, mask: Mask, center: bool) -> Array:
     """Return the digit, scaled to its box and placed in 28×28 pixels."""
     ink_level = float(np.median(ink[mask]))
     # Extend the mask by a little, to include the soft edges of the strokes.
@@ -49,7 +49,7 @@ def to_mnist_format(ink: Array, mask: Mask, centre: bool) -> Array:
     )
     small = (small / max(float(np.quantile(small[small > 0.1], 0.9)), 1e-6)).clip(0, 1)
     rows, columns = np.indices(small.shape)
-    if centre:
+    if center:
         centers = [float((small * index).sum() / small.sum()) for index in (rows, columns)]
     else:
         centers = [(side - 1) / 2 + 0.5 for side in small.shape]

@@ -50,7 +50,7 @@ class Digit:
     steps: tuple[tuple[str, Levels], ...] = ()
 
 
-def preprocess(picture: Picture, centre: bool = True, remove_frames: bool = True) -> Tensor:
+def preprocess(picture: Picture, center: bool = True, remove_frames: bool = True) -> Tensor:
     """Convert an image of one digit to MNIST's format, which every member of the zoo takes.
 
     The digit may be dark on light or light on dark, drawn or photographed, of any size, with or without transparency.
@@ -60,7 +60,7 @@ def preprocess(picture: Picture, centre: bool = True, remove_frames: bool = True
     Args:
         picture: A path, the bytes of a file, a PIL image, or pixels ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``. Integer
             pixels are in 0 to 255, floating-point pixels in [0, 1].
-        centre: Whether the digit's center of mass is placed in the middle, as in MNIST. If False, it is the middle of
+        center: Whether the digit's center of mass is placed in the middle, as in MNIST. If False, it is the middle of
             the digit's bounding box.
         remove_frames: Whether boxes and circles around the digit and lines under it are taken away. False suits symbols
             that may have them as a part.
@@ -71,7 +71,7 @@ def preprocess(picture: Picture, centre: bool = True, remove_frames: bool = True
     Raises:
         UsageError: The image cannot be read, or nothing in it stands out from the background.
     """
-    return read_digit(picture, centre, remove_frames=remove_frames).pixels
+    return read_digit(picture, center, remove_frames=remove_frames).pixels
 
 
 def resize(picture: Picture) -> Tensor:
@@ -86,12 +86,12 @@ def resize(picture: Picture) -> Tensor:
     return torch.from_numpy(resized(open_picture(picture, []))).unsqueeze(0)
 
 
-def read_digit(picture: Picture, centre: bool = True, with_steps: bool = False, remove_frames: bool = True) -> Digit:
+def read_digit(picture: Picture, center: bool = True, with_steps: bool = False, remove_frames: bool = True) -> Digit:
     """Convert an image as `preprocess` does, and also return notes on everything unusual.
 
     Args:
         picture: As for `preprocess`.
-        centre: As for `preprocess`.
+        center: As for `preprocess`.
         with_steps: Whether to return images of the steps too.
         remove_frames: As for `preprocess`.
     """
@@ -99,7 +99,7 @@ def read_digit(picture: Picture, centre: bool = True, with_steps: bool = False, 
     image = open_picture(picture, notes)
     colors = downscaled_colors(image)
     steps = [("the picture", grey_levels(colors))]
-    unchanged = as_in_mnist(steps[0][1]) if centre else None
+    unchanged = as_in_mnist(steps[0][1]) if center else None
     if unchanged is not None:
         pixels = unchanged.astype(np.float32) / 255
     else:
@@ -118,7 +118,7 @@ def read_digit(picture: Picture, centre: bool = True, with_steps: bool = False, 
         if (digits := count_digits(found)) > 1:
             notes.append(f"It looks like {digits} digits side by side, and only pictures of one are read right.")
         steps.append(("what was taken for the digit", _as_levels(np.where(found, ink, 0))))
-        pixels = to_mnist_format(ink, found, centre).astype(np.float32)
+        pixels = to_mnist_format(ink, found, center).astype(np.float32)
     steps.append(("what the networks see", _as_levels(pixels)))
     shown = tuple((name, _small(levels)) for name, levels in steps) if with_steps else ()
     return Digit(torch.from_numpy(pixels).unsqueeze(0), tuple(notes), shown)

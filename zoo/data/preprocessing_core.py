@@ -24,12 +24,12 @@ from zoo.data.picture_colors import downscaled_colors, grey_levels, with_8_bits
 from zoo.data.plain_pictures import find_digit
 
 
-def preprocess(picture: str | Path | Image.Image, centre: bool = True) -> NDArray[np.float32]:
+def preprocess(picture: str | Path | Image.Image, center: bool = True) -> NDArray[np.float32]:
     """Convert a picture of one digit to MNIST's format.
 
     Args:
         picture: The path of a file that Pillow reads, or a PIL image.
-        centre: Whether the digit's center of mass is placed in the middle, as in MNIST. If False, it is the middle of
+        center: Whether the digit's center of mass is placed in the middle, as in MNIST. If False, it is the middle of
             the digit's bounding box.
 
     Returns:
@@ -41,14 +41,14 @@ def preprocess(picture: str | Path | Image.Image, centre: bool = True) -> NDArra
     """
     image = _opened(picture)
     colors = downscaled_colors(image)
-    unchanged = as_in_mnist(grey_levels(colors)) if centre else None
+    unchanged = as_in_mnist(grey_levels(colors)) if center else None
     if unchanged is not None:
         return unchanged[None].astype(np.float32) / np.float32(255)
     photograph = find_photographed_digit(image) if find_spec("cv2") else None
     found = find_digit(image, colors) if photograph is None else (photograph.ink, photograph.mask)
     if found is None:
         raise ValueError("There is nothing in this picture that stands out: it needs a digit on a plain background.")
-    return to_mnist_format(*found, centre)[None].astype(np.float32)
+    return to_mnist_format(*found, center)[None].astype(np.float32)
 
 
 def resize(picture: str | Path | Image.Image) -> NDArray[np.float32]:

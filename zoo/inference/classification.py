@@ -59,12 +59,12 @@ class Classifiers:
         self.committee = Committee(names)
         self._check = DigitCheck() if self.committee.mnist_like and covers(list(self.committee.members)) else None
 
-    def read(self, picture: Any, *, centre: bool = True, with_steps: bool = False) -> Digit:
+    def read(self, picture: Any, *, center: bool = True, with_steps: bool = False) -> Digit:
         """Read a picture as the networks need it.
 
         Args:
             picture: A file's path or content, a `PIL.Image.Image`, an array or a tensor.
-            centre: Whether to put the centre of mass into the middle.
+            center: Whether to put the center of mass into the middle.
             with_steps: Whether to keep images of the steps too.
 
         Raises:
@@ -73,7 +73,7 @@ class Classifiers:
         if not self.committee.mnist_like:
             return Digit(resize(picture))
         are_digits = tuple(self.committee.class_names) == DIGITS
-        return read_digit(picture, centre=centre, with_steps=with_steps, remove_frames=are_digits)
+        return read_digit(picture, center=center, with_steps=with_steps, remove_frames=are_digits)
 
     def __call__(self, pictures: Sequence[tuple[Path, Digit]]) -> Iterator[Classification]:
         """Yield the predictions for pictures, one or more."""

@@ -81,6 +81,6 @@ def _text(info: ModelInfo | None, metrics: Entry | None, trained: TrainedClassif
         lines += [
             "",
             f"It makes {metrics['test_errors']:,} errors on MNIST's {metrics['test_images']:,} test images, which were "
-            "used for no choice. It is for handwritten digits, centred as in MNIST, and for nothing else.",
+            "used for no choice. It is for handwritten digits, centered as in MNIST, and for nothing else.",
         ]
     return "\n".join(lines) + "\n"

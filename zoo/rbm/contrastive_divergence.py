@@ -69,7 +69,7 @@ def center_gradients(rbm: BernoulliRBM, visible_mean: Tensor, hidden_mean: Tenso
     """
     weight, visible, hidden = (parameter.grad for parameter in (rbm.weight, rbm.visible_bias, rbm.hidden_bias))
     if weight is None or visible is None or hidden is None:
-        raise UsageError("A centred RBM needs the gradients of all it has: freeze none of it, or set centred false.")
+        raise UsageError("A centered RBM needs the gradients of all it has: freeze none of it, or set centred false.")
     weight -= torch.outer(visible_mean, hidden) + torch.outer(visible, hidden_mean)
     visible -= weight @ hidden_mean
     hidden -= visible_mean @ weight

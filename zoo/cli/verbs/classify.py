@@ -82,9 +82,9 @@ def _parser() -> ShortErrorParser:
         help="write what the networks saw, and the steps that led to it, as PNG",
     )
     parser.add_argument(
-        "--no_centre",
+        "--no_center",
         action="store_true",
-        help="put the middle of the digit's box into the middle, and not its centre of mass as MNIST has it",
+        help="put the middle of the digit's box into the middle, and not its center of mass as MNIST has it",
     )
     return parser
 
@@ -137,7 +137,7 @@ def _classify(
             for path in paths[start : start + PICTURES_PER_BATCH]:
                 bar.update()
                 try:
-                    digit = classifiers.read(path, centre=not options.no_centre, with_steps=bool(options.save))
+                    digit = classifiers.read(path, center=not options.no_center, with_steps=bool(options.save))
                 except UsageError as error:
                     errors.append(_error_with_path(path, error))
                     continue

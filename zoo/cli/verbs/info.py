@@ -129,7 +129,7 @@ def _metrics(member: ModelInfo, metrics: Entry) -> list[tuple[str, str]]:
             f"{len(runs)} runs on {short_processor(metrics['runs_on'])}",
         ),
         ("speed", f"classifies {metrics['images_per_second']:,.0f} images a second in batches of 1,000"),
-        ("use", "handwritten digits centred as in MNIST, 28 × 28 pixels in [0, 1], white on black; nothing else"),
+        ("use", "handwritten digits centered as in MNIST, 28 × 28 pixels in [0, 1], white on black; nothing else"),
         *_provenance(member, metrics),
     ]
 
@@ -174,7 +174,7 @@ def _provenance(member: ModelInfo, metrics: Published) -> list[tuple[str, str]]:
             "data",
             "MNIST, its official archives; © Yann LeCun and Corinna Cortes, CC BY-SA 3.0; `zoo verify` checks the MD5",
         ),
-        ("licence", metrics["licence"]),
+        ("license", metrics["licence"]),
         ("load", f'zoo.load_pretrained("{member.name}")'),
     ]
 

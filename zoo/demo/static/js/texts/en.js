@@ -45,7 +45,7 @@ export const english = {
   legend: "Blue: the committee's digit. Orange: another digit.",
   explore: "Discover",
   "tab-steps": "Preparation",
-  "about-steps": "A drawing becomes what MNIST's digits are: 28×28 pixels, fitted into 20×20, with the centre of mass in the middle.",
+  "about-steps": "A drawing becomes what MNIST's digits are: 28×28 pixels, fitted into 20×20, with the center of mass in the middle.",
   "as-it-is": "a test image, as it is",
   "nothing-drawn": "Draw a digit first.",
   "tab-inside": "Look inside",
