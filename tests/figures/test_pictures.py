@@ -29,7 +29,7 @@ from zoo.figures import (
     xor,
 )
 from zoo.figures.catalogue import FIGURES
-from zoo.figures.curves import run_labels
+from zoo.figures.curves import curves_of, read_history, run_labels
 from zoo.figures.training import progress, train
 from zoo.figures.writing import FigureWriter, read_table
 from zoo.pretrained.registry import read_index
@@ -181,6 +181,10 @@ def test_curves_of_several_runs_are_labelled_by_what_differs_and_a_resumed_run_i
     assert main(["figures", "curves", "--run", "logs/softmax/version_3"]) == 0
     undisturbed = [row["value"] for row in read_table(Path("figures/curves.csv")) if row["name"] == "train_loss"]
     assert undisturbed == [value for _, value in losses[runs[0]]]
+    equal = [Run.read(Path(f"logs/softmax/version_{number}")) for number in (1, 2, 3)]
+    figure = curves_of(equal, [read_history(run) for run in equal])
+    first, other, last = (line.get_linewidth() for line in figure.axes[0].lines[::2])
+    assert first > other == last  # so that the first of two equal runs is seen below the second
 
 
 def test_a_run_that_goes_on_from_within_the_first_epoch_of_another_has_curves() -> None:

@@ -48,7 +48,8 @@ def curves_of(runs: Sequence[Run], histories: Sequence[History]) -> Any:
     """Return a figure of the metrics that runs logged per epoch.
 
     A metric has a panel: the training values dashed and the validation values solid, a color for each run. The runs are
-    labelled by the settings that differ between them. A run that was resumed is one curve with what went before it.
+    labelled by the settings that differ between them. A run that was resumed is one curve with what went before it. Of
+    equal runs, such as two with the same seed, the first has the widest line, so that all are seen.
 
     Args:
         runs: One or more runs.
@@ -67,6 +68,7 @@ def curves_of(runs: Sequence[Run], histories: Sequence[History]) -> Any:
     figure, axes = panels(1, len(groups), size=(3.8, 3.2 + 0.18 * lines))
     for ax, (group, names) in zip(axes.flat, sorted(groups.items()), strict=True):
         for number, history in enumerate(histories):
+            width = 1.5 + 2 * list(histories[number + 1 :]).count(history)
             for name in (name for name in names if name in history):
                 split = name.partition("_")[0]
                 epochs, values = zip(*sorted(history[name].items()), strict=True)
@@ -75,6 +77,7 @@ def curves_of(runs: Sequence[Run], histories: Sequence[History]) -> Any:
                     values,
                     label=name,
                     color=COLORS[number % len(COLORS)],
+                    linewidth=width,
                     linestyle="--" if split == "train" else "-",
                     marker="o" if len(epochs) == 1 else None,
                 )
