@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ DESCRIPTIONS = Path(__file__).parent.parent / "zoo" / "demo" / "static" / "js" /
 
 WORDS = {
     # columns
+    "Metric": "항목",
+    "Value": "값",
     "another test set": "다른 테스트 데이터",
     "95 % interval of the mean": "평균의 95 % 구간",
     "2.5 to 97.5 %": "2.5~97.5 %",
@@ -61,6 +64,12 @@ WORDS = {
     "training": "학습",
     "validation errors": "검증 오류",
     # rows
+    "accuracy of the recipe": "레시피의 정확도",
+    "accuracy on another test set": "다른 테스트 데이터에서의 정확도",
+    "calibration error": "보정 오차",
+    "file": "파일",
+    "license": "라이선스",
+    "negative log-likelihood": "음의 로그 가능도",
     "as in the config": "설정 파일 그대로",
     "drawn digits": "그린 숫자",
     "hearts": "하트",
@@ -117,9 +126,14 @@ KINDS = {
 }
 """The kinds of pictures, of which a cell has several, each with a count."""
 PATTERNS: dict[str, str | Callable[[re.Match[str]], str]] = {
-    r"^(\d+) of (\d+)$": r"\2개 중 \1개",
+    r"^([\d,]+) of ([\d,]+)$": r"\2개 중 \1개",
     r"\b(\d+) min\b": r"\1분",
-    r"\b(\d+) s$": r"\1초",
+    r"\b(\d+) s(?=$|, the fastest run$)": r"\1초",
+    r", the fastest run$": ", 가장 빠른 결과",
+    r"^([\d.]+) nats$": r"\1 nat",
+    r"^([\d,]+) bytes$": r"\1바이트",
+    r"^([\d.]+), calibrated (?=[\d.]+$)": r"\1, 보정 후 ",
+    r"; trained on MNIST, which is (.+)$": r"; \1인 MNIST로 학습",
     r"\bratio (?=\d)": "비율 ",
     rf"\b({'|'.join(KINDS)}) (?=\d+/\d+)": lambda found: f"{KINDS[found[1]]} ",
 }
@@ -146,6 +160,7 @@ def korean(block: str) -> str:
     return "\n".join(lines)
 
 
+@functools.cache
 def descriptions() -> dict[str, str]:
     """Return the description of each member in Korean, by the one in English."""
     section = DESCRIPTIONS.read_text(encoding="utf-8").partition("descriptions = {")[2].partition("};")[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from docs.korean import descriptions, korean
 
@@ -19,28 +18,17 @@ SENTENCES = {
         "한 구간에는 예측한 클래스의 확률이 비슷한 테스트 이미지가 들어갑니다. 선 아래의 구간은 확신이 지나칩니다. "
         "원의 넓이는 이미지 수에 비례합니다."
     ),
-    "| Metric | Value |": "| 항목 | 값 |",
 }
 """Whole lines."""
-PATTERNS: dict[str, str | Callable[[re.Match[str]], str]] = {
+PATTERNS = {
     r"^The lecture reports an accuracy of ([\d.]+)\.$": r"강의의 정확도는 \1입니다.",
     r"^Test errors by seed: (.+)\.$": r"시드별 테스트 오류: \1.",
     r"^(`zoo verify \w+`) checks it\. (`zoo reproduce \w+`) trains it again and compares\.$": (
         r"\1 명령은 이 네트워크를 확인합니다. \2 명령은 다시 학습해서 비교합니다."
     ),
-    r"^\| accuracy of the recipe ": "| 레시피의 정확도 ",
-    r"^\| accuracy on another test set ": "| 다른 테스트 데이터에서의 정확도 ",
-    r"^\| negative log-likelihood \| ([\d.]+) nats": r"| 음의 로그 가능도 | \1 nat",
-    r"^\| calibration error \| ([\d.]+), calibrated ": r"| 보정 오차 | \1, 보정 후 ",
-    r"^\| training \| (?:(\d+) min )?(\d+) s, the fastest run": lambda found: (
-        f"| 학습 | {f'{found[1]}분 ' if found[1] else ''}{found[2]}초, 가장 빠른 결과"
-    ),
     r"^\| on (.+?) \|": r"| \1에서 |",
-    r"^(\| test errors) \| ([\d,]+) of ([\d,]+)": r"\1 | \3개 중 \2개",
-    r"^\| file \| ([\d,]+) bytes": r"| 파일 | \1바이트",
-    r"^\| license \| (.+?); trained on MNIST, which is (.+) \|$": r"| 라이선스 | \1; \2인 MNIST로 학습 |",
 }
-"""What is replaced in a line."""
+"""What is replaced in a line. The cells of tables are replaced by `docs.korean.korean`."""
 DRAWN = {
     "The network": "구조",
     "The layers of the network": "네트워크의 층",
