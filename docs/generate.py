@@ -152,10 +152,10 @@ def tuning(name: str) -> str:
         deviation = f" ± {row['val_errors_sd']}" if row["val_errors_sd"] else ""
         settings = f"`{row['settings'].replace('--', '')}`" if row["settings"] else "as in the config"
         rows.append([settings, row["seeds"], f"{row['val_errors_mean']}{deviation}"])
-    threads, processor = tried[0]["threads"], tried[0]["processor"]
-    caption = (
-        f"`python -m docs.tuning {name} FOLDER`, {threads} thread{'s' * (threads != '1')} on a processor {processor}"
-    )
+    device, processor = tried[0]["device"], tried[0]["processor"]
+    with (DATA / f"tuning_{name}.csv").open(encoding="utf-8") as file:
+        command = file.readline().removeprefix("# ").strip()
+    caption = f"`{command}`, {device} ({processor})" if device.startswith("CPU") else f"`{command}`, {device}"
     return f"{caption}:\n\n{table(['changed setting', 'n', 'validation errors'], rows)}"
 
 

@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
 # What a machine with one NVIDIA GPU can show in four minutes: the tests with the mark gpu, then how fast steps are, and
 # whether bfloat16 costs accuracy. Run it from the repository's root, in an environment with the extra test.
+# `tests/gpu.sh tests` and `tests/gpu.sh speed` run one of both parts.
 set -u
+part=${1:-all}
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONWARNINGS=ignore
 status=0
 
-echo "== tests"
-python3 -m pytest -q -m gpu -p no:cacheprovider tests/gpu || status=1
+if [ "$part" != speed ]; then
+  echo "== tests"
+  python3 -m pytest -q -m gpu -p no:cacheprovider tests/gpu || status=1
+fi
+[ "$part" = tests ] && exit $status
 
 echo "== speed: zoo bench --accelerator gpu"
 python3 -m zoo bench --accelerator gpu --rounds 5 || status=1

@@ -14,7 +14,7 @@ from zoo.cli.study_settings import check_settings
 from zoo.studies.settings import parse_settings
 from zoo.studies.trial import Trial
 
-MACHINE = {"processor": "a processor", "threads": 1}
+MACHINE = {"processor": "a processor", "device": "CPU with 1 thread"}
 
 
 def trial(number: int, seed: int, val_errors: int, seconds: float = 5.0, **settings: Any) -> Trial:
@@ -25,23 +25,24 @@ def trial(number: int, seed: int, val_errors: int, seconds: float = 5.0, **setti
 def test_the_table_of_tuning_has_every_seed_of_every_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trials = [trial(0, 1, 44, 7.0), trial(1, 0, 40), trial(0, 0, 51, lr=0.1), trial(1, 1, 60, lr=0.2)]
     failed = Trial(2, 1, {"model.lr": 0.1}, "failed")
-    tuning.write_table(tmp_path / "tuning_fast_cnn.csv", "fast_cnn", [*trials, failed])
+    command = tuning.command("fast_cnn", epochs=2)
+    tuning.write_table(tmp_path / "tuning_fast_cnn.csv", command, [*trials, failed])
     lines = (tmp_path / "tuning_fast_cnn.csv").read_text().splitlines()
-    assert lines[0] == "# python -m docs.tuning fast_cnn FOLDER"
+    assert lines[0] == "# python -m docs.tuning fast_cnn FOLDER --epochs 2"
     assert lines[3:] == [
-        ",2,42.0,2.8,40 44,6.0,1,a processor",
-        "--model.lr=0.1,1,51.0,,51,5.0,1,a processor",
-        "--model.lr=0.2,1,60.0,,60,5.0,1,a processor",
+        ",2,42.0,2.8,40 44,6.0,CPU with 1 thread,a processor",
+        "--model.lr=0.1,1,51.0,,51,5.0,CPU with 1 thread,a processor",
+        "--model.lr=0.2,1,60.0,,60,5.0,CPU with 1 thread,a processor",
     ]
     monkeypatch.setattr(generate, "DATA", tmp_path)
     table = generate.tuning("fast_cnn").splitlines()
-    assert table[0] == "`python -m docs.tuning fast_cnn FOLDER`, 1 thread on a processor a processor:"
+    assert table[0] == "`python -m docs.tuning fast_cnn FOLDER --epochs 2`, CPU with 1 thread (a processor):"
     assert table[4:6] == ["| as in the config | 2 | 42.0 ± 2.8 |", "| `model.lr=0.1` | 1 | 51.0 |"]
 
 
 @pytest.mark.parametrize("name", tuning.TRIED)
 def test_tuning_looks_at_validation_images_only(name: str, tmp_path: Path) -> None:
-    config = yaml.safe_load(tuning.write_config(name, tmp_path).read_text())
+    config = yaml.safe_load(tuning.write_config(name, tmp_path, epochs=None).read_text())
     assert config["data"]["init_args"]["val_size"] == 5000
     assert config["trainer"]["limit_test_batches"] == 0
 
@@ -49,9 +50,9 @@ def test_tuning_looks_at_validation_images_only(name: str, tmp_path: Path) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("name", tuning.TRIED)
 def test_every_setting_that_is_tried_is_one_of_the_member_s(name: str, tmp_path: Path) -> None:
-    config = yaml.safe_load(tuning.write_config(name, tmp_path).read_text())
+    config = yaml.safe_load(tuning.write_config(name, tmp_path, epochs=None).read_text())
     for settings in tuning.TRIED[name]:
-        space = parse_settings(settings)
+        space = parse_settings(settings.split())
         if settings:
             check_settings(config, space)
         for cell in space.cells() if settings else ():

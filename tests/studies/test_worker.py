@@ -159,6 +159,19 @@ def test_a_training_has_its_number_of_threads_and_no_rank(tmp_path: Path, monkey
     assert not variables.keys() & {"SLURM_PROCID", "RANK", "WORLD_SIZE", "PL_GLOBAL_SEED", "OMPI_COMM_WORLD_RANK"}
 
 
+@pytest.mark.parametrize("launched", [False, True])
+def test_settings_of_mpi_reach_a_training_unless_mpi_started_the_study(
+    launched: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMPI_ALLOW_RUN_AS_ROOT", "1")
+    if launched:
+        monkeypatch.setenv("PMIX_RANK", "0")
+    make_worker(tmp_path / "study", plan_of(1)).run()
+    variables = json.loads((tmp_path / "study/trials/00000/attempt-1/environment.json").read_text())
+    assert ("OMPI_ALLOW_RUN_AS_ROOT" in variables) == (not launched)
+    assert "PMIX_RANK" not in variables
+
+
 def test_the_trial_of_a_vanished_worker_is_taken_up_after_its_lease(tmp_path: Path) -> None:
     lease = 1.5
     storage = Storage(tmp_path / "study")

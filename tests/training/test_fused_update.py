@@ -41,13 +41,28 @@ def test_in_pieces_as_on_a_gpu_it_is_the_same_to_the_last_bit(kind: Any, amsgrad
     one = kind([{"params": ones[:2], "lr": 0.01}, {"params": ones[2:]}], 0.1, **settings)
     other = kind([{"params": others[:2], "lr": 0.01}, {"params": others[2:]}], 0.1, **settings)
     pieces = FusedAdamInPieces(one)
-    assert pieces._piece_size(ones) == 3 * 1024  # ones[0] in 25 pieces
     found = trained(one, pieces, ones)
     wanted = trained(other, other.step, others)
     assert all(map(torch.equal, found, wanted))
     for ours, theirs in zip(one.state_dict()["state"].values(), other.state_dict()["state"].values(), strict=True):
         assert ours.keys() == theirs.keys()
         assert all(map(torch.equal, ours.values(), theirs.values()))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "amsgrad", "size"),
+    [
+        ([76800, 300, 10000, 3], False, 3 * 1024),  # 25 + 1 + 4 + 1 pieces; of 2 · 1024 there would be 45
+        ([35 * 1024], False, 1024),
+        ([36 * 1024 + 1], False, 2 * 1024),
+        ([31 * 1024], True, 2 * 1024),
+        ([1024] * 40, False, 1024),  # which need two launches as they are
+        ([5], False, 1024),
+    ],
+)
+def test_pieces_need_no_more_launches_than_the_parameters(sizes: list[int], amsgrad: bool, size: int) -> None:
+    pieces = FusedAdamInPieces(Adam(parameters(), fused=True))
+    assert pieces.piece_size(sizes, amsgrad) == size
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

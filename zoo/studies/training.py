@@ -23,7 +23,9 @@ METRICS = "metrics.jsonl"
 """The file in an attempt's folder to which the training writes its metrics (`zoo.callbacks.metrics_file`)."""
 INTERRUPTIONS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 """Signals by which a training is interrupted, and has not failed."""
-_LAUNCHERS = ("SLURM_", "PMI_", "PMIX_", "OMPI_", "TORCHELASTIC_", "LSB_", "JSM_", "PL_")
+_LAUNCHERS = ("SLURM_", "TORCHELASTIC_", "LSB_", "JSM_", "PL_")
+_MPI = ("PMI_", "PMIX_", "OMPI_")
+_MPI_RANKS = frozenset({"PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK"})
 _RANKS = frozenset(
     {"RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
 )
@@ -167,9 +169,11 @@ def environment(threads: int, metrics: Path) -> dict[str, str]:
     """Return the environment variables of a training.
 
     A training is a process of its own, also where the study was started by SLURM, MPI or torchrun. It does not take its
-    rank from theirs.
+    rank from theirs. Where MPI did not start the study, its variables are the user's settings, without which MPI may
+    not start at all (as the superuser, for example): Lightning starts it wherever mpi4py is installed.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_LAUNCHERS) and name not in _RANKS}
+    launchers = _LAUNCHERS if _MPI_RANKS.isdisjoint(os.environ) else (*_LAUNCHERS, *_MPI)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(launchers) and name not in _RANKS}
     count = str(threads)
     return {**kept, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "ZOO_METRICS_FILE": str(metrics)}
 

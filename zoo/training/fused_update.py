@@ -90,14 +90,15 @@ class FusedAdamInPieces:
     """Hands a GPU's kernel each parameter in several pieces, so that more multiprocessors work on a small network.
 
     The kernel gives a block of threads 65,536 numbers, and a network of a million weights has 18 such blocks for more
-    than a hundred multiprocessors. Every number is computed as before.
+    than a hundred multiprocessors. Every number is computed as before. One launch takes a limited number of tensors, and
+    a second launch for the last few would take as long as the first.
 
     Args:
         optimizer: Fused Adam or AdamW.
     """
 
-    PIECES = 32
-    """Of all parameters, about: one launch of the kernel takes 36 tensors."""
+    TENSORS_OF_A_LAUNCH = 36
+    """With the largest second moments of AMSGrad, 30."""
     GRANULARITY = 1024
     """Numbers of which a piece has a multiple, so that the kernel reads aligned vectors."""
 
@@ -121,7 +122,7 @@ class FusedAdamInPieces:
             if not steps:
                 continue
             torch._foreach_add_(steps, 1)
-            size = self._piece_size(parameters)
+            size = self.piece_size([parameter.numel() for parameter in parameters], settings["amsgrad"])
             columns: list[list[Tensor]] = [[], [], [], [], [], []]
             for parameter, step in zip(parameters, steps, strict=True):
                 moments = [state[parameter][name] if name else None for name in _moment_names(settings)]
@@ -132,9 +133,19 @@ class FusedAdamInPieces:
         if self.max_norm is not None:
             self.max_norm(self.optimizer)
 
-    def _piece_size(self, parameters: list[nn.Parameter]) -> int:
-        total = sum(parameter.numel() for parameter in parameters)
-        return -(-total // (self.PIECES * self.GRANULARITY)) * self.GRANULARITY
+    def piece_size(self, sizes: Sequence[int], amsgrad: bool = False) -> int:
+        """Return the least size of pieces that fit into as few launches as the parameters need.
+
+        Args:
+            sizes: The numbers in each parameter.
+            amsgrad: Whether the optimizer is AMSGrad.
+        """
+        of_a_launch = 30 if amsgrad else self.TENSORS_OF_A_LAUNCH
+        most = -(-len(sizes) // of_a_launch) * of_a_launch
+        size = self.GRANULARITY
+        while sum(-(-numbers // size) for numbers in sizes) > most:
+            size += self.GRANULARITY
+        return size
 
 
 def _moment_names(settings: dict[str, Any]) -> tuple[str, str, str | None]:
