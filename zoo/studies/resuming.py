@@ -12,7 +12,7 @@ from zoo.runs.checkpoint import read_checkpoint
 from zoo.runs.folders import checkpoints_in, is_finite
 from zoo.runs.record import read_run_record
 from zoo.studies.training import METRICS, link_or_copy, read_metrics
-from zoo.utils.environment import machine, versions
+from zoo.utils.environment import gpu_names, machine, versions
 from zoo.utils.errors import UsageError
 
 
@@ -20,8 +20,8 @@ def take_over(trial: Path, generation: int) -> tuple[Path, Path | None]:
     """Make the folder of an attempt, and find the checkpoint it goes on from.
 
     The checkpoints and metrics of an earlier attempt are copied first: its process may still run, and remove files.
-    A training only goes on on the same kind of processor and with the same versions, because it would end with other
-    weights otherwise.
+    A training only goes on on the same kind of processor or GPU and with the same versions, because it would end with
+    other weights otherwise.
 
     Args:
         trial: The trial's folder.
@@ -59,10 +59,11 @@ def _goes_on_here(path: Path) -> bool:
     except UsageError:
         return False
     record: dict[str, Any] | None = read_run_record(checkpoint.content)
-    return (
-        record is not None
-        and record["versions"] == versions()
-        and record["machine"].get("processor") == machine()["processor"]
-        and str(record["machine"].get("device", "")).startswith("CPU")
-        and is_finite(checkpoint)
-    )
+    if (
+        record is None
+        or record["versions"] != versions()
+        or record["machine"].get("processor") != machine()["processor"]
+    ):
+        return False
+    device = str(record["machine"].get("device", ""))
+    return (device.startswith("CPU") or gpu_names() == {device}) and is_finite(checkpoint)

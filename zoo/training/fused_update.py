@@ -90,8 +90,8 @@ class FusedAdamInPieces:
     """Hands a GPU's kernel each parameter in several pieces, so that more multiprocessors work on a small network.
 
     The kernel gives a block of threads 65,536 numbers, and a network of a million weights has 18 such blocks for more
-    than a hundred multiprocessors. Every number is computed as before. One launch takes a limited number of tensors, and
-    a second launch for the last few would take as long as the first.
+    than a hundred multiprocessors. Every number is computed as before. A launch takes a limited number of tensors,
+    and a second launch for the last few would take as long as the first.
 
     Args:
         optimizer: Fused Adam or AdamW.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,16 @@ def device_name(device: torch.device) -> str:
         threads = torch.get_num_threads()
         return f"CPU with {threads} thread{'s' * (threads > 1)}"
     return device.type.upper()
+
+
+def gpu_names() -> set[str]:
+    """Return the names of this machine's NVIDIA GPUs, without starting CUDA, which takes memory on each of them."""
+    try:
+        query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        found = subprocess.run(query, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return set()
+    return set(found.stdout.splitlines()) if found.returncode == 0 else set()
 
 
 def _processor_name() -> str:
