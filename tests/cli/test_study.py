@@ -117,6 +117,23 @@ def test_the_order_of_the_flags_does_not_number_a_grid_anew(workers: list[Worker
     assert [first.propose(number) for number in range(6)] == [second.propose(number) for number in range(6)]
 
 
+def test_a_study_may_begin_at_a_later_seed(workers: list[Worker], capsys: pytest.CaptureFixture[str]) -> None:
+    study = ["study", write_config(), "--seeds", "3"]
+    assert main([*study, "--first_seed", "10"]) == 0
+    plan = workers[0].plan
+    assert [plan.propose(number).seed for number in range(plan.trials)] == [10, 11, 12]
+    assert "--first_seed 10, and this is 0" in error_output(study, capsys)
+
+
+def test_a_study_of_an_older_version_began_at_seed_0(workers: list[Worker], capsys: pytest.CaptureFixture[str]) -> None:
+    study = ["study", write_config(), "--seeds", "3"]
+    assert main(study) == 0
+    record = Path("studies/small/study.json")
+    record.write_text(json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != "first_seed"}))
+    assert main(study) == 0
+    assert "--first_seed 0, and this is 1" in error_output([*study, "--first_seed", "1"], capsys)
+
+
 def test_as_many_trainings_run_at_once_as_their_threads_find_cores(
     workers: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +167,9 @@ def test_settings_are_sampled_and_more_trials_go_on(capsys: pytest.CaptureFixtur
         (["softmax"], "--seeds 30"),
         (["softmax", "--seeds", "0"], "--seeds is 0"),
         (["softmax", "--seeds", "-3"], "--seeds is -3"),
+        (["softmax", "--seeds", "3", "--first_seed", "-1"], "--first_seed is -1"),
+        (["softmax", "--seeds", "2", "--first_seed", "4294967295"], "seeds are from 0 to 4294967295"),
+        (["softmax", "--set", "model.lr=0.1", "--trials", "3", "--first_seed", "1"], "leave out --first_seed"),
         (["softmax", "--seeds", "3", "--jobs", "0"], "--jobs is 0"),
         (["softmax", "--seeds", "3", "--threads", "0"], "--threads is 0"),
         (["softmax", "--seeds", "3", "--lease", "nan"], "--lease is nan"),

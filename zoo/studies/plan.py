@@ -52,12 +52,14 @@ class SeedsAndGrid:
     More seeds leave the numbers of the trials as they are.
 
     Args:
-        seeds: The number of seeds, from 0.
+        seeds: The number of seeds.
         cells: The settings of each cell. A study of seeds alone has one cell without settings.
+        first_seed: The first seed; the others follow.
     """
 
     seeds: int
     cells: Sequence[Mapping[str, Value]] = ({},)
+    first_seed: int = 0
 
     @property
     def trials(self) -> int:
@@ -67,7 +69,7 @@ class SeedsAndGrid:
     def propose(self, number: int) -> Proposal:
         """Return the trial's seed and cell: all cells with the first seed come first."""
         seed, cell = divmod(number, len(self.cells))
-        return Proposal(seed, self.cells[cell])
+        return Proposal(self.first_seed + seed, self.cells[cell])
 
     def report(self, number: int, epoch: int, val_loss: float) -> bool:
         """Return False: no trial is stopped early."""

@@ -35,10 +35,13 @@ _COMPARED = {
     "name": "the recipe",
     "zoo": "zoo",
     "threads": "--threads",
+    "first_seed": "--first_seed",
     "sampler": "--sampler",
     "pruning": "pruning",
 }
 """What a study has in common with the one in its folder, and what it is called in an error."""
+_ADDED_LATER = {"first_seed": 0}
+"""What studies of older versions do not say, and have in common."""
 FORMAT = 1
 """The version of the layout of the folder."""
 
@@ -69,7 +72,8 @@ class Storage:
         """Check that a study can be begun in the folder, or that the one there is the expected one.
 
         Args:
-            expected: ``name``, ``config``, ``zoo``, ``threads``, ``settings``, ``sampler`` and ``pruning``.
+            expected: ``name``, ``config``, ``zoo``, ``threads``, ``settings``, ``sampler``, ``pruning``
+                and ``first_seed``.
 
         Returns:
             Whether there is a study in the folder.
@@ -198,10 +202,11 @@ def _check_same(folder: Path, found: Mapping[str, Any], expected: Mapping[str, A
     if found.get("settings") != expected.get("settings"):
         raise UsageError(f"The study in {folder} was begun with another --set: name another --storage.")
     for name, description in _COMPARED.items():
-        if found.get(name) != expected.get(name):
+        before, now = ({**_ADDED_LATER, **study}.get(name) for study in (found, expected))
+        if before != now:
             raise UsageError(
-                f"The study in {folder} was begun with {description} {found.get(name)}, and this is "
-                f"{expected.get(name)}: name another --storage."
+                f"The study in {folder} was begun with {description} {before}, and this is {now}: name another "
+                "--storage."
             )
     if difference := first_difference(dict(found.get("config") or {}), dict(expected["config"])):
         setting, before, now = difference

@@ -15,9 +15,8 @@ from zoo.cli.arguments import ShortErrorParser
 from zoo.metrics.intervals import DETECTION_PROBABILITY, detectable_loss, prediction_interval
 from zoo.pretrained.entries import Entry
 from zoo.pretrained.registry import model_info
+from zoo.utils.checks import LARGEST_SEED
 from zoo.utils.errors import Stopped, UsageError
-
-LARGEST_SEED = 2**32 - 1
 
 
 def run(verb: str, arguments: list[str]) -> int:

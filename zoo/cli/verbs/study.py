@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.arguments import ShortErrorParser
-from zoo.utils.checks import MAX_COUNT
+from zoo.utils.checks import LARGEST_SEED, MAX_COUNT
 from zoo.utils.errors import UsageError
 from zoo.utils.files import expand_user
 from zoo.version import __version__
@@ -85,6 +85,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("config", metavar="NAME|CONFIG", help="a member, or the file of a config")
     parser.add_argument("--seeds", type=int, metavar="N", help="train with the seeds 0 to N - 1; more later go on")
+    parser.add_argument("--first_seed", type=int, default=0, metavar="K", help="train with the seeds K to K + N - 1")
     parser.add_argument(
         "--set",
         action="append",
@@ -154,6 +155,10 @@ def _check_numbers(options: argparse.Namespace) -> None:
         value = getattr(options, name)
         if value is not None and not 1 <= value <= MAX_COUNT:
             raise UsageError(f"--{name} is {value}, but it must be 1 to {MAX_COUNT}.")
+    if not 0 <= options.first_seed <= LARGEST_SEED - (options.seeds or 1) + 1:
+        raise UsageError(f"--first_seed is {options.first_seed}, but seeds are from 0 to {LARGEST_SEED}.")
+    if options.first_seed and options.trials is not None:
+        raise UsageError("--trials samples settings, each trained with the seed 0: leave out --first_seed.")
     if not 0 < options.lease < float("inf"):
         raise UsageError(f"--lease is {options.lease:g}, but it must be a number of seconds that is more than 0.")
 
@@ -189,6 +194,7 @@ def _identity(
         "sampler": options.sampler if is_sampled else None,
         "pruning": is_sampled and not options.no_pruning,
         "config": studied.config,
+        "first_seed": options.first_seed,
     }
     content: dict[str, Any] = json.loads(json.dumps(identity))
     return content
@@ -207,7 +213,7 @@ def _plan(options: argparse.Namespace, storage: Storage, is_sampled: bool) -> Pl
     if is_sampled:
         pruning = not options.no_pruning
         return SampledSettings(storage.folder, space, options.trials, options.sampler, pruning=pruning)
-    return SeedsAndGrid(options.seeds or 1, space.cells())
+    return SeedsAndGrid(options.seeds or 1, space.cells(), options.first_seed)
 
 
 def _available_cores() -> int:
