@@ -25,13 +25,40 @@ def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int 
         labels: The true classes, int64 ``(B,)``.
         bins: The number of bins.
     """
-    confidence, predictions = probabilities.double().max(dim=1)
-    # How much more images of a bin are right than was predicted, summed.
-    excess = (predictions == labels).double() - confidence
-    boundaries = torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=confidence.device)[1:-1]
+    confidence, excess = _excess(probabilities, labels)
+    boundaries = _boundaries(bins, confidence)
     sums = torch.zeros(bins, dtype=torch.float64, device=confidence.device)
     sums.index_add_(0, torch.bucketize(confidence, boundaries), excess)
     return float(sums.abs().sum() / len(labels))
+
+
+def rounding_of_calibration_error(
+    probabilities: Tensor, labels: Tensor, margin: float, bins: int = CALIBRATION_BINS
+) -> float:
+    """Return by how much rounding may change the expected calibration error of the same network.
+
+    The error is not continuous: an image whose probability is close to the end of a bin may fall into the next bin on
+    another processor. That changes the sums of two bins.
+
+    Args:
+        probabilities: As for `expected_calibration_error`.
+        labels: As for `expected_calibration_error`.
+        margin: The largest change of a probability, more than 0.
+        bins: The number of bins.
+    """
+    confidence, excess = _excess(probabilities, labels)
+    distance = (confidence.unsqueeze(1) - _boundaries(bins, confidence)).abs().amin(dim=1)
+    return margin + 2 * float(excess[distance <= margin].abs().sum()) / len(labels)
+
+
+def _excess(probabilities: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the probability of each predicted class, and how much more right the prediction was than this."""
+    confidence, predictions = probabilities.double().max(dim=1)
+    return confidence, (predictions == labels).double() - confidence
+
+
+def _boundaries(bins: int, like: Tensor) -> Tensor:
+    return torch.linspace(0, 1, bins + 1, dtype=torch.float64, device=like.device)[1:-1]
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
