@@ -43,6 +43,8 @@ TRIED: dict[str, list[str]] = {
         *("model.hidden_sizes=[64]", "model.hidden_sizes=[256]"),
         "model.dropout=0.25",
         *("data.batch_size=50", "data.batch_size=200"),
+        "model.lr=0.04 data.batch_size=50",
+        "model.lr=0.04 model.kernel_sizes=[5,5]",
         "trainer.max_epochs=2",
     ],
     "accurate_cnn": [
