@@ -145,17 +145,17 @@ def few_labels() -> str:
 
 def tuning(name: str) -> str:
     """Validation errors of what was tried for a member, the config as it is first."""
-    with (DATA / f"tuning_{name}.csv").open(newline="", encoding="utf-8") as file:
-        tried = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    lines = (DATA / f"tuning_{name}.csv").read_text(encoding="utf-8").splitlines()
+    tried = list(csv.DictReader(line for line in lines if not line.startswith("#")))
     rows = []
     for row in tried:
         deviation = f" ± {row['val_errors_sd']}" if row["val_errors_sd"] else ""
         settings = f"`{row['settings'].replace('--', '')}`" if row["settings"] else "as in the config"
         rows.append([settings, row["seeds"], f"{row['val_errors_mean']}{deviation}"])
     device, processor = tried[0]["device"], tried[0]["processor"]
-    with (DATA / f"tuning_{name}.csv").open(encoding="utf-8") as file:
-        command = file.readline().removeprefix("# ").strip()
-    caption = f"`{command}`, {device} ({processor})" if device.startswith("CPU") else f"`{command}`, {device}"
+    threads = device.removeprefix("CPU with ")
+    where = f"{threads} on a processor {processor}" if threads != device else device
+    caption = f"`{lines[0].removeprefix('# ')}`, {where}"
     return f"{caption}:\n\n{table(['changed setting', 'n', 'validation errors'], rows)}"
 
 

@@ -168,7 +168,7 @@ def test_settings_are_sampled_and_more_trials_go_on(capsys: pytest.CaptureFixtur
         (["softmax", "--seeds", "0"], "--seeds is 0"),
         (["softmax", "--seeds", "-3"], "--seeds is -3"),
         (["softmax", "--seeds", "3", "--first_seed", "-1"], "--first_seed is -1"),
-        (["softmax", "--seeds", "2", "--first_seed", "4294967295"], "seeds are from 0 to 4294967295"),
+        (["softmax", "--seeds", "2", "--first_seed", "4294967295"], "The last seed is 4294967296, but"),
         (["softmax", "--set", "model.lr=0.1", "--trials", "3", "--first_seed", "1"], "leave out --first_seed"),
         (["softmax", "--seeds", "3", "--jobs", "0"], "--jobs is 0"),
         (["softmax", "--seeds", "3", "--threads", "0"], "--threads is 0"),

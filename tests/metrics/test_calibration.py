@@ -38,9 +38,8 @@ def test_an_image_at_the_end_of_a_bin_may_fall_into_the_next() -> None:
     labels = torch.tensor([0, 1, 0])
     below, above = (two_classes([0.75 + step, 0.7, 0.9]) for step in (-1e-6, 1e-6))
     change = expected_calibration_error(above, labels, 4) - expected_calibration_error(below, labels, 4)
-    assert change == pytest.approx(
-        2 * 0.25 / 3, abs=1e-5
-    )  # the image right with 0.75 no longer makes up for that with 0.7
+    # The image that is right with 0.75 no longer makes up for the one that is wrong with 0.7.
+    assert change == pytest.approx(2 * 0.25 / 3, abs=1e-5)
     assert rounding_of_calibration_error(below, labels, 1e-4, 4) == pytest.approx(1e-4 + 2 * 0.25 / 3, abs=1e-5)
     assert rounding_of_calibration_error(two_classes([0.8, 0.7, 0.9]), labels, 1e-4, 4) == pytest.approx(1e-4)
 

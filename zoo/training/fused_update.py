@@ -6,6 +6,7 @@ GPU) as autograd spends on the gradients. The kernel, its arguments and so the w
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -142,10 +143,11 @@ class FusedAdamInPieces:
         """
         of_a_launch = 30 if amsgrad else self.TENSORS_OF_A_LAUNCH
         most = -(-len(sizes) // of_a_launch) * of_a_launch
-        size = self.GRANULARITY
-        while sum(-(-numbers // size) for numbers in sizes) > most:
-            size += self.GRANULARITY
-        return size
+
+        def fits(units: int) -> bool:
+            return sum(-(-numbers // (units * self.GRANULARITY)) for numbers in sizes) <= most
+
+        return bisect_left(range(max(sizes)), True, lo=1, key=fits) * self.GRANULARITY
 
 
 def _moment_names(settings: dict[str, Any]) -> tuple[str, str, str | None]:

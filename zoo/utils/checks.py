@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from zoo.utils.errors import UsageError
 
 MAX_COUNT = 1_000_000
-LARGEST_SEED = 2**32 - 1
 
 
 def check_counts(least: int = 0, **counts: int) -> None:

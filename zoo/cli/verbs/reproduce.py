@@ -15,7 +15,7 @@ from zoo.cli.arguments import ShortErrorParser
 from zoo.metrics.intervals import DETECTION_PROBABILITY, detectable_loss, prediction_interval
 from zoo.pretrained.entries import Entry
 from zoo.pretrained.registry import model_info
-from zoo.utils.checks import LARGEST_SEED
+from zoo.utils.checks import check_seeds
 from zoo.utils.errors import Stopped, UsageError
 
 
@@ -37,8 +37,7 @@ def run(verb: str, arguments: list[str]) -> int:
     first = 0 if options.first_seed is None else options.first_seed
     if count < 1:
         raise UsageError(f"--seeds is {count}, but at least 1 run is needed.")
-    if first < 0 or first + count - 1 > LARGEST_SEED:
-        raise UsageError(f"--first_seed is {first}, but seeds are from 0 to {LARGEST_SEED}.")
+    check_seeds(**{"--first_seed": first, "The last seed": first + count - 1})
     info = model_info(options.name)
 
     from zoo.pretrained.loading import published_entry

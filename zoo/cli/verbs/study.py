@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.arguments import ShortErrorParser
-from zoo.utils.checks import LARGEST_SEED, MAX_COUNT
+from zoo.utils.checks import MAX_COUNT, check_seeds
 from zoo.utils.errors import UsageError
 from zoo.utils.files import expand_user
 from zoo.version import __version__
@@ -155,8 +155,8 @@ def _check_numbers(options: argparse.Namespace) -> None:
         value = getattr(options, name)
         if value is not None and not 1 <= value <= MAX_COUNT:
             raise UsageError(f"--{name} is {value}, but it must be 1 to {MAX_COUNT}.")
-    if not 0 <= options.first_seed <= LARGEST_SEED - (options.seeds or 1) + 1:
-        raise UsageError(f"--first_seed is {options.first_seed}, but seeds are from 0 to {LARGEST_SEED}.")
+    last_seed = options.first_seed + (options.seeds or 1) - 1
+    check_seeds(**{"--first_seed": options.first_seed, "The last seed": last_seed})
     if options.first_seed and options.trials is not None:
         raise UsageError("--trials samples settings, each trained with the seed 0: leave out --first_seed.")
     if not 0 < options.lease < float("inf"):
