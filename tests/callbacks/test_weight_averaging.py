@@ -69,6 +69,16 @@ def test_the_saved_network_is_the_average_by_its_definition_also_after_a_resume_
     assert errors(capsys.readouterr().out) == errors(output)
 
 
+def test_an_average_in_chunks_of_steps_goes_on_exactly(capsys: pytest.CaptureFixture[str]) -> None:
+    fit = [*FIT, "--model.steps_per_call", "4"]
+    assert main(fit) == 0
+    assert main([*fit, *callback("tests.helpers.SignalAt", step=12, signal=int(signal.SIGTERM))]) == 143
+    capsys.readouterr()
+    assert main([*fit, "--ckpt_path", "last"]) == 0
+    assert "steps_per_call is 1" not in capsys.readouterr().out
+    assert weights(last_checkpoint(2)) == weights(last_checkpoint(0))
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint from the middle of a training."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
+from pytorch_lightning.callbacks import EMAWeightAveraging
 from torch import Tensor
 
 import zoo
@@ -99,6 +100,26 @@ def test_virtual_adversarial_training_and_max_norm_are_captured(
     eager, captured = train_twice(make, monkeypatch, engines, epochs=4 if name in DEEP_BELIEF_NETS else 2, data=data)
     for key, value in eager.items():
         torch.testing.assert_close(captured[key], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dropout_batchnorm", "dbn"])
+def test_an_average_of_weights_is_captured(name: str, monkeypatch: pytest.MonkeyPatch, engines: list[type]) -> None:
+    averages: list[EMAWeightAveraging] = []
+
+    def train_with_average(number: int) -> dict[str, Tensor]:
+        averages.append(EMAWeightAveraging(decay=0.9))
+        return train(make_member(name), epochs=4, callbacks=[averages[number]]).state_dict()
+
+    monkeypatch.setenv(CUDA_GRAPHS, "0")
+    eager = train_with_average(0)
+    assert set(engines) == {EagerEngine}
+    engines.clear()
+    monkeypatch.delenv(CUDA_GRAPHS)
+    captured = train_with_average(1)
+    assert set(engines) == {CudaGraphEngine}
+    assert all(map(torch.equal, captured.values(), eager.values()))
+    assert averages[1]._average_model is not None
+    assert averages[1]._average_model.n_averaged.device.type == "cuda"
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true"])

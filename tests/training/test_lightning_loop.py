@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 
 import zoo
+from zoo.training.lightning_loop import averages_every_step
 
 AFTER_TWO_EPOCHS = {
     "global_step": 14,
@@ -62,6 +63,21 @@ def test_a_name_holds_what_the_loop_takes_it_for(name: str, values: dict[str, An
 def test_checkpoint_intervals_have_their_names() -> None:
     assert ModelCheckpoint(every_n_train_steps=7)._every_n_train_steps == 7
     assert ModelCheckpoint()._train_time_interval is None
+
+
+def test_an_average_of_weights_has_its_names(tmp_path: Path) -> None:
+    callback = EMAWeightAveraging()
+    assert callback._use_buffers
+    assert callback._device is None
+    assert averages_every_step(callback)
+    assert not averages_every_step(EMAWeightAveraging(update_every_n_steps=2))
+    assert not averages_every_step(EMAWeightAveraging(update_starting_at_step=3))
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(max_epochs=1, accelerator="cpu", limit_val_batches=0, callbacks=[callback], **quiet)
+    trainer.fit(zoo.create_model("softmax"), datamodule=zoo.MNISTDataModule(str(tmp_path), num_train=650))
+    assert callback._latest_update_step == 7
+    assert callback._average_model is not None
+    assert callback._average_model.n_averaged == 7
 
 
 @pytest.mark.parametrize("images", [50, 650, 1000])

@@ -63,6 +63,7 @@ def run(steps: int | None, *more: str) -> Path:
     [
         [],
         ["--data.augment", "affine_elastic", "--trainer.precision", "64-true"],
+        ["--trainer.callbacks+", "EMAWeightAveraging", "--trainer.callbacks.decay", "0.9"],
         pytest.param(["--model.optimizer", "sgd", "--model.lr", "0.1", "--model.l2", "0.001"], marks=pytest.mark.slow),
         pytest.param(["--trainer.precision", "bf16-mixed"], marks=pytest.mark.slow),
     ],
@@ -76,6 +77,8 @@ def test_the_weights_are_the_same_to_the_last_bit(how: list[str], seen: list[int
     assert seen == [7, 14, 15, 22, 29, 30]
     contents = [read_checkpoint(path).content for path in LOGS.glob("version_*/checkpoints/last.ckpt")]
     assert {content["global_step"] for content in contents} == {30}
+    going_on = [content.get("current_model_state", {}) for content in contents]
+    assert all(torch.equal(value, other[name]) for other in going_on for name, value in going_on[0].items())
     metrics = {path.read_text() for path in LOGS.glob("version_*/metrics.csv")}
     assert len(metrics) == 1
 

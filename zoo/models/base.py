@@ -21,7 +21,7 @@ from zoo.models.requests import check_batch, check_callbacks, inputs_of
 from zoo.training.chunk_checks import reason_against
 from zoo.training.flush_denormals import FlushDenormals
 from zoo.training.fused_update import make_update
-from zoo.training.lightning_loop import show_steps
+from zoo.training.lightning_loop import show_steps, weight_averages
 from zoo.training.multi_step import MultiStepTraining
 from zoo.training.schedules import check_not_prolonged
 from zoo.training.steps import AutogradStep, Batch, LossAndMetrics, Step
@@ -239,6 +239,7 @@ class ZooModule(CheckpointedModule, ABC):
                 f"The data withholds the labels for {withheld} epochs, but this {type(self).__name__} needs none for "
                 f"{self.unlabelled_epochs()}: set data.unlabelled_epochs to that."
             )
+        weight_averages(self.trainer)  # on the device of the network, before its first step
         self._choose_steps()
 
     def on_train_end(self) -> None:

@@ -11,8 +11,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from torch.optim.swa_utils import AveragedModel
 
 
 class ChunkedLoop:
@@ -86,6 +87,38 @@ def show_steps(trainer: Trainer) -> None:
         bar = callback.train_progress_bar
         bar.n = trainer.fit_loop.epoch_loop.batch_progress.current.ready
         bar.refresh()
+
+
+def averages_every_step(callback: Callback) -> bool:
+    """Return whether a callback averages all that a network holds, on the network's device, after every step."""
+    if type(callback) is not EMAWeightAveraging:
+        return False
+    starts = (callback.update_starting_at_step, callback.update_starting_at_epoch)
+    everything = callback._use_buffers and callback._device is None
+    return everything and callback.update_every_n_steps == 1 and starts == (None, None)
+
+
+def weight_averages(trainer: Trainer) -> list[AveragedModel]:
+    """Return the averages that callbacks keep, on the device of the network.
+
+    Lightning makes them before it moves the network to its device, and leaves them where they are.
+    """
+    averages = []
+    for callback in _averaging(trainer):
+        if callback._device is None and callback._average_model is not None:
+            averages.append(callback._average_model.to(trainer.lightning_module.device))
+    return averages
+
+
+def mark_averaged(trainer: Trainer) -> None:
+    """Let callbacks know that their averages have moved with every step until now."""
+    for callback in _averaging(trainer):
+        callback._latest_update_step = trainer.global_step
+
+
+def _averaging(trainer: Trainer) -> list[EMAWeightAveraging]:
+    callbacks: Any = trainer.callbacks  # type: ignore[attr-defined]
+    return [callback for callback in callbacks if type(callback) is EMAWeightAveraging]
 
 
 def train_time_interval(callback: ModelCheckpoint) -> object:

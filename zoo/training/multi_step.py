@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
+from torch.optim import Optimizer
 
 from zoo.data.batches import Batch, ImageBatches
 from zoo.data.loader import BatchChunk, BatchLoader
 from zoo.training.engines import make_engine, reason_against_capture
-from zoo.training.lightning_loop import ChunkedLoop
-from zoo.training.steps import FetchBatches, StepEngine, StepResult
+from zoo.training.lightning_loop import ChunkedLoop, mark_averaged, weight_averages
+from zoo.training.steps import FetchBatches, Step, StepEngine, StepResult
+from zoo.training.weight_averaging import AveragedStep
 
 CHUNK_LENGTHS = {"cpu": 100, "cuda": 200}
 """Steps in a call at most, by the kind of device, where nothing says how many: so many that Lightning's share is
@@ -64,6 +66,7 @@ class MultiStepTraining:
             self.limit = max(1, min(self.most, round(SECONDS * made / max(seconds, 1e-9))))
         self.loader.mark_unused(len(chunk) - made)
         self.loop.count(made)
+        mark_averaged(self.module.trainer)
         return results
 
     def close(self) -> None:
@@ -84,13 +87,19 @@ class MultiStepTraining:
         self.engine = make_engine(
             module,
             self._fetch(chunk.dataset),
-            module.make_step(optimizer),
+            self._make_step(optimizer),
             optimizer,
             self._move_schedule(),
             self.should_stop,
         )
         self.engine_of = key
         return self.engine
+
+    def _make_step(self, optimizer: Optimizer) -> Step:
+        step: Step = self.module.make_step(optimizer)
+        for average in weight_averages(self.module.trainer):
+            step = AveragedStep(step, self.module, average)
+        return step
 
     def _fetch(self, dataset: ImageBatches) -> FetchBatches:
         device, dtype = self.module.device, next(self.module.parameters()).dtype
