@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -20,6 +21,15 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     text = capsys.readouterr().out
     assert all(verb in text for verb in ("fit", "validate", "test", "predict", "list"))
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [(None, "1"), ("0", "0")])
+def test_linear_layers_on_a_gpu_avoid_cublaslt_unless_told_otherwise(chosen: str | None, expected: str) -> None:
+    program = "import os; from zoo.cli import program; program(); print(os.environ['DISABLE_ADDMM_CUDA_LT'])"
+    environment = {name: value for name, value in os.environ.items() if name != "DISABLE_ADDMM_CUDA_LT"}
+    environment |= {"DISABLE_ADDMM_CUDA_LT": chosen} if chosen else {}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert run.stdout.split()[-1] == expected
 
 
 def test_list_shows_every_member(capsys: pytest.CaptureFixture[str]) -> None:
