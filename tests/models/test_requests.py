@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import BackboneFinetuning, ModelPruning
+from pytorch_lightning.callbacks import BackboneFinetuning, EMAWeightAveraging, ModelPruning
 from torch.utils.data import DataLoader, TensorDataset
 
 from zoo.models import DBN, MLP, RBM, GenerativeDBN, ZooModule
@@ -123,3 +123,9 @@ def test_loops_copies_and_transforms_treat_a_network_as_any_other(name: str) -> 
 )
 def test_articles_follow_the_sound(name: str, expected: str) -> None:
     assert with_article(name) == expected
+
+
+def test_batch_norm_is_not_refitted_for_weights_that_are_not_saved() -> None:
+    network = MLP([8], batch_norm=True, refit_batch_norm=True)
+    with pytest.raises(UsageError, match="EMAWeightAveraging saves an average of weights: leave one of them out"):
+        make_trainer(EMAWeightAveraging()).fit(network, make_loader(IMAGES, LABELS))

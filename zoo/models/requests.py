@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytorch_lightning import LightningModule
-from pytorch_lightning.callbacks import BackboneFinetuning, ModelPruning
+from pytorch_lightning.callbacks import BackboneFinetuning, ModelPruning, WeightAveraging
 from torch import Tensor, nn
 
 from zoo.utils.errors import UsageError
@@ -13,7 +13,7 @@ from zoo.utils.wording import with_article
 
 
 def check_callbacks(module: LightningModule, callbacks: list[Any]) -> None:
-    """Refuse callbacks that need parts that a network does not have.
+    """Refuse callbacks that need parts that a network does not have, or that do not go with its settings.
 
     Raises:
         UsageError: There is such a callback.
@@ -29,6 +29,11 @@ def check_callbacks(module: LightningModule, callbacks: list[Any]) -> None:
             raise UsageError(
                 f"ModelPruning needs layers of torch.nn that are called one by one, and {with_article(name)} is not "
                 "made of them: leave the callback out."
+            )
+        if isinstance(callback, WeightAveraging) and module.hparams.get("refit_batch_norm"):
+            raise UsageError(
+                f"refit_batch_norm refits batch norm for the weights of the last step, and {type(callback).__name__} "
+                "saves an average of weights: leave one of them out."
             )
 
 
