@@ -90,8 +90,9 @@ def test_a_published_member_can_be_loaded_verified_and_reproduced(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("shipped", [False, True])
 def test_a_network_ships_in_half_precision_if_that_changes_no_prediction(
-    tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    shipped: bool, tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = fit()
     # A network that was rounded already, so that no prediction can change.
@@ -115,7 +116,9 @@ def test_a_network_ships_in_half_precision_if_that_changes_no_prediction(
     assert "predicts another class for" in error_output(["publish", "tiny", run, "--half"], capsys)
     assert content == (checkpoint.read_bytes(), index.read_bytes())
     monkeypatch.setattr(publishing, "round_to_half", round_to_half)
-    assert main(["publish", "tiny", run, "--half"]) == 0
+    if shipped:
+        assert main(["publish", "tiny", run]) == 0
+    assert main(["publish", "tiny", *([] if shipped else [run]), "--half"]) == 0
     after = json.loads(index.read_text())["tiny"]
     assert after["bytes"] == checkpoint.stat().st_size < 0.6 * whole
     assert after["test_errors"] == before["test_errors"]

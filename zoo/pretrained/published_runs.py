@@ -84,7 +84,7 @@ def common_entry(info: ModelInfo, run: FinishedRun, content: bytes, test_images:
     """
     is_demonstration = info.config.parent.name == "demos"
     return Published(
-        sha256=hashlib.sha256(content).hexdigest(),
+        sha256=sha256_of(content),
         bytes=len(content),
         parameters=run.model.trained_parameters(),
         seed=run.seed,
@@ -99,6 +99,11 @@ def common_entry(info: ModelInfo, run: FinishedRun, content: bytes, test_images:
         licence=LICENCE,
         papers=list(info.papers),
     )
+
+
+def sha256_of(content: bytes) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def _read_run(info: ModelInfo, path: str | Path) -> FinishedRun:

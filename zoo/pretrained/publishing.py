@@ -26,7 +26,7 @@ from zoo.pretrained.evaluation import (
 )
 from zoo.pretrained.index_files import write_demonstrations, write_index
 from zoo.pretrained.loading import build, member_class, published_entry
-from zoo.pretrained.published_runs import FinishedRun, common_entry, configured_data, finished_runs
+from zoo.pretrained.published_runs import FinishedRun, common_entry, configured_data, finished_runs, sha256_of
 from zoo.pretrained.registry import (
     ModelInfo,
     demonstration_info,
@@ -51,10 +51,9 @@ from zoo.utils.files import atomic_path, write_bytes
 
 
 @dataclass(frozen=True)
-class MeasuredRun:
-    """A finished run of a member's recipe and the metrics of its network."""
+class MeasuredNetwork:
+    """A trained network of a member and its metrics."""
 
-    run: FinishedRun
     model: Classifier
     test: Evaluation
     validation: Evaluation | None
@@ -84,9 +83,7 @@ def publish(name: str, paths: Sequence[str | Path], *, half: bool = False) -> En
     info = model_info(name) if name in list_models() else demonstration_info(name)
     if name not in list_models() and not issubclass(member_class(info), RBM):
         raise UsageError(f"{name} is a demonstration that does not ship: members do, and RBMs.")
-    data = MNISTDataModule(val_size=configured_data(info).val_size)
-    data.prepare_data()
-    data.setup()
+    data = _data(info)
     runs = finished_runs(info, paths)
     if half:
         _round(name, runs[0].model, data)
@@ -104,13 +101,47 @@ def publish(name: str, paths: Sequence[str | Path], *, half: bool = False) -> En
             write_demonstrations({**read_demonstrations(), name: likelihood_entry})
             return likelihood_entry
         assert isinstance(model, Classifier)
-        measured = [_measure(run, data) for run in runs]
-        table = _table(info, runs, [_errors(run) for run in measured])
-        entry = _entry(info, measured[0], table, temporary.read_bytes(), data)
+        measured = [_measure(run.model, data) for run in runs]
+        table = _table(info, runs, [_errors(network) for network in measured])
+        entry = _entry(info, runs[0], measured[0], table, temporary.read_bytes(), data)
         check_metrics(temporary_info, entry, model, data)
         _write_table(name, table)
         write_index({**read_index(), name: entry})
         return entry
+
+
+def publish_in_half(name: str) -> Entry:
+    """Write the network of a member that ships anew, in half precision, and its index entry. The runs stay.
+
+    Returns:
+        The new index entry, with the metrics of the rounded network.
+
+    Raises:
+        UsageError: The member is unknown or ships no network, or rounding changes a prediction.
+    """
+    info = model_info(name)
+    published_entry(info)
+    data = _data(info)
+    model = build(info, read_checkpoint(info.checkpoint))
+    _round(name, model, data)
+    with atomic_path(info.checkpoint, CLASS_PATH) as temporary:
+        write_weights(model, dict(model.hparams), temporary, half=True)
+        temporary_info = dataclasses.replace(info, checkpoint=temporary)
+        written = build(temporary_info, read_checkpoint(temporary))
+        assert isinstance(written, Classifier)
+        file: Any = {"sha256": sha256_of(temporary.read_bytes()), "bytes": temporary.stat().st_size}
+        fields: Any = {**(info.metrics or {}), **file, **_metrics(_measure(model, data), data)}
+        entry: Entry = fields
+        check_metrics(temporary_info, entry, written, data)
+        write_index({**read_index(), name: entry})
+        return entry
+
+
+def _data(info: ModelInfo) -> MNISTDataModule:
+    data = MNISTDataModule(val_size=configured_data(info).val_size)
+    data.prepare_data()
+    data.setup()
+    return data
 
 
 def _round(name: str, model: ZooModule, data: MNISTDataModule) -> None:
@@ -187,29 +218,42 @@ def _write_table(name: str, table: Sequence[PublishedRun]) -> None:
     write_bytes(table_path(name), format_table(table).encode(), replace=True)
 
 
-def _measure(run: FinishedRun, data: MNISTDataModule) -> MeasuredRun:
-    assert isinstance(run.model, Classifier)
+def _measure(model: ZooModule, data: MNISTDataModule) -> MeasuredNetwork:
+    assert isinstance(model, Classifier)
     loader = data.val_dataloader()
-    test = logits_and_labels(run.model, data.test_dataloader())
-    validation = None if isinstance(loader, list) else logits_and_labels(run.model, loader)
-    return MeasuredRun(
-        run,
-        run.model,
+    test = logits_and_labels(model, data.test_dataloader())
+    validation = None if isinstance(loader, list) else logits_and_labels(model, loader)
+    return MeasuredNetwork(
+        model,
         test=evaluation_of(*test),
         validation=None if validation is None else evaluation_of(*validation),
         calibration=calibrate(validation, test),
     )
 
 
-def _errors(measured: MeasuredRun) -> dict[str, float | None]:
+def _errors(measured: MeasuredNetwork) -> dict[str, float | None]:
     return {"test_errors": measured.test.errors, "val_accuracy": _accuracy(measured.validation)}
 
 
 def _entry(
-    info: ModelInfo, shipped: MeasuredRun, table: Sequence[PublishedRun], content: bytes, data: MNISTDataModule
+    info: ModelInfo,
+    run: FinishedRun,
+    shipped: MeasuredNetwork,
+    table: Sequence[PublishedRun],
+    content: bytes,
+    data: MNISTDataModule,
 ) -> Entry:
     fields: Any = {
-        **common_entry(info, shipped.run, content, shipped.test.images),
+        **common_entry(info, run, content, shipped.test.images),
+        **_metrics(shipped, data),
+        **error_distribution(table, shipped.test.images),
+    }
+    entry: Entry = fields
+    return entry
+
+
+def _metrics(shipped: MeasuredNetwork, data: MNISTDataModule) -> dict[str, Any]:
+    return {
         "test_errors": shipped.test.errors,
         "test_errors_ci95": [round(bound, 1) for bound in wilson_interval(shipped.test.errors, shipped.test.images)],
         "nll": shipped.test.nll,
@@ -221,10 +265,7 @@ def _entry(
         "golden_logits": [
             [float(f"{logit:.6g}") for logit in row] for row in golden_logits(shipped.model, data).tolist()
         ],
-        **error_distribution(table, shipped.test.images),
     }
-    entry: Entry = fields
-    return entry
 
 
 def _likelihood(run: FinishedRun, data: MNISTDataModule) -> dict[str, float | None]:

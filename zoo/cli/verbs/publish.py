@@ -40,13 +40,14 @@ def run(verb: str, arguments: list[str]) -> int:
         help="write half as many bytes, in half precision, if that changes no prediction",
     )
     options = parser.parse_args(arguments)
-    if sum((bool(options.runs), options.study is not None, options.index)) != 1 or options.index == bool(options.name):
+    shipped_in_half = options.half and not options.runs
+    what = sum((bool(options.runs), options.study is not None, options.index, shipped_in_half))
+    if what != 1 or options.index == bool(options.name):
         raise UsageError(
-            "Say what is published: `zoo publish NAME RUN.ckpt …` a network, `zoo publish NAME --study DIR` the runs "
-            "of a study, or `zoo publish --index` the index of all tables."
+            "Say what is published: `zoo publish NAME RUN.ckpt …` a network, `zoo publish NAME --half` the one that "
+            "ships, rounded, `zoo publish NAME --study DIR` the runs of a study, or `zoo publish --index` the index "
+            "of all tables."
         )
-    if options.half and not options.runs:
-        raise UsageError("--half is for a network that is published: name the checkpoints of its runs.")
     flush_denormals()
     if options.index:
         from zoo.pretrained.publishing import publish_runs
@@ -58,9 +59,10 @@ def run(verb: str, arguments: list[str]) -> int:
 
         _report(options.name, publish_study(options.name, options.study))
     else:
-        from zoo.pretrained.publishing import publish
+        from zoo.pretrained.publishing import publish, publish_in_half
 
-        entry = publish(options.name, options.runs, half=options.half)
+        name, runs = options.name, options.runs
+        entry = publish_in_half(name) if shipped_in_half else publish(name, runs, half=options.half)
         print(f"{options.name}: {entry['bytes']:,} bytes, sha256 {entry['sha256'][:16]}…")
         _report(options.name, entry)
         print(f"Wrote {display_path(model_info(options.name).checkpoint)}.")
