@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import SGD
 
@@ -14,6 +13,7 @@ import zoo
 from zoo.layers.activations import ACTIVATIONS
 from zoo.models import MLP, Classifier
 from zoo.training.manual_backward import Chain, ManualStep
+from zoo.training.onednn import ONEDNN
 from zoo.training.optimizers import OPTIMIZERS, make_optimizer
 from zoo.training.steps import AutogradStep, Batch, LossAndMetrics
 
@@ -45,7 +45,11 @@ def batch(dtype: torch.dtype = torch.float32, size: int = 100) -> tuple[Tensor, 
     ids=str,
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_gradients_losses_and_logits_are_those_of_autograd(arguments: dict[str, Any], dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("onednn", ["0", "1"])
+def test_gradients_losses_and_logits_are_those_of_autograd(
+    arguments: dict[str, Any], dtype: torch.dtype, onednn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ONEDNN, onednn)
     model = MLP(**{"hidden_sizes": [64, 48], **arguments}).to(dtype)
     other = MLP(**{"hidden_sizes": [64, 48], **arguments}).to(dtype)
     other.load_state_dict(model.state_dict())
@@ -58,8 +62,8 @@ def test_gradients_losses_and_logits_are_those_of_autograd(arguments: dict[str, 
         state = torch.get_rng_state()
         torch.manual_seed(size)
         other.zero_grad()
-        expected_logits = other(images)
-        expected = F.cross_entropy(expected_logits, labels)
+        expected, measured = other.step((images, labels))
+        expected_logits = measured["logits"]
         expected.backward()
         assert torch.equal(torch.get_rng_state(), state)
         assert torch.equal(loss, expected)
@@ -72,7 +76,11 @@ def test_gradients_losses_and_logits_are_those_of_autograd(arguments: dict[str, 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("l2", [0.0, 0.01])
-def test_steps_without_autograd_give_the_weights_of_steps_with_it(name: str, l2: float) -> None:
+@pytest.mark.parametrize("onednn", ["0", "1"])
+def test_steps_without_autograd_give_the_weights_of_steps_with_it(
+    name: str, l2: float, onednn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ONEDNN, onednn)
     arguments: dict[str, Any] = {"hidden_sizes": [64, 48, 32], "batch_norm": True, "dropout": 0.2, "l2": l2}
     model, other = (MLP(**arguments) for _ in range(2))
     other.load_state_dict(model.state_dict())
@@ -133,7 +141,7 @@ def test_dropout_s_noise_is_torch_s_own_and_uses_up_as_much(probability: float, 
         _, logits = chain_of(model).compute_gradients(images, labels)
     state = torch.get_rng_state()
     torch.manual_seed(0)
-    assert torch.equal(logits, model(images))
+    assert torch.equal(logits, model.step((images, labels)).measured["logits"])
     assert torch.equal(state, torch.get_rng_state())
 
 

@@ -17,6 +17,7 @@ from zoo.models.normalized import NormalizedModule
 from zoo.training.fused_update import make_update
 from zoo.training.manual_backward import Chain, ManualStep, is_hooked
 from zoo.training.max_norm import MaxNorm
+from zoo.training.onednn import by_onednn
 from zoo.training.optimizers import check_optimizer, make_optimizer
 from zoo.training.schedules import check_schedule, with_schedule
 from zoo.training.steps import Batch, LossAndMetrics, Step
@@ -175,12 +176,13 @@ class Classifier(NormalizedModule, ABC):
     def step(self, batch: Batch) -> LossAndMetrics:
         """Return the loss of a batch ``(images, labels, …)``, a scalar in nats, and what `count` needs."""
         images, labels, *_ = batch
-        logits = self(images)
-        cross_entropy = F.cross_entropy(logits, labels)
-        loss = self.smoothed_loss(logits, labels, cross_entropy)
-        loss = loss + self.l2_penalty() if self.hparams["l2"] else loss
-        if self.vat.weight:
-            loss = loss + self.vat.penalty(self.parts(), self, images, logits)
+        with by_onednn(self):
+            logits = self(images)
+            cross_entropy = F.cross_entropy(logits, labels)
+            loss = self.smoothed_loss(logits, labels, cross_entropy)
+            loss = loss + self.l2_penalty() if self.hparams["l2"] else loss
+            if self.vat.weight:
+                loss = loss + self.vat.penalty(self.parts(), self, images, logits)
         measured = {"cross_entropy": cross_entropy.detach(), "logits": logits.detach(), "labels": labels}
         return LossAndMetrics(loss, measured)
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.layers.activations import ACTIVATIONS
+from zoo.training.onednn import product, suits
 from zoo.training.steps import Batch, StepResult
 
 aten = torch.ops.aten
@@ -46,19 +47,26 @@ class _Linear(_Layer):
         self.weight, self.bias = layer.weight, layer.bias
         self.parameters = (layer.weight,) if layer.bias is None else (layer.weight, layer.bias)
         self.transposed = layer.weight.t()
+        self.by_onednn = suits(layer.weight)
         # The same memory at every step stays in the processor's cache.
-        for parameter in self.parameters:
-            parameter.grad = torch.empty_like(parameter)
-        self.gradients = [parameter.grad for parameter in self.parameters]
+        self.gradients = [torch.empty_like(parameter) for parameter in self.parameters]
+        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
+            parameter.grad = gradient
 
     def forward(self, inputs: Tensor) -> Tensor:
         self.inputs = inputs
+        if self.by_onednn:
+            return product(inputs, self.weight, self.bias)
         return inputs.mm(self.transposed) if self.bias is None else torch.addmm(self.bias, inputs, self.transposed)
 
     def backward(self, gradient: Tensor, needs_input_gradient: bool) -> Tensor | None:
-        torch.mm(gradient.t(), self.inputs, out=self.gradients[0])
         if self.bias is not None:
             torch.sum(gradient, 0, out=self.gradients[1])
+        weight_gradient = self.gradients[0]
+        if self.by_onednn:
+            weight_gradient.copy_(product(gradient.t(), self.inputs.t()))
+            return product(gradient, self.transposed) if needs_input_gradient else None
+        torch.mm(gradient.t(), self.inputs, out=weight_gradient)
         return gradient.mm(self.weight) if needs_input_gradient else None
 
 

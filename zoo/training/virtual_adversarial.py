@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.training.noise import without_dropout, without_running_averages
+from zoo.training.onednn import constant_weights
 from zoo.utils.autocast import full_precision
 from zoo.utils.checks import check_counts, check_not_negative, check_positive
 
@@ -99,7 +100,7 @@ class VirtualAdversarialTraining:
         same to the first order, but it subtracts probabilities that are almost equal.
         """
         step = (self.xi * direction).requires_grad_()
-        with torch.enable_grad():
+        with torch.enable_grad(), constant_weights():
             outputs = forward(images + step)
         change = outputs.detach() - logits
         # A constant added to all logits changes nothing. Without that of the most probable class, nothing of the order
