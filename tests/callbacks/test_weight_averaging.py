@@ -11,12 +11,14 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
+from pytorch_lightning.callbacks import EMAWeightAveraging
 from torch import Tensor
 
+import zoo
 from tests.helpers import error_output, errors, run_zoo, weights
 from zoo.cli import main
-from zoo.models import CNN
+from zoo.models import CNN, MLP
 
 DECAY = 0.9
 
@@ -29,6 +31,16 @@ def callback(name: str, **arguments: Any) -> list[str]:
 SMALL = ["--model.channels", "[[2], [4]]", "--model.hidden_sizes", "[8]"]
 FIT = ["fit", "--config", "fast_cnn", "--trainer.accelerator", "cpu", "--data.num_train", "1000", *SMALL]
 FIT += ["--trainer.max_epochs", "2", "--data.val_size", "200", *callback("EMAWeightAveraging", decay=DECAY)]
+
+
+def make_trainer(*callbacks: Callback, **settings: Any) -> Trainer:
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    quiet |= {"enable_model_summary": False, "accelerator": "cpu", "limit_val_batches": 0}
+    return Trainer(max_epochs=2, callbacks=list(callbacks), **{**quiet, **settings})
+
+
+def small_data(**settings: Any) -> zoo.MNISTDataModule:
+    return zoo.MNISTDataModule(num_train=400, **settings)
 
 
 class KeepStates(Callback):
@@ -53,7 +65,10 @@ def test_the_saved_network_is_the_average_by_its_definition_also_after_a_resume_
     assert len(KeepStates.states) == 20
     average = KeepStates.states[0]
     for state in KeepStates.states[1:]:
-        average = {name: (DECAY * average[name] + (1 - DECAY) * value).to(value.dtype) for name, value in state.items()}
+        average = {
+            name: DECAY * average[name] + (1 - DECAY) * value if value.is_floating_point() else value
+            for name, value in state.items()
+        }
     saved = torch.load(last_checkpoint(0), weights_only=True)["state_dict"]
     assert all(torch.equal(value, saved[name]) for name, value in average.items())
 
@@ -77,6 +92,39 @@ def test_an_average_in_chunks_of_steps_goes_on_exactly(capsys: pytest.CaptureFix
     assert main([*fit, "--ckpt_path", "last"]) == 0
     assert "steps_per_call is 1" not in capsys.readouterr().out
     assert weights(last_checkpoint(2)) == weights(last_checkpoint(0))
+
+
+@pytest.mark.parametrize("steps", [1, None])
+def test_an_average_is_as_precise_as_the_weights(steps: int | None) -> None:
+    trained = {}
+    for validated in (0, 1):
+        seed_everything(0, verbose=False)
+        callback = EMAWeightAveraging(decay=DECAY)
+        trainer = make_trainer(callback, precision="64-true", limit_val_batches=validated)
+        trainer.fit(MLP([8], steps_per_call=steps), datamodule=small_data())
+        assert callback._average_model is not None
+        trained[validated] = callback._average_model.module.state_dict()
+    weight = trained[1]["net.1.weight"]
+    assert not torch.equal(weight, weight.float().double())
+    # The average and the weights change places for a validation.
+    assert all(map(torch.equal, trained[0].values(), trained[1].values()))
+
+
+@pytest.mark.parametrize("steps", [1, None])
+def test_a_callback_averages_in_a_second_training_too(steps: int | None) -> None:
+    callback = EMAWeightAveraging(decay=DECAY)
+    for _ in range(2):
+        make_trainer(callback).fit(MLP([8], steps_per_call=steps), datamodule=small_data())
+        assert callback._average_model is not None
+        assert callback._average_model.n_averaged == 8
+
+
+def test_the_fingerprint_of_a_bagged_ensemble_s_images_is_not_averaged() -> None:
+    model = zoo.create_model("bagging", num_members=2)
+    data = small_data(with_indices=True)
+    trainer = make_trainer(EMAWeightAveraging(decay=DECAY))
+    trainer.fit(model, datamodule=data)
+    assert "oob_acc" in trainer.test(model, datamodule=data, verbose=False)[0]
 
 
 @pytest.fixture(scope="module")

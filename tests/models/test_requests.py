@@ -129,3 +129,4 @@ def test_batch_norm_is_not_refitted_for_weights_that_are_not_saved() -> None:
     network = MLP([8], batch_norm=True, refit_batch_norm=True)
     with pytest.raises(UsageError, match="EMAWeightAveraging saves an average of weights: leave one of them out"):
         make_trainer(EMAWeightAveraging()).fit(network, make_loader(IMAGES, LABELS))
+    make_trainer(EMAWeightAveraging()).test(network, make_loader(IMAGES, LABELS), verbose=False)  # of an older training

@@ -11,7 +11,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 
 import zoo
-from zoo.training.lightning_loop import averages_every_step
+from zoo.training.lightning_loop import can_average_in_chunks
 
 AFTER_TWO_EPOCHS = {
     "global_step": 14,
@@ -69,9 +69,9 @@ def test_an_average_of_weights_has_its_names(tmp_path: Path) -> None:
     callback = EMAWeightAveraging()
     assert callback._use_buffers
     assert callback._device is None
-    assert averages_every_step(callback)
-    assert not averages_every_step(EMAWeightAveraging(update_every_n_steps=2))
-    assert not averages_every_step(EMAWeightAveraging(update_starting_at_step=3))
+    assert can_average_in_chunks(callback)
+    assert not can_average_in_chunks(EMAWeightAveraging(update_every_n_steps=2))
+    assert not can_average_in_chunks(EMAWeightAveraging(update_starting_at_step=3))
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = Trainer(max_epochs=1, accelerator="cpu", limit_val_batches=0, callbacks=[callback], **quiet)
     trainer.fit(zoo.create_model("softmax"), datamodule=zoo.MNISTDataModule(str(tmp_path), num_train=650))

@@ -64,6 +64,7 @@ def run(steps: int | None, *more: str) -> Path:
         [],
         ["--data.augment", "affine_elastic", "--trainer.precision", "64-true"],
         ["--trainer.callbacks+", "EMAWeightAveraging", "--trainer.callbacks.decay", "0.9"],
+        ["--trainer.callbacks+", "EMAWeightAveraging", "--trainer.precision", "64-true"],
         pytest.param(["--model.optimizer", "sgd", "--model.lr", "0.1", "--model.l2", "0.001"], marks=pytest.mark.slow),
         pytest.param(["--trainer.precision", "bf16-mixed"], marks=pytest.mark.slow),
     ],

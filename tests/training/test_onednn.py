@@ -9,6 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.utils.checkpoint import checkpoint
 
 import zoo
 from zoo.models import MLP
@@ -72,6 +74,52 @@ def test_values_and_gradients_are_those_of_a_linear_layer(
     torch.testing.assert_close(gradients, expected_gradients, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["a column", "every other number", "one number repeated", "a row", "a number"])
+def test_a_bias_of_any_layout_is_added(kind: str, calls: list[Tensor]) -> None:
+    numbers = torch.randn(80, 3)
+    bias = {
+        "a column": numbers[:40, 1],
+        "every other number": numbers[::2, 0],
+        "one number repeated": numbers[0, :1].expand(40),
+        "a row": numbers[:40, 1:2].t().contiguous(),
+        "a number": numbers[0, 0],
+    }[kind]
+    inputs, weight = torch.randn(5, 60), torch.randn(40, 60)
+    with by_onednn(MLP([40])):
+        torch.testing.assert_close(F.linear(inputs, weight, bias), inputs @ weight.t() + bias, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_layers_that_are_computed_again_in_the_backward_pass(reentrant: bool, calls: list[Tensor]) -> None:
+    layer = nn.Linear(60, 40)
+    inputs = torch.randn(50, 60, requires_grad=True)
+    with by_onednn(MLP([40])):
+        outputs = checkpoint(layer, inputs, use_reentrant=reentrant)
+    outputs.sum().backward()
+    torch.testing.assert_close(inputs.grad, layer.weight.sum(0).expand(50, 60), rtol=1e-5, atol=1e-5)
+
+
+def test_what_no_gradient_needs_may_change_before_the_backward_pass(calls: list[Tensor]) -> None:
+    first, frozen = nn.Linear(60, 40), nn.Linear(40, 40).requires_grad_(False)
+    inputs = torch.randn(50, 60)
+    with by_onednn(MLP([40])):
+        hidden = first(inputs)
+        outputs = frozen(hidden * 1)
+    with torch.no_grad():
+        first.weight.zero_()
+    outputs.sum().backward()
+    assert first.weight.grad is not None
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # torch makes its rules at first use
+def test_derivatives_forward_are_left_to_torch(calls: list[Tensor]) -> None:
+    layer, inputs = nn.Linear(60, 40), torch.randn(50, 60)
+    with forward_ad.dual_level(), by_onednn(MLP([40])):
+        outputs = layer(forward_ad.make_dual(inputs, torch.ones_like(inputs)))
+        tangent = forward_ad.unpack_dual(outputs).tangent
+    torch.testing.assert_close(tangent, layer.weight.sum(1).expand(50, 40), rtol=1e-5, atol=1e-5)
+
+
 def test_no_inputs_have_no_outputs(calls: list[Tensor]) -> None:
     with by_onednn(MLP([40])):
         assert nn.Linear(60, 40)(torch.empty(0, 60)).shape == (0, 40)
@@ -94,7 +142,7 @@ def test_a_gradient_can_be_differentiated_again(calls: list[Tensor]) -> None:
 def test_transforms_of_a_network_are_left_to_torch(calls: list[Tensor]) -> None:
     model = MLP([40])
     images, labels = batch(5)
-    parameters = dict(model.named_parameters())
+    parameters: dict[str, Tensor] = dict(model.named_parameters())
 
     def loss(weights: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:
         logits = torch.func.functional_call(model, weights, (image.unsqueeze(0),))

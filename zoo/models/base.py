@@ -21,7 +21,7 @@ from zoo.models.requests import check_batch, check_callbacks, inputs_of
 from zoo.training.chunk_checks import reason_against
 from zoo.training.flush_denormals import FlushDenormals
 from zoo.training.fused_update import make_update
-from zoo.training.lightning_loop import show_steps, weight_averages
+from zoo.training.lightning_loop import place_averages, prepare_averages, show_steps
 from zoo.training.multi_step import MultiStepTraining
 from zoo.training.schedules import check_not_prolonged
 from zoo.training.steps import AutogradStep, Batch, LossAndMetrics, Step
@@ -227,6 +227,11 @@ class ZooModule(CheckpointedModule, ABC):
             self._entered = self.current_epoch
             self.enter_epoch()
 
+    def setup(self, stage: str) -> None:
+        """Prepare averages of the weights that callbacks keep."""
+        if stage == "fit":
+            prepare_averages(self.trainer)
+
     def on_train_start(self) -> None:
         """Refuse what would train something else than was asked for."""
         self._entered = None
@@ -239,7 +244,7 @@ class ZooModule(CheckpointedModule, ABC):
                 f"The data withholds the labels for {withheld} epochs, but this {type(self).__name__} needs none for "
                 f"{self.unlabelled_epochs()}: set data.unlabelled_epochs to that."
             )
-        weight_averages(self.trainer)  # on the device of the network, before its first step
+        place_averages(self.trainer)
         self._choose_steps()
 
     def on_train_end(self) -> None:

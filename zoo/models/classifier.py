@@ -163,6 +163,7 @@ class Classifier(NormalizedModule, ABC):
         Raises:
             UsageError: The number is another one.
         """
+        super().setup(stage)
         names = getattr(getattr(self.trainer, "datamodule", None), "class_names", None)
         num_classes = self.hparams["num_classes"]
         if names is not None and len(names) != num_classes:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pytorch_lightning import LightningModule
 from pytorch_lightning.callbacks import BackboneFinetuning, ModelPruning, WeightAveraging
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from zoo.utils.errors import UsageError
@@ -30,7 +31,8 @@ def check_callbacks(module: LightningModule, callbacks: list[Any]) -> None:
                 f"ModelPruning needs layers of torch.nn that are called one by one, and {with_article(name)} is not "
                 "made of them: leave the callback out."
             )
-        if isinstance(callback, WeightAveraging) and module.hparams.get("refit_batch_norm"):
+        is_training = module.trainer.state.fn == TrainerFn.FITTING
+        if is_training and isinstance(callback, WeightAveraging) and module.hparams.get("refit_batch_norm"):
             raise UsageError(
                 f"refit_batch_norm refits batch norm for the weights of the last step, and {type(callback).__name__} "
                 "saves an average of weights: leave one of them out."

@@ -130,7 +130,9 @@ def publish_in_half(name: str) -> Entry:
         written = build(temporary_info, read_checkpoint(temporary))
         assert isinstance(written, Classifier)
         file: Any = {"sha256": sha256_of(temporary.read_bytes()), "bytes": temporary.stat().st_size}
-        fields: Any = {**(info.metrics or {}), **file, **_metrics(_measure(model, data), data)}
+        before: Any = info.metrics
+        measured = _metrics(_measure(model, data), data)
+        fields: Any = {**before, **file, **measured, "images_per_second": before["images_per_second"]}
         entry: Entry = fields
         check_metrics(temporary_info, entry, written, data)
         write_index({**read_index(), name: entry})

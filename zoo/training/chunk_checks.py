@@ -15,7 +15,7 @@ from pytorch_lightning.utilities.types import LRSchedulerConfig
 from zoo.data.base import ImageDataModule
 from zoo.data.loader import BatchLoader
 from zoo.data.sampler import ExactSampler
-from zoo.training.lightning_loop import averages_every_step, train_time_interval
+from zoo.training.lightning_loop import can_average_in_chunks, train_time_interval
 from zoo.training.optimizers import OPTIMIZERS
 from zoo.utils.compiled import is_compiled
 
@@ -97,7 +97,7 @@ def _is_chunk_aware(callback: Callback) -> bool:
         return bool(getattr(cls, "chunk_aware", True))
     if cls.__module__.startswith(LIGHTNING):
         # Of the others, some have no such hook and change steps all the same: what gradients they gather, their rate.
-        return averages_every_step(callback) or cls.__name__ in CHUNK_AWARE
+        return cls.__name__ in CHUNK_AWARE or can_average_in_chunks(callback)
     ancestors = [each for each in cls.__mro__ if issubclass(each, Callback) and each is not Callback]
     derived = any(each.__module__.startswith(LIGHTNING) for each in ancestors)
     return not derived and not any(is_overridden(hook, callback, Callback) for hook in HOOKS)

@@ -7,12 +7,15 @@ epoch mean what they mean without chunks. A test holds each attribute to its mea
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 
@@ -89,7 +92,7 @@ def show_steps(trainer: Trainer) -> None:
         bar.refresh()
 
 
-def averages_every_step(callback: Callback) -> bool:
+def can_average_in_chunks(callback: Callback) -> bool:
     """Return whether a callback averages all that a network holds, on the network's device, after every step."""
     if type(callback) is not EMAWeightAveraging:
         return False
@@ -98,16 +101,38 @@ def averages_every_step(callback: Callback) -> bool:
     return everything and callback.update_every_n_steps == 1 and starts == (None, None)
 
 
-def weight_averages(trainer: Trainer) -> list[AveragedModel]:
-    """Return the averages that callbacks keep, on the device of the network.
+def prepare_averages(trainer: Trainer) -> None:
+    """Give averages of weights the precision of the network, and let them copy whole numbers, which have no average.
 
-    Lightning makes them before it moves the network to its device, and leaves them where they are.
+    Lightning makes them before it converts the network. It is called before a checkpoint is read.
     """
-    averages = []
+    for average in weight_averages(trainer):
+        if str(trainer.precision) == "64-true":
+            average.double()
+        assert average.avg_fn is not None
+        average.avg_fn = functools.partial(_mean_of_real_numbers, average.avg_fn)
+
+
+def _mean_of_real_numbers(mean: Callable[..., Tensor], average: Tensor, current: Tensor, count: Tensor) -> Tensor:
+    return mean(average, current, count) if average.is_floating_point() else current
+
+
+def place_averages(trainer: Trainer) -> None:
+    """Move averages of weights to the device of the network, where a callback names no other.
+
+    Lightning makes them before it moves the network to its device, and leaves them where they are. A callback that was
+    in another training, too, would wait for that training's number of steps.
+    """
     for callback in _averaging(trainer):
         if callback._device is None and callback._average_model is not None:
-            averages.append(callback._average_model.to(trainer.lightning_module.device))
-    return averages
+            callback._average_model.to(trainer.lightning_module.device)
+        callback._latest_update_step = min(callback._latest_update_step, trainer.global_step)
+
+
+def weight_averages(trainer: Trainer) -> list[AveragedModel]:
+    """Return the averages of weights that callbacks keep."""
+    averages = [callback._average_model for callback in _averaging(trainer)]
+    return [average for average in averages if average is not None]
 
 
 def mark_averaged(trainer: Trainer) -> None:

@@ -19,7 +19,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 from torch.overrides import TorchFunctionMode
 
 from zoo.utils.compiled import is_compiled
@@ -54,12 +53,12 @@ def _is_faster() -> bool:
 
 def suits(weight: Tensor) -> bool:
     """Return whether oneDNN computes the products of a layer with this weight ``(O, I)``."""
-    is_single = weight.device.type == "cpu" and weight.dtype == torch.float32
+    is_single = weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.layout == torch.strided
     return is_single and weight.dim() == 2 and min(weight.shape) >= LEAST_SIZE and is_chosen()
 
 
 def product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return ``inputs @ weight.T + bias`` for inputs ``(B, I)``, a weight ``(O, I)`` and a bias ``(O,)``."""
+    """Return ``inputs @ weight.T + bias`` for inputs ``(B, I)``, a weight ``(O, I)`` and a contiguous bias ``(O,)``."""
     outputs: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
     return outputs
 
@@ -70,15 +69,17 @@ def by_onednn(network: Any) -> contextlib.AbstractContextManager[object]:
     Args:
         network: The LightningModule that is computed. One that is compiled is left as it is.
     """
+    if torch.compiler.is_compiling():
+        return contextlib.nullcontext()
     is_used = network.device.type == "cpu" and is_chosen() and not is_compiled(network)
     return _LinearLayers() if is_used else contextlib.nullcontext()
 
 
 @contextlib.contextmanager
 def constant_weights() -> Iterator[None]:
-    """Let no gradient of linear layers' weights be computed for what is made within, if oneDNN makes it.
+    """Return a context in which linear layers by oneDNN take their weights for constants.
 
-    `torch.autograd.grad` leaves out by itself what it is not asked for, but not within a function such as `_Linear`.
+    `torch.autograd.grad` computes no gradient that it is not asked for, except within a function such as `_Linear`.
     """
     token = _weights_are_constant.set(True)
     try:
@@ -100,16 +101,30 @@ class _LinearLayers(TorchFunctionMode):
     ) -> Any:
         if function is F.linear and not keywords:
             inputs, weight, bias = (*arguments, None)[:3]
-            if inputs.dim() == 2 and len(inputs) and inputs.dtype == weight.dtype and suits(weight) and _is_plain():
+            if suits(weight) and _fit(inputs, weight, bias) and _is_plain():
                 if _weights_are_constant.get():
                     weight, bias = weight.detach(), None if bias is None else bias.detach()
                 return _Linear.apply(inputs, weight, bias)
         return function(*arguments, **(keywords or {}))
 
 
+def _fit(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    has_right_bias = bias is None or (bias.shape == weight.shape[:1] and bias.is_contiguous())
+    return inputs.dim() == 2 and len(inputs) > 0 and inputs.dtype == weight.dtype and has_right_bias
+
+
 def _is_plain() -> bool:
-    """Return whether neither `torch.autocast` nor a transform of `torch.func` is at work."""
-    return not torch.is_autocast_enabled("cpu") and not torch._C._are_functorch_transforms_active()
+    """Return whether nothing is at work that `_Linear` does not know.
+
+    That is `torch.autocast`, a transform of `torch.func`, derivatives forward, and hooks for saved tensors, by which
+    activations are computed again in the backward pass, when MKL would compute them.
+    """
+    return not (
+        torch.is_autocast_enabled("cpu")
+        or torch._C._are_functorch_transforms_active()
+        or torch.autograd.forward_ad._current_level >= 0
+        or torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
+    )
 
 
 class _Linear(torch.autograd.Function):
@@ -118,8 +133,12 @@ class _Linear(torch.autograd.Function):
         return product(inputs, weight, bias)
 
     @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, Tensor, Tensor | None], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs[:2])
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], output: Tensor) -> None:
+        values, weight, _ = inputs
+        by_inputs, by_weight, _ = ctx.needs_input_grad
+        # No more than torch saves, so that the rest may change in place meanwhile.
+        ctx.save_for_backward(values if by_weight else None, weight if by_inputs else None)
+        ctx.is_transposed = weight.t().is_contiguous()
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -127,7 +146,7 @@ class _Linear(torch.autograd.Function):
         by_inputs, by_weight, by_bias = ctx.needs_input_grad
         return (
             _multiply(gradient, weight.t()) if by_inputs else None,
-            _weight_gradient(inputs, weight, gradient) if by_weight else None,
+            _weight_gradient(inputs, gradient, ctx.is_transposed) if by_weight else None,
             gradient.sum(0) if by_bias else None,
         )
 
@@ -138,8 +157,8 @@ def _multiply(inputs: Tensor, weight: Tensor) -> Tensor:
     return outputs
 
 
-def _weight_gradient(inputs: Tensor, weight: Tensor, gradient: Tensor) -> Tensor:
-    """Return the gradient ``(O, I)``, in memory as the weight is: an RBM's is the transposed of its layer's."""
-    if weight.t().is_contiguous():
+def _weight_gradient(inputs: Tensor, gradient: Tensor, is_transposed: bool) -> Tensor:
+    """Return the gradient ``(O, I)`` with the strides of the weight, which is transposed if it is an RBM's."""
+    if is_transposed:
         return _multiply(inputs.t(), gradient.t()).t()
     return _multiply(gradient.t(), inputs.t())

@@ -63,8 +63,9 @@ def run(verb: str, arguments: list[str]) -> int:
 
         name, runs = options.name, options.runs
         entry = publish_in_half(name) if shipped_in_half else publish(name, runs, half=options.half)
-        print(f"{options.name}: {entry['bytes']:,} bytes, sha256 {entry['sha256'][:16]}…")
-        _report(options.name, entry)
+        print(f"{name}: {entry['bytes']:,} bytes, sha256 {entry['sha256'][:16]}…")
+        if not shipped_in_half:
+            _report(name, entry)
         print(f"Wrote {display_path(model_info(options.name).checkpoint)}.")
     print("In a clone, `python -m docs.generate` writes the documentation's tables anew.")
     return 0
