@@ -149,9 +149,9 @@ def tuning(name: str) -> str:
     tried = list(csv.DictReader(line for line in lines if not line.startswith("#")))
     rows = []
     for row in tried:
-        deviation = f" ± {row['val_errors_sd']}" if row["val_errors_sd"] else ""
+        errors = f"{row['val_errors_mean']} ± {row['val_errors_sd']}" if row["val_errors_sd"] else row["val_errors"]
         settings = f"`{row['settings'].replace('--', '')}`" if row["settings"] else "as in the config"
-        rows.append([settings, row["seeds"], f"{row['val_errors_mean']}{deviation}"])
+        rows.append([settings, row["seeds"], errors])
     device, processor = tried[0]["device"], tried[0]["processor"]
     threads = device.removeprefix("CPU with ")
     where = f"{threads} on a processor {processor}" if threads != device else device
@@ -285,7 +285,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "onnx-speed": onnx_speed,
     "reading": reading,
     "tuning-accurate-cnn": lambda: tuning("accurate_cnn"),
+    "tuning-dbn": lambda: tuning("dbn"),
     "tuning-fast-cnn": lambda: tuning("fast_cnn"),
+    "tuning-vat": lambda: tuning("vat"),
     "bench-accuracy": lambda: bench_accuracy("bench_accuracy.json"),
 }
 

@@ -63,9 +63,9 @@ TRIED: dict[str, list[str]] = {
         *("model.vat_epsilon=1.5", "model.vat_epsilon=3.0"),
         "model.vat_power_iterations=2",
         "model.vat_weight=2.0",
-        *("model.lr=0.001", "model.lr=0.004"),
+        "model.lr=0.004",
         "model.input_dropout=0.2",
-        "model.hidden_sizes=[1200,1200]",
+        "trainer.max_epochs=200",
     ],
     "dbn": [
         "",

@@ -26,6 +26,8 @@ OF_EACH_KIND = {
     "dropout_batchnorm": 4,
     "residual": None,
     "residual_cnn": None,
+    "fast_cnn": 3,
+    "accurate_cnn": 5,
     "split_merge": None,
     "recurrent": 1,
     "dbn": 3,
@@ -43,7 +45,7 @@ def test_networks_of_every_kind_have_layers_and_first_weights(name: str) -> None
     assert outputs
     assert OF_EACH_KIND[name] in (None, len(outputs))
     assert all(len(output) == 3 for output in outputs.values())
-    assert first_weights(network).shape[-1] in (28, 5)
+    assert first_weights(network).shape[-1] in (28, 5, 3)
 
 
 def linear(model: Classifier, place: int) -> nn.Linear:

@@ -25,6 +25,9 @@ SLIDES = {
     "dropout": "… & dropout, 0.9803",
     "dropout_batchnorm": "… & batch norm, short code, 0.9843",
     "selu": "Others: SELU",
+    "fast_cnn": "Others: a convolutional net in one epoch",
+    "accurate_cnn": "Others: averaged weights",
+    "vat": "Others: virtual adversarial training",
 }
 """The slide of each member, as in ``docs/teach.md``: the last one that is about it. In the order of the slides."""
 

@@ -39,4 +39,7 @@ export const slides = {
   dropout: "… & 드롭아웃, 0.9803",
   dropout_batchnorm: "… & 배치 정규화, 간결한 코드, 0.9843",
   selu: "기타: SELU",
+  fast_cnn: "기타: 한 에폭으로 학습한 합성곱 신경망",
+  accurate_cnn: "기타: 가중치의 평균",
+  vat: "기타: 가상 적대적 학습",
 };
