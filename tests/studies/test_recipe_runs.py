@@ -95,6 +95,20 @@ def test_a_member_s_config_is_the_published_recipe_and_another_member_s_is_not(n
     assert difference[0] == "trainer.max_epochs"
 
 
+def test_callbacks_are_a_part_of_a_recipe_and_a_study_s_are_not_imported() -> None:
+    published = registry.read_index()["accurate_cnn"]["config"]
+    config = config_of("accurate_cnn")
+    (callback,) = config["trainer"]["callbacks"]
+    callback["init_args"]["decay"] = 0.9
+    assert recipe_difference(published, config) == ("trainer.callbacks.0.init_args.decay", 0.999, 0.9)
+    callback["class_path"] = "no_such_module.Callback"
+    difference = recipe_difference(published, config)
+    assert difference is not None
+    assert difference[0] == "trainer.callbacks"
+    del config["trainer"]["callbacks"]
+    assert recipe_difference(published, config) is not None
+
+
 def test_a_study_s_class_is_not_imported() -> None:
     """A study's folder may come from elsewhere."""
     published = registry.read_index()["softmax"]["config"]

@@ -84,10 +84,18 @@ def with_callbacks_by_number(config: dict[str, Any], *, defaults: bool) -> dict[
     return {**config, "trainer": {**trainer, "callbacks": callbacks} if callbacks else trainer}
 
 
+def callback_classes(config: dict[str, Any]) -> list[str]:
+    """Return the class paths of the callbacks in a config."""
+    return [str(callback["class_path"]) for callback in _callbacks(config)]
+
+
 def foreign_callbacks(config: dict[str, Any]) -> list[str]:
     """Return the class paths of the callbacks in a resolved config that are neither Lightning's nor the zoo's."""
-    paths = [str(callback["class_path"]) for callback in _callbacks(config) if not _lightning_name(callback)]
-    return sorted(path for path in paths if not path.startswith("zoo."))
+    return sorted(
+        path
+        for callback, path in zip(_callbacks(config), callback_classes(config), strict=True)
+        if not _lightning_name(callback) and not path.startswith("zoo.")
+    )
 
 
 def _callbacks(config: dict[str, Any]) -> list[dict[str, Any]]:

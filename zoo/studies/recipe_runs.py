@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.pretrained.registry import DEFAULT_DATA, list_models, model_info, read_demonstrations
-from zoo.runs.recipe import first_difference, recipe
+from zoo.runs.recipe import callback_classes, first_difference, recipe, with_callbacks_by_number
 from zoo.studies.storage import RECORD
 from zoo.studies.trial import Trial, read_trials
 from zoo.utils.class_paths import default_arguments, import_class
@@ -155,12 +155,15 @@ def recipe_difference(published: dict[str, Any], other: dict[str, Any]) -> tuple
     for part, class_path in classes.items():
         if other[part].get("class_path") != class_path:
             return f"{part}.class_path", class_path, other[part].get("class_path")
+    callbacks, others = callback_classes(published), callback_classes(other)
+    if callbacks != others:
+        return "trainer.callbacks", callbacks, others
     return first_difference(_complete(published, classes), _complete(other, classes))
 
 
 def _complete(config: dict[str, Any], classes: dict[str, str]) -> dict[str, Any]:
     """Return the settings of a training with all arguments, as JSON has them, so that a tuple equals a list."""
-    complete: dict[str, Any] = {"trainer": config["trainer"]}
+    complete: dict[str, Any] = {"trainer": with_callbacks_by_number(config, defaults=True)["trainer"]}
     for part, class_path in classes.items():
         complete[part] = {**default_arguments(import_class(class_path)), **(config[part].get("init_args") or {})}
     settings: dict[str, Any] = json.loads(json.dumps(recipe(complete), default=str))
