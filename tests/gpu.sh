@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What a machine with one NVIDIA GPU can show in four minutes: the tests with the mark gpu, then how fast steps are, and
-# whether bfloat16 costs accuracy. Run it from the repository's root, in an environment with the extra test.
-# `tests/gpu.sh tests` and `tests/gpu.sh speed` run one of both parts.
+# What a machine with one NVIDIA GPU can show: the tests with the mark gpu (two minutes), then how fast steps are, and
+# whether bfloat16 costs accuracy (four minutes). Run it from the repository's root, in an environment with the extra
+# test. `tests/gpu.sh tests` and `tests/gpu.sh speed` run one of both parts.
 set -u
 part=${1:-all}
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONWARNINGS=ignore
@@ -14,9 +14,9 @@ fi
 [ "$part" = tests ] && exit $status
 
 echo "== speed: zoo bench --accelerator gpu"
-python3 -m zoo bench --accelerator gpu --rounds 5 || status=1
+python3 -m zoo bench --accelerator gpu --rounds 3 || status=1
 echo "== ten networks at once: zoo bench bagging --num_members 10 --accelerator gpu"
-python3 -m zoo bench bagging --num_members 10 --accelerator gpu --rounds 3 || status=1
+python3 -m zoo bench bagging --num_members 10 --accelerator gpu --rounds 2 || status=1
 
 echo "== bfloat16 against single precision, ten networks each"
 folder=$(mktemp -d)
