@@ -34,7 +34,8 @@ from zoo.cli.member_tables import (
     training_time,
 )
 from zoo.cli.member_tables import markdown_table as table
-from zoo.pretrained.registry import ModelInfo, list_models, model_info
+from zoo.pretrained.registry import ModelInfo, list_models, model_info, table_path
+from zoo.pretrained.run_tables import read_table
 
 SOURCE = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
@@ -42,6 +43,12 @@ PAGES = [SOURCE / "README.md", *sorted(Path(__file__).parent.glob("*.md"))]
 KOREAN = "-ko"
 """How the name of a block ends that is to be in Korean."""
 BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def _gpu(name: str, hardware: str) -> str:
+    """Return the GPU on which a member's runs were trained, after a comma; nothing if it was a processor."""
+    devices = {run.hardware: str(run.machine["device"]) for run in read_table(table_path(name))}
+    return "" if devices[hardware].startswith("CPU") else f", {devices[hardware]}"
 
 
 def members_short() -> str:
@@ -58,7 +65,7 @@ def members_short() -> str:
                 f"{1 - metrics['errors_mean'] / images:.4f} ± {(metrics['errors_sd'] or 0) / images:.4f}, n = {count}",
                 f"{1 - metrics['test_errors'] / images:.4f}",
                 f"{metrics['parameters']:,}",
-                training_time(metrics),
+                training_time(metrics) + _gpu(member.name, metrics["runs_on"]),
                 slides.get(member.name, "–"),
             ]
         )

@@ -9,6 +9,7 @@ from zoo.metrics.intervals import wilson_interval
 from zoo.metrics.recipe_comparison import holm
 from zoo.pretrained.entries import Entry, ErrorDistribution, LikelihoodEntry
 from zoo.pretrained.registry import ModelInfo
+from zoo.pretrained.run_tables import hardware_of
 
 
 def runs_table(members: Sequence[ModelInfo]) -> str:
@@ -49,7 +50,7 @@ def published_table(members: Sequence[ModelInfo]) -> str:
         [
             f"`{member.name}`",
             str(metrics["seed"]),
-            short_processor(str(metrics["machine"]["processor"])),
+            short_processor(hardware_of(metrics["machine"])),
             f"{metrics['test_errors']:,}",
             interval(member),
             f"{metrics['nll']:.4f}",
