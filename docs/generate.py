@@ -161,8 +161,8 @@ def tuning(name: str) -> str:
         rows.append([settings, row["seeds"], errors])
     device, processor = tried[0]["device"], tried[0]["processor"]
     threads = device.removeprefix("CPU with ")
-    where = f"{threads} on a processor {processor}" if threads != device else device
-    caption = f"`{lines[0].removeprefix('# ')}`, {where}"
+    hardware = f"{threads} on a processor {processor}" if threads != device else device
+    caption = f"`{lines[0].removeprefix('# ')}`, {hardware}"
     return f"{caption}:\n\n{table(['changed setting', 'n', 'validation errors'], rows)}"
 
 

@@ -33,7 +33,7 @@ def test_limit_is_that_of_the_validation_images(committee: Committee) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_what_is_no_digit_is_caught_as_often_as_the_measurements_say(committee: Committee) -> None:
-    """They say 52 % of noise, 25 % of hearts and 47 % of letters, which vary by ten points with 20 and 30 pictures."""
+    """``docs/data/no_digit.json`` has the shares; with 20 and 30 pictures they vary by ten points."""
     check = DigitCheck()
     assert catch(noise(20), committee, check).share >= 0.3
     assert catch(hearts(30), committee, check).share >= 0.1  # filled ones; outlines look like a 0 or a 9

@@ -20,6 +20,7 @@ def check_callbacks(module: LightningModule, callbacks: list[Any]) -> None:
         UsageError: There is such a callback.
     """
     name = type(module).__name__
+    is_training = module.trainer.state.fn == TrainerFn.FITTING
     for callback in callbacks:
         if isinstance(callback, BackboneFinetuning) and not isinstance(getattr(module, "backbone", None), nn.Module):
             raise UsageError(
@@ -31,7 +32,6 @@ def check_callbacks(module: LightningModule, callbacks: list[Any]) -> None:
                 f"ModelPruning needs layers of torch.nn that are called one by one, and {with_article(name)} is not "
                 "made of them: leave the callback out."
             )
-        is_training = module.trainer.state.fn == TrainerFn.FITTING
         if is_training and isinstance(callback, WeightAveraging) and module.hparams.get("refit_batch_norm"):
             raise UsageError(
                 f"refit_batch_norm refits batch norm for the weights of the last step, and {type(callback).__name__} "

@@ -91,11 +91,8 @@ def callback_classes(config: dict[str, Any]) -> list[str]:
 
 def foreign_callbacks(config: dict[str, Any]) -> list[str]:
     """Return the class paths of the callbacks in a resolved config that are neither Lightning's nor the zoo's."""
-    return sorted(
-        path
-        for callback, path in zip(_callbacks(config), callback_classes(config), strict=True)
-        if not _lightning_name(callback) and not path.startswith("zoo.")
-    )
+    paths = [str(callback["class_path"]) for callback in _callbacks(config) if not _lightning_name(callback)]
+    return sorted(path for path in paths if not path.startswith("zoo."))
 
 
 def _callbacks(config: dict[str, Any]) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ class _Linear(_Layer):
         self.weight, self.bias = layer.weight, layer.bias
         self.parameters = (layer.weight,) if layer.bias is None else (layer.weight, layer.bias)
         self.transposed = layer.weight.t()
-        self.by_onednn = suits(layer.weight) and (layer.bias is None or layer.bias.is_contiguous())
+        self.by_onednn = suits(layer.weight, layer.bias)
         # The same memory at every step stays in the processor's cache.
         self.gradients = [torch.empty_like(parameter) for parameter in self.parameters]
         for parameter, gradient in zip(self.parameters, self.gradients, strict=True):

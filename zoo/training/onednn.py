@@ -1,8 +1,8 @@
 """Linear layers whose matrix products oneDNN computes, on processors where it is faster than MKL.
 
-torch gives products of matrices in single precision to MKL. On AMD's processors, MKL leaves AVX-512 unused. oneDNN, the
-library of torch's convolutions, takes half the time there. Both libraries round differently, so a training is the same
-to the last bit only with one of them.
+torch gives products of matrices in single precision to MKL. On AMD's processors, MKL leaves AVX-512 unused, and oneDNN,
+the library of torch's convolutions, is faster: ``docs/measurements.md`` compares epochs with both. The libraries
+round differently, so a training is the same to the last bit only with one of them.
 """
 
 from __future__ import annotations
@@ -51,10 +51,12 @@ def _is_faster() -> bool:
     return "AuthenticAMD" in text
 
 
-def suits(weight: Tensor) -> bool:
-    """Return whether oneDNN computes the products of a layer with this weight ``(O, I)``."""
+def suits(weight: Tensor, bias: Tensor | None) -> bool:
+    """Return whether oneDNN computes the products of a layer with this weight ``(O, I)`` and bias."""
     is_single = weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.layout == torch.strided
-    return is_single and weight.dim() == 2 and min(weight.shape) >= LEAST_SIZE and is_chosen()
+    has_right_shape = weight.dim() == 2 and min(weight.shape) >= LEAST_SIZE
+    has_right_bias = bias is None or (bias.shape == weight.shape[:1] and bias.is_contiguous())
+    return is_single and has_right_shape and has_right_bias and is_chosen()
 
 
 def product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -101,16 +103,12 @@ class _LinearLayers(TorchFunctionMode):
     ) -> Any:
         if function is F.linear and not keywords:
             inputs, weight, bias = (*arguments, None)[:3]
-            if suits(weight) and _fit(inputs, weight, bias) and _is_plain():
+            has_right_inputs = inputs.dim() == 2 and len(inputs) > 0 and inputs.dtype == weight.dtype
+            if has_right_inputs and suits(weight, bias) and _is_plain():
                 if _weights_are_constant.get():
                     weight, bias = weight.detach(), None if bias is None else bias.detach()
                 return _Linear.apply(inputs, weight, bias)
         return function(*arguments, **(keywords or {}))
-
-
-def _fit(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    has_right_bias = bias is None or (bias.shape == weight.shape[:1] and bias.is_contiguous())
-    return inputs.dim() == 2 and len(inputs) > 0 and inputs.dtype == weight.dtype and has_right_bias
 
 
 def _is_plain() -> bool:
