@@ -48,10 +48,9 @@ class _Linear(_Layer):
         self.parameters = (layer.weight,) if layer.bias is None else (layer.weight, layer.bias)
         self.transposed = layer.weight.t()
         self.by_onednn = suits(layer.weight, layer.bias)
-        # The same memory at every step stays in the processor's cache.
-        self.gradients = [torch.empty_like(parameter) for parameter in self.parameters]
-        for parameter, gradient in zip(self.parameters, self.gradients, strict=True):
-            parameter.grad = gradient
+        # The same memory at every step stays in the processor's cache. oneDNN returns memory of its own.
+        for parameter in self.parameters:
+            parameter.grad = torch.empty_like(parameter)
 
     def forward(self, inputs: Tensor) -> Tensor:
         self.inputs = inputs
@@ -61,12 +60,15 @@ class _Linear(_Layer):
 
     def backward(self, gradient: Tensor, needs_input_gradient: bool) -> Tensor | None:
         if self.bias is not None:
-            torch.sum(gradient, 0, out=self.gradients[1])
-        weight_gradient = self.gradients[0]
+            assert self.bias.grad is not None
+            torch.sum(gradient, 0, out=self.bias.grad)
         if self.by_onednn:
-            weight_gradient.copy_(product(gradient.t(), self.inputs.t()))
+            own = product(gradient.t(), self.inputs.t())
+            # Adam's kernel expects a gradient laid out as its weight.
+            self.weight.grad = own if self.weight.is_contiguous() else torch.empty_like(self.weight).copy_(own)
             return product(gradient, self.transposed) if needs_input_gradient else None
-        torch.mm(gradient.t(), self.inputs, out=weight_gradient)
+        assert self.weight.grad is not None
+        torch.mm(gradient.t(), self.inputs, out=self.weight.grad)
         return gradient.mm(self.weight) if needs_input_gradient else None
 
 
