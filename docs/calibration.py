@@ -10,6 +10,7 @@ predicted class, the accuracy, and the number of the 10,000 test images.
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -47,6 +48,7 @@ def bins_of(logits: Tensor, labels: Tensor) -> list[list[float]]:
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     data = load_test_data()
     members = {}
     for name in list_models(pretrained=True):

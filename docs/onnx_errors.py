@@ -11,6 +11,7 @@ The errors are those on the 10,000 official test images. The pictures are those 
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import sys
@@ -64,6 +65,7 @@ def read(named: Iterator[tuple[str, int, Any]]) -> dict[str, int]:
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     flush_denormals()
     result = {
         "versions": {**versions(), **{package: version(package) for package in PACKAGES}},

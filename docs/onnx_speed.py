@@ -11,6 +11,7 @@ which the same images are classified for at least `LEAST` seconds. All have the 
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import sys
@@ -91,6 +92,7 @@ def measure(name: str, folder: Path, images: torch.Tensor) -> dict[str, dict[str
 
 
 def main() -> int:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     flush_denormals()
     data = load_test_data()
     images, *_ = data.splits["test"].get_batch(range(max(BATCHES)))

@@ -10,6 +10,7 @@ figures that are not named.
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -23,11 +24,14 @@ SECONDS = Path(__file__).parent / "data/figure_seconds.json"
 
 
 def main() -> int:
-    output_dir, *names = sys.argv[1:]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output_dir", metavar="FOLDER")
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    options = parser.parse_args()
     measured = json.loads(SECONDS.read_text(encoding="utf-8"))["seconds"] if SECONDS.exists() else {}
-    for name in names or [name for name, figure in FIGURES.items() if figure.in_all]:
+    for name in options.names or [name for name, figure in FIGURES.items() if figure.in_all]:
         started = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "zoo", "figures", name, "--output_dir", output_dir], check=True)
+        subprocess.run([sys.executable, "-m", "zoo", "figures", name, "--output_dir", options.output_dir], check=True)
         measured[name] = round(time.perf_counter() - started, 1)
         print(f"{name}: {measured[name]} s", flush=True)
         ordered = {name: measured[name] for name in FIGURES if name in measured}
