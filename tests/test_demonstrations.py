@@ -124,8 +124,6 @@ def test_every_demonstration_runs_from_its_config(
     name: str, data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fit = ["fit", "--config", f"demos/{name}", "--trainer.fast_dev_run", "true", *CPU]
-    if name == "accurate_cnn_gpu":  # its average of the weights lies on a GPU
-        fit += ["--trainer.callbacks", "null"]
     if name == "image_folder":
         fit += ["--data.data_dir", str(write_pictures(Path("own"), [str(digit) for digit in range(10)], 2))]
     if name == "fashion_mnist":

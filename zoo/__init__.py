@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
     from zoo import figures as figures
     from zoo.api.classification import PictureAnswer, classify
+    from zoo.api.committee import create_committee
     from zoo.api.comparison import NetworkComparison, compare
     from zoo.api.runs import TrainingRun, fit
     from zoo.data import MNISTDataModule
     from zoo.data.preprocessing import preprocess
-    from zoo.inference.ensemble import create_committee
     from zoo.pretrained.loading import create_model, load_pretrained
     from zoo.pretrained.registry import list_models, model_info
     from zoo.utils.errors import UsageError
@@ -48,7 +48,7 @@ _HOMES = {
     "UsageError": "zoo.utils.errors",
     "classify": "zoo.api.classification",
     "compare": "zoo.api.comparison",
-    "create_committee": "zoo.inference.ensemble",
+    "create_committee": "zoo.api.committee",
     "create_model": "zoo.pretrained.loading",
     "fit": "zoo.api.runs",
     "list_models": "zoo.pretrained.registry",

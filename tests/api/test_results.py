@@ -55,6 +55,15 @@ def test_networks_and_runs_are_compared() -> None:
         zoo.compare("softmax", "softmax")
 
 
+def test_runs_of_one_name_in_two_places_are_told_apart_by_their_paths() -> None:
+    settings: dict[str, Any] = {"num_train": 200, "max_epochs": 1, "accelerator": "cpu", "progress": False}
+    runs = [zoo.fit("softmax", folder=folder, **settings) for folder in ("first", "second")]
+    found = zoo.compare(*runs)
+    paths = [f"softmax {folder}/softmax/version_0" for folder in ("first", "second")]
+    assert [row["network"] for row in found.table][:2] == paths
+    assert len(found.pairs) == 1
+
+
 def test_a_figure_is_drawn_without_files() -> None:
     found = zoo.figures.draw("weights", model="softmax")
     assert list(found.pictures) == ["weights"]

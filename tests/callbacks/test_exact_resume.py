@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import resource
 import signal
@@ -19,6 +20,8 @@ from zoo.cli import main
 # Two epochs of ten steps. The network has the most state to restore: dropout, batch norm, Adam and a schedule.
 NAME = "dropout_batchnorm"
 SHORT = ["--trainer.accelerator", "cpu", "--data.num_train", "1000", "--trainer.max_epochs", "2"]
+STOP_AFTER_TWO_EPOCHS = {"monitor": "val_loss", "min_delta": 100, "patience": 1}
+STOP_EARLY = ["--trainer.callbacks", json.dumps({"class_path": "EarlyStopping", "init_args": STOP_AFTER_TWO_EPOCHS})]
 FIT = ["fit", "--config", NAME, "--model.hidden_sizes", "[32, 32]", "--model.lr_schedule", "cosine", *SHORT]
 
 
@@ -95,6 +98,22 @@ def test_the_last_step_is_saved_even_if_it_is_not_a_multiple_of_the_interval() -
     assert last_checkpoint(0).resolve().name.endswith("-step=20.ckpt")
     main(FIT)
     assert weights(last_checkpoint(0)) == weights(last_checkpoint(1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        (["--trainer.max_epochs", "-1", "--trainer.max_steps", "17"], [13, 17]),
+        (["--trainer.max_epochs", "5", *STOP_EARLY], [13, 20]),
+        (["--trainer.max_epochs", "5", "--trainer.min_epochs", "3", *STOP_EARLY], [13, 26, 30]),
+    ],
+)
+def test_the_last_step_is_saved_however_a_training_ends(settings: list[str], steps: list[int]) -> None:
+    every = ["--checkpoint.every_n_train_steps", "13", "--checkpoint.save_top_k", "-1"]
+    assert main([*FIT, "--model.lr_schedule", "constant", *every, *settings]) == 0
+    saved = last_checkpoint(0).parent.glob("epoch=*.ckpt")
+    assert sorted(int(path.stem.split("step=")[1]) for path in saved) == steps
+    assert torch.load(last_checkpoint(0), weights_only=True)["global_step"] == steps[-1]
 
 
 def test_a_training_with_max_steps_resumes_exactly() -> None:

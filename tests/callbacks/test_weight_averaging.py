@@ -94,6 +94,22 @@ def test_an_average_in_chunks_of_steps_goes_on_exactly(capsys: pytest.CaptureFix
     assert weights(last_checkpoint(2)) == weights(last_checkpoint(0))
 
 
+@pytest.mark.parametrize("end", ["max_epochs", "max_steps"])
+def test_a_last_step_that_is_saved_by_itself_goes_on_exactly(end: str, capsys: pytest.CaptureFixture[str]) -> None:
+    fit = [*FIT, "--checkpoint.every_n_train_steps", "4"]
+    fit[fit.index("fast_cnn")] = "deep_relu_xavier"  # its learning rate is constant
+    del fit[fit.index("--model.channels") : fit.index("--model.channels") + 2]
+    assert main([*fit, f"--trainer.{end}", {"max_epochs": "1", "max_steps": "10"}[end]]) == 0
+    folder = Path("logs/deep_relu_xavier")
+    assert main([*fit, "--ckpt_path", str(folder / "version_0/checkpoints/last.ckpt")]) == 0
+    assert main(fit) == 0
+    capsys.readouterr()
+    resumed, whole = (folder / f"version_{version}/checkpoints/last.ckpt" for version in (1, 2))
+    assert weights(resumed) == weights(whole)
+    states = [torch.load(path, weights_only=True)["current_model_state"] for path in (resumed, whole)]
+    assert all(map(torch.equal, states[0].values(), states[1].values()))
+
+
 @pytest.mark.parametrize("steps", [1, None])
 def test_an_average_is_as_precise_as_the_weights(steps: int | None) -> None:
     trained = {}

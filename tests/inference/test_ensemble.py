@@ -68,6 +68,10 @@ def test_its_checkpoint_has_names_and_no_weights() -> None:
     assert content["hyper_parameters"]["members"] == ["deep_relu", "mine.ckpt"]
     loaded = Committee.load_from_checkpoint("committee.ckpt")
     assert torch.equal(loaded(images), committee(images))
+    same = Committee.load_from_checkpoint("committee.ckpt", strict=True, weights_only=True)
+    assert list(same.members) == list(committee.members)
+    with pytest.raises(UsageError, match="whole and without code"):
+        Committee.load_from_checkpoint("committee.ckpt", weights_only=False)
     with pytest.raises(UsageError, match=r"holds a zoo\.models\.softmax\.SoftmaxRegression, not a committee"):
         Committee.load_from_checkpoint("mine.ckpt")
 
@@ -123,6 +127,13 @@ def test_the_best_are_counted_together(capsys: pytest.CaptureFixture[str]) -> No
 )
 def test_mistakes_are_named(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert sentence in error_output(words, capsys)
+
+
+def test_a_run_is_a_member() -> None:
+    run = zoo.fit("softmax", max_epochs=1, num_train=200, accelerator="cpu", progress=False)
+    assert list(zoo.create_committee([run, "softmax"]).members) == [str(run.checkpoint), "softmax"]
+    with pytest.raises(UsageError, match="list of members"):
+        zoo.create_committee(run)  # type: ignore[arg-type]
 
 
 def test_a_name_alone_is_no_list() -> None:

@@ -28,6 +28,8 @@ AFTER_TWO_EPOCHS = {
     "fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total.ready": 14,
     "fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total.completed": 14,
     "fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.current.completed": 7,
+    "fit_loop.epoch_progress.current.processed": 2,
+    "fit_loop._can_stop_early": True,
     "fit_loop._data_fetcher.fetched": 7,
     "fit_loop._data_fetcher.length": 7,
     "fit_loop._data_fetcher.done": True,

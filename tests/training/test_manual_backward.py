@@ -210,6 +210,16 @@ class OwnPenalty(MLP):
         return 2 * super().l2_penalty()
 
 
+class OwnLoss(MLP):
+    def smoothed_loss(self, logits: Tensor, labels: Tensor, cross_entropy: Tensor) -> Tensor:
+        return 2 * cross_entropy
+
+
+class FirstPenalized(MLP):
+    def incoming_dimensions(self) -> dict[nn.Parameter, tuple[int, ...]]:
+        return dict(list(super().incoming_dimensions().items())[:1])
+
+
 def evaluated() -> MLP:
     model = MLP(batch_norm=True)
     model.net[2].eval()
@@ -225,13 +235,25 @@ def reshaped() -> MLP:
 @pytest.mark.parametrize(
     "make",
     [
-        *(Doubled, Weighted, frozen, hooked, hooked_weight, tied, untracked, squared, Scaled, OwnPenalty, evaluated),
-        reshaped,
+        *(Doubled, Weighted, frozen, hooked, hooked_weight, tied, untracked, squared, Scaled, OwnPenalty, OwnLoss),
+        *(evaluated, reshaped),
     ],
 )
 def test_a_network_that_is_not_just_known_layers_in_order_is_left_to_autograd(make: Any) -> None:
     assert isinstance(step_of(make()), AutogradStep)
     assert isinstance(step_of(MLP(dropout=0.3, batch_norm=True)), ManualStep)
+
+
+def test_the_penalty_is_that_of_the_weights_that_a_subclass_names() -> None:
+    model, other = (FirstPenalized(hidden_sizes=[64, 48], l2=0.1) for _ in range(2))
+    other.load_state_dict(model.state_dict())
+    images, labels = batch()
+    step_of(model)((images, labels))
+    other.step((images, labels)).loss.backward()
+    for found, wanted in zip(model.parameters(), other.parameters(), strict=True):
+        assert found.grad is not None
+        assert wanted.grad is not None
+        torch.testing.assert_close(found.grad, wanted.grad)
 
 
 @pytest.mark.parametrize("name", ["softmax", "deep_relu_xavier", "dropout_batchnorm", "mlp_augmented"])

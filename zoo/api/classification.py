@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from zoo.api.runs import TrainingRun, label_of, source_of
+from zoo.api.runs import TrainingRun, labels_of, source_of
 from zoo.data.photographs.steps import draw_steps
 from zoo.inference.classification import Classification, Classifiers
 from zoo.utils.denormals import denormals_given_back, flush_denormals
@@ -99,7 +99,7 @@ def classify(picture: Any, *networks: str | Path | TrainingRun, center: bool = T
     """Say which digit a picture shows, as ``zoo classify`` does.
 
     >>> zoo.classify("seven.png")
-    seven.png: 7, probability 0.999, 16 of 16 networks agree
+    seven.png: 7, probability 0.999, 20 of 20 networks agree
 
     Args:
         picture: A picture with one digit, painted or photographed, dark on light or light on dark: the path of a file,
@@ -118,7 +118,7 @@ def classify(picture: Any, *networks: str | Path | TrainingRun, center: bool = T
         digit = classifiers.read(picture, center=center, with_steps=True)
         name = str(picture) if isinstance(picture, str | Path) else "the picture"
         (result,) = classifiers([(Path(name), digit)])
-    labels = [label_of(network) for network in networks] or list(classifiers.committee.members)
+    labels = labels_of(networks) or list(classifiers.committee.members)
     return PictureAnswer(result, labels, name)
 
 

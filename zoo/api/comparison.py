@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from zoo.api.runs import TrainingRun, label_of, source_of
+from zoo.api.runs import TrainingRun, labels_of, source_of
 from zoo.inference.comparison import Comparison, contingency_table
 from zoo.inference.comparison import compare as compare_networks
 from zoo.inference.pairs_picture import draw_pairs
@@ -92,6 +92,6 @@ def compare(*networks: str | Path | TrainingRun) -> NetworkComparison:
     with denormals_given_back():
         flush_denormals()
         comparison = compare_networks(names)
-    labels = [label_of(network) for network in networks] or names
+    labels = labels_of(networks) or names
     predictions = dict(zip(labels, comparison.predictions.values(), strict=True))
     return NetworkComparison(replace(comparison, predictions=predictions))

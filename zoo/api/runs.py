@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -232,9 +232,18 @@ def source_of(network: str | Path | TrainingRun) -> str:
     return str(network.checkpoint)
 
 
-def label_of(network: str | Path | TrainingRun) -> str:
-    """Return what a result calls a network: a run by its name and folder, as in ``dropout version_0``."""
-    return f"{network.name} {network.folder.name}" if isinstance(network, TrainingRun) else str(network)
+def labels_of(networks: Sequence[str | Path | TrainingRun]) -> list[str]:
+    """Return what a result calls each network: a run by its name and folder, as in ``dropout version_0``.
+
+    Two runs of one name and folder, in different places, are called by their paths.
+    """
+    labels = [_label(network, lambda folder: folder.name) for network in networks]
+    longer = [_label(network, display_path) for network in networks]
+    return [label if labels.count(label) == 1 else long for label, long in zip(labels, longer, strict=True)]
+
+
+def _label(network: str | Path | TrainingRun, place: Callable[[Path], str]) -> str:
+    return f"{network.name} {place(network.folder)}" if isinstance(network, TrainingRun) else str(network)
 
 
 def _plain(metrics: Mapping[str, Any]) -> dict[str, float]:

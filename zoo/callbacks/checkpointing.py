@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint, WeightAveraging
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
+from zoo.training.lightning_loop import is_last_epoch
 from zoo.utils.errors import Stopped
 
 CHECKPOINT_DEFAULTS = {
@@ -47,14 +48,18 @@ class LastStepCheckpoint(ModelCheckpoint):
         super().on_train_start(trainer, pl_module)
         self._first_step = trainer.global_step
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the last step unless it is saved already, or no step was made."""
-        made_steps = trainer.global_step > self._first_step
-        if self.monitor == "step" and made_steps and not self._should_skip_saving_checkpoint(trainer):
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the last step unless it is saved already, or no step was made.
+
+        At the end of the training would be too late: there an average of the weights takes the place of those that a
+        longer training goes on with.
+        """
+        super().on_train_epoch_end(trainer, pl_module)
+        is_last = trainer.global_step > self._first_step and is_last_epoch(trainer)
+        if self.monitor == "step" and is_last and not self._should_skip_saving_checkpoint(trainer):
             candidates = self._monitor_candidates(trainer)
             self._save_topk_checkpoint(trainer, candidates)
             self._save_last_checkpoint(trainer, candidates)
-        super().on_train_end(trainer, pl_module)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the best checkpoints whose files exist."""
@@ -86,6 +91,9 @@ class ExceptionCheckpoint(Checkpoint):
     Lightning's makes every training resume from the newest such file without being asked, replaces the file of another
     training, and removes it after the next evaluation. This one only saves.
 
+    It saves nothing when the user interrupts the training a second time, nor in a validation while an average of the
+    weights has changed places with them.
+
     Args:
         dirpath: The folder of the file.
         filename: Its name without the extension.
@@ -100,7 +108,11 @@ class ExceptionCheckpoint(Checkpoint):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save the state, unless `zoo.callbacks.graceful_stop.GracefulStop` has, or no step was made."""
-        if isinstance(exception, Stopped) or trainer.state.fn != TrainerFn.FITTING or not trainer.global_step:
+        if trainer.state.fn != TrainerFn.FITTING or not trainer.global_step:
+            return
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        are_swapped = trainer.validating and any(isinstance(each, WeightAveraging) for each in callbacks)
+        if are_swapped or isinstance(exception, Stopped | KeyboardInterrupt):
             return
         path = Path(self.dirpath) / f"{self.filename}.ckpt"
         version = 0

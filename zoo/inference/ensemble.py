@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from zoo.metrics.ensemble import count_votes, log_mean_probability, majority_vote
 from zoo.models import Classifier
+from zoo.models.checkpointed import checked_path
 from zoo.pretrained.loading import load_classifier
 from zoo.pretrained.registry import list_models
 from zoo.pretrained.trained_classifier import TrainedClassifier
@@ -118,39 +118,31 @@ class Committee(Classifier):
         checkpoint["state_dict"] = {}
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, map_location: Any = "cpu", **arguments: Any) -> Self:  # type: ignore[override]
+    def load_from_checkpoint(  # type: ignore[override]
+        cls,
+        checkpoint_path: Any,
+        map_location: Any = "cpu",
+        hparams_file: None = None,
+        strict: bool = True,
+        weights_only: bool = True,
+        **arguments: Any,
+    ) -> Self:
         """Return the committee whose members a checkpoint names; their networks are loaded from where they are.
 
         Args:
             checkpoint_path: The file.
             map_location: The device for the committee.
+            hparams_file: Not used: the members' names are in the checkpoint.
+            strict: Only True is accepted.
+            weights_only: Only True is accepted.
             **arguments: ``members``, to replace the checkpoint's.
 
         Raises:
             UsageError: The file is no checkpoint of a committee, or a member cannot be loaded.
         """
-        checkpoint = read_checkpoint(checkpoint_path)
+        checkpoint = read_checkpoint(checked_path(checkpoint_path, hparams_file, strict, weights_only))
         check_class(checkpoint, (class_path_of(cls),), "committee")
         return cls(**{"members": checkpoint.arguments.get("members", ()), **arguments}).to(map_location)
-
-
-def create_committee(members: Iterable[str | Path] = ()) -> Committee:
-    """Return an ensemble of trained networks, on the CPU and in eval mode.
-
-    Args:
-        members: Members that ship trained, or paths of checkpoints. If empty, all members that ship trained.
-
-    Returns:
-        A LightningModule that maps float32 images ``(B, 1, 28, 28)`` in [0, 1] to logits ``(B, C)``, C = 10 for digits:
-        the log of the mean over the members of the calibrated probabilities, so that ``model(images).exp()`` are the
-        probabilities of ``zoo classify``.
-
-    Raises:
-        UsageError: See `Committee`. It is a `ValueError`.
-    """
-    if isinstance(members, str | Path):
-        raise UsageError(f"A committee takes a list of members: write [{str(members)!r}].")
-    return Committee([str(member) for member in members])
 
 
 def _load_members(names: Sequence[str]) -> dict[str, TrainedClassifier]:

@@ -51,11 +51,20 @@ class CheckpointedModule(LightningModule):
         Raises:
             UsageError: The file is missing, damaged, unsafe or of another class or architecture.
         """
-        if not (strict and weights_only and hparams_file is None and isinstance(checkpoint_path, str | Path)):
-            raise UsageError("A checkpoint is loaded from a file, whole and without code: strict, weights_only.")
-        checkpoint = read_checkpoint(checkpoint_path)
+        checkpoint = read_checkpoint(checked_path(checkpoint_path, hparams_file, strict, weights_only))
         class_path = class_path_of(cls)
         check_class(checkpoint, (None, class_path), class_path)
         model = checkpoint.make(cls, **arguments)
         load_into(model, checkpoint)
         return model.to(map_location)
+
+
+def checked_path(checkpoint_path: Any, hparams_file: Any, strict: bool, weights_only: bool) -> str | Path:
+    """Return the path, and refuse arguments of Lightning's ``load_from_checkpoint`` that would load a part, or code.
+
+    Raises:
+        UsageError: One of them is not what `CheckpointedModule.load_from_checkpoint` accepts.
+    """
+    if not (strict and weights_only and hparams_file is None and isinstance(checkpoint_path, str | Path)):
+        raise UsageError("A checkpoint is loaded from a file, whole and without code: strict, weights_only.")
+    return checkpoint_path

@@ -197,13 +197,14 @@ class Classifier(NormalizedModule, ABC):
         chain = self._chain()
         if chain is None:
             return super().make_step(optimizer)
-        return ManualStep(chain, self.hparams["l2"], make_update(optimizer))
+        weights = [weight for weight in self.incoming_dimensions() if weight.requires_grad]
+        return ManualStep(chain, self.hparams["l2"], weights, make_update(optimizer))
 
     def _chain(self) -> Chain | None:
         """The network as a chain of layers, if it is one, trained in single or double precision on a CPU."""
-        if any(getattr(type(self), name) is not getattr(Classifier, name) for name in ("step", "l2_penalty")):
-            return None
-        if self.vat.weight or self.hparams["label_smoothing"]:
+        known = ("step", "smoothed_loss", "l2_penalty")
+        is_own = any(getattr(type(self), name) is not getattr(Classifier, name) for name in known)
+        if is_own or self.vat.weight or self.hparams["label_smoothing"]:
             return None
         layers = self.layers_in_order()
         if layers is None or self.device.type != "cpu" or torch.is_autocast_enabled("cpu") or is_hooked(self):

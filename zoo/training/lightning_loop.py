@@ -83,6 +83,15 @@ class ChunkedLoop:
             progress.completed += steps
 
 
+def is_last_epoch(trainer: Trainer) -> bool:
+    """Return whether the training ends with the epoch that is ending, asked in ``on_train_epoch_end``."""
+    loop = trainer.fit_loop
+    epochs: Any = loop.epoch_progress.current
+    has_made_steps = trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps
+    has_made_epochs = trainer.max_epochs not in (None, -1) and epochs.processed >= trainer.max_epochs
+    return bool(has_made_steps or has_made_epochs or (trainer.should_stop and loop._can_stop_early))
+
+
 def show_steps(trainer: Trainer) -> None:
     """Let Lightning's progress bar show all steps of a chunk, which it takes for one."""
     callback = trainer.progress_bar_callback

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -228,13 +228,15 @@ class ManualStep:
 
     Args:
         chain: The layers.
-        l2: λ of the penalty λ·Σw² over the weights and no biases.
+        l2: λ of the penalty λ·Σw² over the weights.
+        weights: Those that are penalized.
         update: Makes the optimizer's step from the gradients.
     """
 
-    def __init__(self, chain: Chain, l2: float, update: Callable[[], None]) -> None:
+    def __init__(self, chain: Chain, l2: float, weights: Sequence[Tensor], update: Callable[[], None]) -> None:
         self.chain = chain
         self.l2 = l2
+        self.weights = weights
         self.update = update
 
     @torch.no_grad()
@@ -243,9 +245,9 @@ class ManualStep:
         images, labels, *_ = batch
         loss, logits = self.chain.compute_gradients(images, labels)
         if self.l2:
-            for parameter in self.chain.parameters:
-                if parameter.dim() > 1 and parameter.grad is not None:
-                    parameter.grad.add_(parameter.mul(2).mul_(self.l2))
+            for weight in self.weights:
+                assert weight.grad is not None
+                weight.grad.add_(weight.mul(2).mul_(self.l2))
         self.update()
         return {"loss": loss, "cross_entropy": loss, "logits": logits, "labels": labels}
 

@@ -111,13 +111,13 @@ def _name_of(source: str) -> str:
 
 def _load(names: list[str]) -> TrainedClassifier:
     """Return a network, or several as a committee."""
-    from zoo.inference.ensemble import create_committee
+    from zoo.inference.ensemble import Committee
     from zoo.pretrained.loading import load_classifier
     from zoo.pretrained.trained_classifier import TrainedClassifier
 
     if len(names) == 1:
         return load_classifier(names[0])
-    committee = create_committee(names)
+    committee = Committee(names)
     files, digests = ([getattr(each, name) for each in committee.members.values()] for name in ("file_name", "sha256"))
     return TrainedClassifier(
         committee,
