@@ -159,11 +159,17 @@ def tuning(name: str) -> str:
         errors = f"{row['val_errors_mean']} ± {row['val_errors_sd']}" if row["val_errors_sd"] else row["val_errors"]
         settings = f"`{row['settings'].replace('--', '')}`" if row["settings"] else "as in the config"
         rows.append([settings, row["seeds"], errors])
-    device, processor = tried[0]["device"], tried[0]["processor"]
-    threads = device.removeprefix("CPU with ")
-    hardware = f"{threads} on a processor {processor}" if threads != device else device
-    caption = f"`{lines[0].removeprefix('# ')}`, {hardware}"
+    caption = f"`{lines[0].removeprefix('# ')}`, {_hardware(tried[0])}"
+    others = [row for row in tried if _hardware(row) != _hardware(tried[0])]
+    if others:
+        named = ", ".join(f"`{row['settings'].replace('--', '')}`: {_hardware(row)}" for row in others)
+        caption += f" ({named})"
     return f"{caption}:\n\n{table(['changed setting', 'n', 'validation errors'], rows)}"
+
+
+def _hardware(row: dict[str, str]) -> str:
+    threads = row["device"].removeprefix("CPU with ")
+    return f"{threads} on a processor {row['processor']}" if threads != row["device"] else row["device"]
 
 
 def bench_accuracy(name: str) -> str:

@@ -139,7 +139,7 @@ PATTERNS: dict[str, str | Callable[[re.Match[str]], str]] = {
 }
 """What is replaced within a cell."""
 CAPTION_PATTERNS = {
-    r"(?:With )?(\d+) threads? on a processor (.+?)(?=, | \(|:)": r"\2, 스레드 \1개",
+    r"(?:With )?(\d+) threads? on a processor (.+?)(?=, | \(|:|\):)": r"\2, 스레드 \1개",
     r", beside other work": ", 다른 작업과 함께",
     r"(\d+) cores of an (.+?)(?=, python)": r"\2, 코어 \1개",
     r" with (AVX-\d+)": r"(\1)",

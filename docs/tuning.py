@@ -101,16 +101,17 @@ def main() -> int:
             study += ["--set", each]
         subprocess.run(study, check=True)
 
+    line = command(options.name, options.epochs, options.seeds)
     with ThreadPoolExecutor(options.jobs or max(1, (os.cpu_count() or 1) // options.threads)) as pool:
         for _ in pool.map(run, storages, TRIED[options.name]):
             trials = [trial for storage in storages if (storage / TABLE).is_file() for trial in read_trials(storage)]
-            write_table(DATA / f"tuning_{options.name}.csv", command(options.name, options.epochs), trials)
+            write_table(DATA / f"tuning_{options.name}.csv", line, trials)
     return 0
 
 
-def command(name: str, epochs: int | None) -> str:
+def command(name: str, epochs: int | None, seeds: int) -> str:
     """Return the line that makes a table again."""
-    return f"python -m docs.tuning {name} FOLDER" + (f" --epochs {epochs}" if epochs else "")
+    return f"python -m docs.tuning {name} FOLDER --seeds {seeds}" + (f" --epochs {epochs}" if epochs else "")
 
 
 def write_config(name: str, folder: Path, epochs: int | None) -> Path:

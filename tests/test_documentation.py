@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,12 @@ def commands_of(text: str) -> list[list[str]]:
     return [shlex.split(command, comments=True) for command in inline + block]
 
 
+TEST_COMMANDS = {
+    command.strip()
+    for text in TEXTS.values()
+    for command in re.findall(r"pytest [^`\n#]*tests/[^`\n#]*", text)
+    if not command.strip().endswith((" NAME", f" {EXAMPLE_MEMBER}"))
+}
 COMMANDS = [command for text in TEXTS.values() for command in commands_of(text)]
 
 
@@ -76,6 +84,13 @@ def test_commands_name_existing_verbs_figures_and_configs() -> None:
             name = value.removeprefix("configs/").removesuffix(".yaml")
             if flag == "--config" and name not in ("CONFIG", EXAMPLE_MEMBER) and "/version_" not in name:
                 assert packaged_config(name) is not None, value
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", sorted(TEST_COMMANDS))
+def test_commands_of_pytest_select_tests(command: str) -> None:
+    words = [sys.executable, "-m", *shlex.split(command), "--collect-only", "-q", "-p", "no:cacheprovider"]
+    assert subprocess.run(words, cwd=SOURCE, check=False, stdout=subprocess.DEVNULL).returncode == 0
 
 
 def test_every_command_and_every_figure_is_mentioned() -> None:

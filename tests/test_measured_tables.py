@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,21 @@ def trial(number: int, seed: int, val_errors: int, seconds: float = 5.0, **setti
 
 def test_the_table_of_tuning_has_every_seed_of_every_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trials = [trial(0, 1, 44, 7.0), trial(1, 0, 40), trial(0, 0, 51, lr=0.1), trial(1, 1, 60, lr=0.2)]
+    trials[-1] = replace(trials[-1], machine={**MACHINE, "device": "a GPU"})
     failed = Trial(2, 1, {"model.lr": 0.1}, "failed")
-    command = tuning.command("fast_cnn", epochs=2)
+    command = tuning.command("fast_cnn", epochs=2, seeds=3)
     tuning.write_table(tmp_path / "tuning_fast_cnn.csv", command, [*trials, failed])
     lines = (tmp_path / "tuning_fast_cnn.csv").read_text().splitlines()
-    assert lines[0] == "# python -m docs.tuning fast_cnn FOLDER --epochs 2"
+    assert lines[0] == "# python -m docs.tuning fast_cnn FOLDER --seeds 3 --epochs 2"
     assert lines[3:] == [
         ",2,42.0,2.8,40 44,6.0,CPU with 1 thread,a processor",
         "--model.lr=0.1,1,51.0,,51,5.0,CPU with 1 thread,a processor",
-        "--model.lr=0.2,1,60.0,,60,5.0,CPU with 1 thread,a processor",
+        "--model.lr=0.2,1,60.0,,60,5.0,a GPU,a processor",
     ]
     monkeypatch.setattr(generate, "DATA", tmp_path)
     table = generate.tuning("fast_cnn").splitlines()
-    assert table[0] == "`python -m docs.tuning fast_cnn FOLDER --epochs 2`, 1 thread on a processor a processor:"
+    line = "`python -m docs.tuning fast_cnn FOLDER --seeds 3 --epochs 2`, 1 thread on a processor a processor"
+    assert table[0] == f"{line} (`model.lr=0.2`: a GPU):"
     assert table[4:6] == ["| as in the config | 2 | 42.0 ± 2.8 |", "| `model.lr=0.1` | 1 | 51 |"]
 
 

@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 from zoo.utils.compiled import is_compiled
 
 ONEDNN = "ZOO_ONEDNN"
-"""Environment variable: 0 leaves all products to MKL, 1 gives them to oneDNN on any processor."""
+"""Environment variable: 0 leaves all products to MKL, 1 gives those that suit to oneDNN on any processor."""
 LEAST_SIZE = 32
 """Of both dimensions of a weight whose products oneDNN computes: with smaller ones, MKL is faster."""
 
