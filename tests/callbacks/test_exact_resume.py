@@ -232,7 +232,8 @@ def test_max_time_ends_training() -> None:
 @pytest.mark.parametrize("delay", [0.3, *(pytest.param(delay, marks=pytest.mark.slow) for delay in (0.6, 0.9))])
 def test_training_resumes_exactly_after_its_process_was_killed(delay: float) -> None:
     """A short version of `python -m tests.kill`."""
-    arguments = [*FIT, "--trainer.max_epochs", "100", "--checkpoint.every_n_train_steps", "7"]
+    epochs = round(100 * delay)  # so many that a fast processor is still training
+    arguments = [*FIT, "--trainer.max_epochs", str(epochs), "--checkpoint.every_n_train_steps", "7"]
     main(arguments)
     process = start_zoo(*arguments)
     folder = last_checkpoint(1).parent
