@@ -111,9 +111,15 @@ def bench(name: str, baselines: dict[str, str], caption: str) -> str:
     return f"{caption} ({machine(measured)}):\n\n{table(header, rows)}"
 
 
-def bench_whole() -> str:
+def bench_cpu(name: str) -> str:
+    """The times of an epoch on a CPU."""
+    baselines = {"eager": "by hand", "eager, flushed": "by hand, flushed", "jax": "JAX"}
+    return bench(name, baselines, "`zoo bench --rounds 7 --whole 3`")
+
+
+def bench_whole(name: str) -> str:
     """The times and peak memory of whole runs."""
-    measured = json.loads((DATA / "bench_cpu.json").read_text(encoding="utf-8"))
+    measured = json.loads((DATA / name).read_text(encoding="utf-8"))
     rows = []
     for member, content in measured["members"].items():
         whole, short = content["whole"], content["short"]
@@ -281,12 +287,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "members-published": lambda: published_table(_by_accuracy()),
     "members-runs": lambda: runs_table(_by_accuracy()),
     "members-short": members_short,
-    "bench-cpu": lambda: bench(
-        "bench_cpu.json",
-        {"eager": "by hand", "eager, flushed": "by hand, flushed", "jax": "JAX"},
-        "`zoo bench --rounds 7 --whole 3`",
-    ),
-    "bench-cpu-whole": bench_whole,
+    "bench-cpu": lambda: bench_cpu("bench_cpu.json"),
+    "bench-cpu-amd": lambda: bench_cpu("bench_cpu_amd.json"),
+    "bench-cpu-whole": lambda: bench_whole("bench_cpu.json"),
+    "bench-cpu-amd-whole": lambda: bench_whole("bench_cpu_amd.json"),
     "bench-gpu": lambda: bench(
         "bench_gpu.json", {"eager": "by hand", "jax": "JAX"}, "`zoo bench --accelerator gpu --rounds 5`"
     ),
