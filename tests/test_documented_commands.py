@@ -34,7 +34,6 @@ TESTED_ELSEWHERE = {
 NEEDS = {
     "FIRST_MACHINE": "two machines",
     "trainer/": "a GPU or several, or a tracker (tests/cli/test_trackers.py)",
-    "accurate_cnn_gpu": "a GPU",
     "fashion_mnist": "a download",
     "mnist.npz": "a file of other programs (tests/cli/test_own_data.py)",
     "digit-recognizer": "files of other programs (tests/cli/test_own_data.py)",
