@@ -25,8 +25,7 @@ def create_committee(members: Iterable[str | Path | TrainingRun] = ()) -> Commit
     Raises:
         UsageError: See `zoo.inference.ensemble.Committee`, or a run has no checkpoint. It is a `ValueError`.
     """
-    if isinstance(members, TrainingRun):
-        raise UsageError("A committee takes a list of members: write [run].")
-    if isinstance(members, str | Path):
-        raise UsageError(f"A committee takes a list of members: write [{str(members)!r}].")
+    if isinstance(members, str | Path | TrainingRun):
+        shown = "run" if isinstance(members, TrainingRun) else repr(str(members))
+        raise UsageError(f"A committee takes a list of members: write [{shown}].")
     return Committee([source_of(member) for member in members])
