@@ -117,7 +117,8 @@ class _Dropout(_Layer):
     def forward(self, inputs: Tensor) -> Tensor:
         bits = torch.empty(inputs.shape, dtype=torch.int64).random_(-(2**63), None).bitwise_and_(self.FRACTION - 1)
         kept = bits < math.ceil(self.keep * self.FRACTION)
-        self.noise: Tensor = kept * torch.ones((), dtype=inputs.dtype).div_(self.keep)
+        # From bytes, because torch converts Boolean values one by one.
+        self.noise: Tensor = kept.view(torch.uint8).to(inputs.dtype).div_(self.keep)
         return inputs * self.noise
 
     def backward(self, gradient: Tensor, needs_input_gradient: bool) -> Tensor | None:

@@ -16,7 +16,7 @@ from zoo.training.lightning_loop import ChunkedLoop, mark_averaged, weight_avera
 from zoo.training.steps import FetchBatches, Step, StepEngine, StepResult
 from zoo.training.weight_averaging import AveragedStep
 
-CHUNK_LENGTHS = {"cpu": 100, "cuda": 200}
+CHUNK_LENGTHS = {"cpu": 500, "cuda": 200}
 """Steps in a call at most, by the kind of device, where nothing says how many: so many that Lightning's share is
 small."""
 SECONDS = 0.25
