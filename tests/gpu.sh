@@ -5,7 +5,10 @@
 set -u
 part=${1:-all}
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONWARNINGS=ignore
+# As `zoo` sets it; the script below calls `zoo fit` within Python.
+export DISABLE_ADDMM_CUDA_LT="${DISABLE_ADDMM_CUDA_LT-1}"
 status=0
+python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || { echo "torch sees no GPU here" >&2; exit 2; }
 
 if [ "$part" != speed ]; then
   echo "== tests"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -13,15 +14,18 @@ import torch
 import zoo
 from tests.helpers import SOURCE
 from zoo.cli import main
+from zoo.utils.float32_precision import kept_float32_precision, set_float32_precision
 
 pytestmark = pytest.mark.gpu
+
+ON_ONE_GPU = ("--trainer.accelerator", "gpu", "--trainer.devices", "1")
 
 
 @pytest.mark.parametrize("name", zoo.list_models(pretrained=True))
 def test_a_trained_member_makes_the_published_errors(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     metrics = zoo.model_info(name).metrics
     assert metrics is not None
-    assert main(["test", "--config", name, "--ckpt_path", name, "--trainer.accelerator", "gpu"]) == 0
+    assert main(["test", "--config", name, "--ckpt_path", name, *ON_ONE_GPU]) == 0
     assert f" {metrics['test_errors']:,} errors" in capsys.readouterr().out
 
 
@@ -37,7 +41,7 @@ def zoo_fit(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("accelerator", ["cpu", "gpu"])
 def test_a_training_prints_its_own_lines_and_no_hint_of_lightning_s(accelerator: str) -> None:
-    run = zoo_fit("--trainer.accelerator", accelerator)
+    run = zoo_fit("--trainer.accelerator", accelerator, "--trainer.devices", "1")
     assert run.returncode == 0
     assert run.stderr == ""
     device = torch.cuda.get_device_name() if accelerator == "gpu" else "CPU"
@@ -45,10 +49,21 @@ def test_a_training_prints_its_own_lines_and_no_hint_of_lightning_s(accelerator:
 
 
 def test_tf32_is_an_option_and_given_back() -> None:
-    fit = ["fit", "--config", "softmax", "--trainer.accelerator", "gpu", "--data.num_train", "500"]
+    fit = ["fit", "--config", "softmax", *ON_ONE_GPU, "--data.num_train", "500"]
     assert main([*fit, "--trainer.max_epochs", "1", "--float32_matmul_precision", "high"]) == 0
     assert "float32_matmul_precision: high" in Path("logs/softmax/version_0/config.yaml").read_text()
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_convolutions_and_recurrent_layers_are_computed_in_full() -> None:
+    for name in ("residual_cnn", "recurrent"):
+        model = zoo.load_pretrained(name)
+        images = torch.rand(100, 1, 28, 28)
+        with torch.no_grad(), kept_float32_precision():
+            exact = copy.deepcopy(model).double()(images.double())
+            set_float32_precision("highest")
+            found = model.cuda()(images.cuda()).cpu()
+        torch.testing.assert_close(found.double(), exact, rtol=1e-4, atol=1e-4)
 
 
 def test_two_ranks_on_one_card_arrive_at_the_weights_of_two_cpu_ranks(tmp_path: Path) -> None:

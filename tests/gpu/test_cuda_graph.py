@@ -10,7 +10,7 @@ import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import EMAWeightAveraging
-from torch import Tensor
+from torch import Tensor, nn
 
 import zoo
 from tests.conftest import MEMBERS
@@ -208,6 +208,45 @@ def test_a_layer_that_a_callback_freezes_stays(monkeypatch: pytest.MonkeyPatch, 
     eager, captured = train_twice(make, monkeypatch, engines, epochs=3, callbacks=[Freezing()])
     assert all(map(torch.equal, captured.values(), eager.values()))
     assert torch.equal(captured["net.1.weight"], after_one["net.1.weight"])
+
+
+class Unfreezing(Callback):
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == 1:
+            weight = pl_module.get_parameter("net.1.weight").requires_grad_(True)
+            trainer.optimizers[0].add_param_group({"params": [weight], "lr": 0.01})
+
+
+def test_a_layer_that_a_callback_unfreezes_is_trained(monkeypatch: pytest.MonkeyPatch, engines: list[type]) -> None:
+    def make() -> ZooModule:
+        model = MLP(hidden_sizes=[64])
+        model.get_parameter("net.1.weight").requires_grad_(False)
+        return model
+
+    before = train(make, epochs=1).state_dict()
+    engines.clear()
+    eager, captured = train_twice(make, monkeypatch, engines, epochs=3, callbacks=[Unfreezing()])
+    assert all(map(torch.equal, captured.values(), eager.values()))
+    assert not torch.equal(captured["net.1.weight"], before["net.1.weight"])
+
+
+class Annealing(Callback):
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for part in pl_module.modules():
+            if isinstance(part, nn.Dropout):
+                part.p = 0.5 / (1 + trainer.current_epoch)
+        pl_module.hparams["l2"] = 0.001 * trainer.current_epoch
+
+
+def test_settings_that_a_callback_changes_are_followed(monkeypatch: pytest.MonkeyPatch, engines: list[type]) -> None:
+    def make() -> ZooModule:
+        return MLP(hidden_sizes=[64], dropout=0.5)
+
+    eager, captured = train_twice(make, monkeypatch, engines, epochs=3, callbacks=[Annealing()])
+    assert all(map(torch.equal, captured.values(), eager.values()))
+    engines.clear()
+    constant = train(make, epochs=3).state_dict()
+    assert not torch.equal(captured["net.1.weight"], constant["net.1.weight"])
 
 
 class Looking(Callback):

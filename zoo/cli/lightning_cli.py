@@ -6,7 +6,6 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-import torch
 from pytorch_lightning import Callback, LightningDataModule, Trainer, seed_everything
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI
 
@@ -35,6 +34,7 @@ from zoo.runs.checkpoint import AtomicCheckpointIO, Checkpoint
 from zoo.runs.folders import newest_checkpoint
 from zoo.utils.class_paths import import_class
 from zoo.utils.errors import Stopped, UsageError
+from zoo.utils.float32_precision import set_float32_precision
 
 
 class ZooCLI(LightningCLI):
@@ -86,7 +86,7 @@ class ZooCLI(LightningCLI):
             "--float32_matmul_precision",
             choices=["highest", "high", "medium"],
             default="highest",
-            help="high lets a GPU multiply in TF32, medium in bfloat16; see torch.set_float32_matmul_precision",
+            help="high lets a GPU compute in TF32, medium multiply in bfloat16; see torch.set_float32_matmul_precision",
         )
         # Registered here, the callback is present whatever callbacks a config lists, and can still be configured.
         parser.add_lightning_class_args(LastStepCheckpoint, "checkpoint")
@@ -156,8 +156,8 @@ class ZooCLI(LightningCLI):
         check_same_config(config, self._resolved_config(), self.checkpoint, resuming=self.subcommand == "fit")
 
     def before_instantiate_classes(self) -> None:
-        """Set the precision of products, which no argument of Lightning's does."""
-        torch.set_float32_matmul_precision(self._get(self.config, "float32_matmul_precision"))
+        """Set the precision of a GPU, which no argument of Lightning's does."""
+        set_float32_precision(self._get(self.config, "float32_matmul_precision"))
 
     def after_instantiate_classes(self) -> None:
         """Check what would fail later, before other processes are started that would each report it.

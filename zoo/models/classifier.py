@@ -59,7 +59,7 @@ class Classifier(NormalizedModule, ABC):
             `zoo.training.batch_norm`.
         num_classes: C, the number of classes, at least 1.
         steps_per_call: Optimizer steps in one call of Lightning's loop, which is faster; 1 is Lightning's ordinary loop
-            and gives the same weights. None takes 100 on a CPU and 200 on a GPU where that is possible: on one device,
+            and gives the same weights. None takes 500 on a CPU and 200 on a GPU where that is possible: on one device,
             in single, double or bfloat16-mixed precision, and with no callback or setting that needs every step.
         init_from: A trained member's name, or a checkpoint of this class, whose weights are the initial weights, except
             those of an output layer with another number of classes. ``zoo fit`` and `zoo.create_model` load them once

@@ -28,8 +28,9 @@ class CudaGraphEngine:
     """Captures steps as CUDA graphs and replays them.
 
     The network and the optimizer are looked at before every call: where a callback has changed one of them (frozen a
-    layer, replaced a tensor, set another momentum) the steps are captured anew. A learning rate may change at every
-    step. torch's default generator advances in a replay as it does in an eager step, so dropout noise is the same.
+    layer, replaced a tensor, set another momentum or dropout) the steps are captured anew: see `describe_state`. A
+    learning rate may change at every step. torch's default generator advances in a replay as it does in an eager step,
+    so dropout noise is the same.
 
     Args:
         fetch: Returns the batches at some rows.
@@ -72,7 +73,7 @@ class CudaGraphEngine:
         return results
 
     def _run(self, rows: Tensor) -> StepResult:
-        if self.graphs and self.captured_state != self._describe_state():
+        if self.graphs and self.captured_state != describe_state(self.module, self.optimizer):
             self.graphs.clear()
             self.eager_steps.clear()
         parts: list[StepResult] = []
@@ -97,23 +98,41 @@ class CudaGraphEngine:
             self.graphs[rows.shape] = _CapturedSteps(
                 self.fetch, self.step, rows, self.optimizer, self.rates, self.stream
             )
-            self.captured_state = self._describe_state()
+            self.captured_state = describe_state(self.module, self.optimizer)
         return self.graphs[rows.shape].replay(rows)
 
-    def _describe_state(self) -> object:
-        """Everything that captured steps have taken for granted."""
-        tensors = [*self.module.parameters(), *self.module.buffers()]
-        moments = [value for state in self.optimizer.state.values() for value in state.values()]
-        settings = [
+
+def describe_state(module: Any, optimizer: Optimizer) -> object:
+    """Return what captured steps take for granted, and a callback may change between them, as values to compare.
+
+    That is where the tensors are, which of them are trained, and the numbers, strings and Boolean values among the
+    attributes of the network's parts, such as ``nn.Dropout.p``, among ``hparams`` and in the optimizer's groups.
+
+    Args:
+        module: The network.
+        optimizer: Its optimizer, whose learning rates may change at every step and are left out.
+    """
+    moments = [value for state in optimizer.state.values() for value in state.values()]
+    parts = dict.fromkeys([*module.modules(), *module.parts()])
+    # Such as the settings of virtual adversarial training and of contrastive divergence.
+    others = [value for part in parts for name, value in _public(part) if type(value).__module__.startswith("zoo.")]
+    return (
+        [(tensor.data_ptr(), tensor.requires_grad) for tensor in (*module.parameters(), *module.buffers())],
+        [value.data_ptr() for value in moments if isinstance(value, Tensor)],
+        [
+            {name: value for name, value in _public(each) if isinstance(value, bool | int | float | str | None)}
+            for each in (*parts, *others)
+        ],
+        dict(module.hparams),
+        [
             {name: value for name, value in group.items() if name not in ("params", "lr", "initial_lr")}
-            for group in self.optimizer.param_groups
-        ]
-        return (
-            [(tensor.data_ptr(), tensor.requires_grad) for tensor in tensors],
-            [value.data_ptr() for value in moments if isinstance(value, Tensor)],
-            [part.training for part in self.module.modules()],
-            settings,
-        )
+            for group in optimizer.param_groups
+        ],
+    )
+
+
+def _public(part: object) -> Iterator[tuple[str, Any]]:
+    return ((name, value) for name, value in vars(part).items() if not name.startswith("_"))
 
 
 class _CapturedSteps:

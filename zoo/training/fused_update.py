@@ -99,7 +99,7 @@ class FusedAdamInPieces:
     """
 
     TENSORS_OF_A_LAUNCH = 36
-    """With the largest second moments of AMSGrad, 30."""
+    """Of torch for CUDA 12; for CUDA 13, more. With the largest second moments of AMSGrad, 30."""
     GRANULARITY = 1024
     """Numbers of which a piece has a multiple, so that the kernel reads aligned vectors."""
 

@@ -127,10 +127,9 @@ def _mean_of_real_numbers(mean: Callable[..., Tensor], average: Tensor, current:
 
 
 def place_averages(trainer: Trainer) -> None:
-    """Move averages of weights to the device of the network, where a callback names no other.
+    """Have averages of weights on the device of the network, where a callback names no other.
 
-    Lightning makes them before it moves the network to its device, and leaves them where they are. A callback that was
-    in another training, too, would wait for that training's number of steps.
+    A callback that was in another training, too, would wait for that training's number of steps.
     """
     for callback in _averaging(trainer):
         if callback._device is None and callback._average_model is not None:

@@ -80,9 +80,11 @@ class MultiStepTraining:
         optimizer = module.step_optimizer()
         on_gpu = module.device.type == "cuda"
         reason = reason_against_capture(module, optimizer) if on_gpu else None
-        key = (chunk.dataset, optimizer, module.stage_name(module.current_epoch), reason)
+        trained = [[id(each) for each in group["params"]] for group in optimizer.param_groups]
+        data = [part.data_ptr() for part in (chunk.dataset.images, chunk.dataset.labels)]
+        key = (chunk.dataset, data, optimizer, trained, module.stage_name(module.current_epoch), reason)
         if on_gpu and self.engine is not None and self.engine_of == key:
-            return self.engine  # it looks itself at what a callback may have changed
+            return self.engine  # it looks itself at what else a callback may have changed
         optimizer.zero_grad()  # of parameters that a callback has frozen since the last chunk, too
         self.engine = make_engine(
             module,

@@ -22,6 +22,7 @@ from zoo.pretrained.registry import list_models, packaged_config
 from zoo.utils.class_paths import import_class
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError, unknown_name
+from zoo.utils.float32_precision import kept_float32_precision
 from zoo.utils.lightning_logging import quieten_lightning
 from zoo.utils.local_modules import local_modules
 from zoo.utils.yaml_text import Loader, read_yaml, read_yaml_text
@@ -69,17 +70,15 @@ def run_cli(cli: type[CLI], verb: str, arguments: list[str]) -> CLI:
     check_no_bare_words(verb, arguments)
     _check_encoding(arguments)
     _resolve_configs(arguments)
-    matmul_precision = torch.get_float32_matmul_precision()
     try:
         # A config may name a class in a module of the current folder.
-        with lightning_by_any_name(), local_modules(_current_folder(), (import_object, import_class)):
+        found_locally = local_modules(_current_folder(), (import_object, import_class))
+        with kept_float32_precision(), lightning_by_any_name(), found_locally:
             return cli([verb, *arguments])
     except Exception as error:
         if usage := as_usage_error(error):
             raise usage from error
         raise
-    finally:
-        torch.set_float32_matmul_precision(matmul_precision)
 
 
 def _check_encoding(arguments: list[str]) -> None:

@@ -1,0 +1,79 @@
+"""What a captured step takes for granted is looked at between steps; what a GPU computes is in tests/gpu."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import zoo
+from zoo.models import MLP, RBM, BaggedEnsemble, ZooModule
+from zoo.training.cuda_graph import describe_state
+from zoo.training.virtual_adversarial import VirtualAdversarialTraining
+
+
+def drop_less(model: Any) -> None:
+    for part in model.parts():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.1
+
+
+def set_option(name: str, value: float) -> Callable[[Any], None]:
+    return lambda model: model.hparams.update({name: value})
+
+
+def make_net() -> ZooModule:
+    return MLP(hidden_sizes=[16], dropout=0.5, batch_norm=True)
+
+
+def make_ensemble() -> ZooModule:
+    return BaggedEnsemble("zoo.models.MLP", {"hidden_sizes": [16], "dropout": 0.5}, num_members=2)
+
+
+CHANGES: dict[str, tuple[Callable[[], ZooModule], Callable[[Any], object]]] = {
+    "dropout": (make_net, drop_less),
+    "dropout of an ensemble": (make_ensemble, drop_less),
+    "l2": (make_net, set_option("l2", 0.1)),
+    "label smoothing": (make_net, set_option("label_smoothing", 0.1)),
+    "vat": (make_net, lambda model: setattr(model, "vat", VirtualAdversarialTraining(1.0))),
+    "momentum of batch norm": (make_net, lambda model: setattr(model.net[2], "momentum", 0.3)),
+    "mode": (make_net, lambda model: model.net[2].eval()),
+    "frozen layer": (make_net, lambda model: model.net[1].requires_grad_(False)),
+    "steps of Gibbs sampling": (lambda: RBM(num_hidden=4), lambda model: setattr(model.divergence, "gibbs_steps", 3)),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_between_steps_is_noticed(what: str) -> None:
+    make, change = CHANGES[what]
+    model = make()
+    optimizer = torch.optim.Adam(model.parameters())
+    before = describe_state(model, optimizer)
+    assert describe_state(model, optimizer) == before
+    change(model)
+    assert describe_state(model, optimizer) != before
+
+
+def test_an_optimizer_s_settings_are_looked_at_and_its_learning_rate_is_not() -> None:
+    model = make_net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = describe_state(model, optimizer)
+    optimizer.param_groups[0]["lr"] = 0.2
+    assert describe_state(model, optimizer) == before
+    optimizer.param_groups[0]["momentum"] = 0.9
+    assert describe_state(model, optimizer) != before
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_a_step_changes_nothing_that_is_looked_at(name: str) -> None:
+    model = zoo.create_model(name)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = describe_state(model, optimizer)
+    images, labels, rows = torch.rand(4, 1, 28, 28), torch.arange(4), torch.arange(4)
+    if not isinstance(model, BaggedEnsemble):  # its step takes the rows of each member
+        model.train().step((images, labels, rows))
+    model.train()
+    assert describe_state(model, optimizer) == before
