@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning import Trainer
 
 import zoo
 from tests.helpers import SOURCE
@@ -32,8 +34,8 @@ def test_a_trained_member_makes_the_published_errors(name: str, capsys: pytest.C
 PATH = os.pathsep.join(filter(None, (SOURCE, os.environ.get("PYTHONPATH"))))
 
 
-def zoo_fit(*arguments: str) -> subprocess.CompletedProcess[str]:
-    words = ["fit", "--config", "softmax", "--trainer.max_epochs", "1", "--data.num_train", "500", *arguments]
+def zoo_fit(*arguments: str, name: str = "softmax") -> subprocess.CompletedProcess[str]:
+    words = ["fit", "--config", name, "--trainer.max_epochs", "1", "--data.num_train", "500", *arguments]
     return subprocess.run(
         [sys.executable, "-m", "zoo", *words], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": PATH}
     )
@@ -53,6 +55,39 @@ def test_tf32_is_an_option_and_given_back() -> None:
     assert main([*fit, "--trainer.max_epochs", "1", "--float32_matmul_precision", "high"]) == 0
     assert "float32_matmul_precision: high" in Path("logs/softmax/version_0/config.yaml").read_text()
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_trainings_on_images_in_the_memory_of_the_host() -> None:
+    data = zoo.MNISTDataModule(num_train=500)
+    data.setup("fit")
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    for name in ("deep_relu_xavier", "bagging"):
+        loader = data.loader("train", 50, training=True, with_indices=True)
+        Trainer(max_epochs=2, accelerator="gpu", devices=1, **quiet).fit(zoo.create_model(name), loader)
+
+
+def test_scikit_learn_s_estimator_trains_on_a_gpu() -> None:
+    pytest.importorskip("sklearn", minversion="1.6")
+    from zoo.sklearn import ZooClassifier
+
+    images = torch.randint(0, 256, (500, 784)).div(255).numpy()
+    for name in ("softmax", "bagging"):
+        estimator = ZooClassifier(name, accelerator="gpu", max_epochs=2, random_state=0).fit(images, [0, 1] * 250)
+        assert estimator.predict(images).shape == (500,)
+
+
+def test_synchronized_batch_norm_on_one_card() -> None:
+    run = zoo_fit("--config", "trainer/multi_gpu", "--trainer.devices", "1", name="dropout_batchnorm")
+    assert run.returncode == 0, run.stderr
+
+
+def test_images_and_network_are_on_the_same_device_after_a_training() -> None:
+    data = zoo.MNISTDataModule(num_train=500)
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    model = zoo.create_model("softmax")
+    Trainer(max_epochs=1, accelerator="gpu", devices=1, **quiet).fit(model, datamodule=data)
+    images, *_ = next(iter(data.val_dataloader()))
+    assert model(images).shape == (len(images), 10)
 
 
 def test_convolutions_and_recurrent_layers_are_computed_in_full() -> None:

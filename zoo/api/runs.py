@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule
+from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
 from zoo.api.settings import as_flags
 from zoo.api.unchanged import unchanged_process
@@ -125,6 +126,19 @@ class _QuietCLI(ZooCLI):
     def after_test(self) -> None:
         """Print nothing."""
 
+    def after_instantiate_classes(self) -> None:
+        """Check that the program is not started again for other devices, as a script would be.
+
+        Raises:
+            UsageError: It would be.
+        """
+        super().after_instantiate_classes()
+        if self.trainer.world_size > 1 and isinstance(self.trainer.strategy.launcher, _SubprocessScriptLauncher):
+            raise UsageError(
+                f"zoo.fit trains in one process, but {self.trainer.world_size} devices were asked for: "
+                "use the command `zoo fit` for several."
+            )
+
     def run_folder(self) -> Path:
         """Return the folder of the run."""
         if self._run is None or self._run.run is None:
@@ -175,7 +189,9 @@ def fit(
         KeyboardInterrupt: Ctrl-C stopped the training. Its state is saved, and ``resume="last"`` goes on.
     """
     name = str(config)
-    arguments = ["--config", name, *as_flags(name, settings), "--trainer.default_root_dir", str(folder)]
+    # One device, unless the config or the settings, which come later, name more; Lightning's own default is all GPUs.
+    arguments = ["--trainer.devices", "1", "--config", name, *as_flags(name, settings)]
+    arguments += ["--trainer.default_root_dir", str(folder)]
     if seed is not None:
         arguments += ["--seed_everything", str(seed)]
     if resume is not None:

@@ -27,6 +27,7 @@ def unchanged_process() -> Iterator[None]:
         environment = dict(os.environ)
         python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
         gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+        seed = torch.initial_seed()  # that of the GPUs too, where they were not used so far
         try:
             yield
         finally:
@@ -38,3 +39,5 @@ def unchanged_process() -> Iterator[None]:
             torch.set_rng_state(cpu)
             if gpus:
                 torch.cuda.set_rng_state_all(gpus)
+            elif torch.cuda.is_initialized():
+                torch.cuda.manual_seed_all(seed)

@@ -106,7 +106,7 @@ def make_baselines(
     arguments = config["model"].get("init_args", {})
     if isinstance(model, RBM):
         return _scikit_learn(
-            training.images.flatten(1).float().div(255).numpy(), model.hparams["num_hidden"], batch_size
+            training.images.flatten(1).float().div(255).cpu().numpy(), model.hparams["num_hidden"], batch_size
         )
     if not isinstance(model, Classifier) or isinstance(model, GreedyPretraining):
         raise UsageError(f"There is nothing to measure {type(model).__name__}'s epochs against.")

@@ -19,7 +19,7 @@ from zoo.models.base import ZooModule
 from zoo.runs.generator_states import are_generator_states, to_tuples
 from zoo.runs.training_state import StateMismatch, compare_states, is_count, is_position
 from zoo.training.lightning_loop import EpochPosition, batches_trained_on, set_position
-from zoo.training.optimizer_state import check_optimizer_states, check_schedule_states
+from zoo.training.optimizer_state import check_optimizer_states, check_schedule_states, keep_fused
 from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
 
@@ -118,6 +118,7 @@ class ExactResume(Callback):
             return
         try:
             check_optimizer_states(trainer.optimizers, checkpoint.get("optimizer_states"), self._state_counts)
+            keep_fused(trainer.optimizers, checkpoint.get("optimizer_states", []))
             callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
             # That callback replaces the schedules in the course of a training, and restores its own.
             if not any(isinstance(each, StochasticWeightAveraging) for each in callbacks):

@@ -32,7 +32,6 @@ class MetricsFile(Callback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._test_images: int | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the machine and the versions."""
@@ -48,16 +47,12 @@ class MetricsFile(Callback):
         """Write the duration of the training."""
         self._append(trainer, _seconds(trainer))
 
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count the test images, before the module forgets them."""
-        if isinstance(pl_module, CountingModule):
-            self._test_images = int(trainer.strategy.reduce(pl_module.test_totals.examples, reduce_op="sum"))
-
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the test metrics."""
         tested = trainer.ckpt_path
         epoch = read_checkpoint(tested).content["epoch"] if tested else None
-        self._append(trainer, {**_metrics(trainer, "test_"), "test_images": self._test_images, "tested_epoch": epoch})
+        images = pl_module.test_images if isinstance(pl_module, CountingModule) else None
+        self._append(trainer, {**_metrics(trainer, "test_"), "test_images": images, "tested_epoch": epoch})
 
     def _append(self, trainer: Trainer, content: dict[str, Any]) -> None:
         if trainer.is_global_zero:

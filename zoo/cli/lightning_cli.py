@@ -24,7 +24,7 @@ from zoo.cli.resolved_config import name_of_run, resolved_config
 from zoo.cli.resume_checks import check_restorable, check_same_config, read_named_checkpoint
 from zoo.cli.run_folder import FitRun, RunConfig, print_test_command
 from zoo.cli.trackers import end_trackers
-from zoo.cli.trainer_checks import check_seed_everything, complete_settings
+from zoo.cli.trainer_checks import check_seed_everything, complete_settings, use_double_precision
 from zoo.data.base import ImageDataModule
 from zoo.layers.sync_batchnorm import SyncBatchNormAnywhere
 from zoo.models import Classifier, ZooModule
@@ -165,9 +165,7 @@ class ZooCLI(LightningCLI):
         Raises:
             UsageError: The checkpoint does not fit the model, or the model and the data cannot be used together.
         """
-        if self.trainer.precision == "64-true":
-            # Lightning does this after it has loaded a checkpoint, whose weights are rounded by then.
-            self.model.double()
+        use_double_precision(self.trainer, self.model)
         if self.checkpoint is not None:
             check_restorable(self.trainer, self.model, self.datamodule, self.checkpoint)
         elif self.subcommand == "fit" and getattr(self.model, "init_from", None):

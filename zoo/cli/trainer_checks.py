@@ -103,6 +103,21 @@ def check_seed_everything(seed: int | bool | None) -> int | bool:
     return seed
 
 
+def use_double_precision(trainer: Any, model: Any) -> None:
+    """Convert a network to the precision 64-true if the Trainer has it.
+
+    Lightning does this after it has loaded a checkpoint, whose weights are rounded by then.
+
+    Raises:
+        UsageError: The device has no double precision.
+    """
+    if trainer.precision != "64-true":
+        return
+    if trainer.strategy.root_device.type == "mps":
+        raise UsageError("Apple's GPUs have no precision 64-true: add --trainer.accelerator cpu.")
+    model.double()
+
+
 def _check_durations(trainer: Any) -> None:
     for name in ("max_time", "val_check_interval"):
         value = trainer.get(name)

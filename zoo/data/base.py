@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningDataModule
+from pytorch_lightning.trainer.states import TrainerStatus
 from torch.utils.data import DataLoader
 
 from zoo.data.augmentation import AugmentedBatches, check_augment
@@ -179,8 +180,11 @@ class ImageDataModule(LightningDataModule, ABC):
         rank, processes = _rank_and_world_size()
         dataset = self._split(split)
         if self.trainer:
-            # The images stay on the accelerator, so that batches need not be copied to it.
-            self.splits[split] = dataset = dataset.to(self.trainer.strategy.root_device)
+            # The images stay on the accelerator, so that batches need not be copied to it. The network leaves it at the
+            # end, and they follow.
+            is_running = self.trainer.state.status == TrainerStatus.RUNNING
+            device = self.trainer.strategy.root_device if is_running else torch.device("cpu")
+            self.splits[split] = dataset = dataset.to(device)
         if not len(dataset):
             raise UsageError(f"The data has no {split} images: take some more, or another share of them.")
         if len(dataset) < processes:

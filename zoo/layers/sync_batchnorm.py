@@ -1,4 +1,4 @@
-"""Synchronized batch norm for distributed training, also on CPUs."""
+"""Synchronized batch norm for distributed training, on GPUs and CPUs."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class _AllReduceSum(torch.autograd.Function):
         return _AllReduceSum.forward(ctx, gradients[0])
 
 
-class CPUSyncBatchNorm(_BatchNorm):
-    """`torch.nn.SyncBatchNorm` for CPU tensors, which torch's class and `DistributedDataParallel` do not support.
+class AllReducedBatchNorm(_BatchNorm):
+    """`torch.nn.SyncBatchNorm` for any device. torch's class refuses tensors on a CPU.
 
     Mean and variance are those of the batches of all processes together, and gradients flow through them. With equal
     batch sizes, the averaged gradients equal those of a single process with the whole batch, up to rounding.
@@ -44,20 +44,20 @@ class CPUSyncBatchNorm(_BatchNorm):
         values = input.to(torch.promote_types(input.dtype, torch.float32))
         dims = [0, *range(2, input.dim())]
         shape = [1, -1, *[1] * (input.dim() - 2)]
-        count = torch.full((1,), input.numel() / input.shape[1])
+        count = values.new_full((1,), input.numel() / input.shape[1])
         sums = _AllReduceSum.apply(torch.cat([values.sum(dims), count]))  # (C + 1,)
         count = sums[-1].detach()
         mean = (sums[:-1] / count).view(shape)
         centered = values - mean
         variance = _AllReduceSum.apply(centered.square().sum(dims)) / count  # (C,)
-        self._update_running_statistics(mean.flatten().detach(), variance.detach(), float(count))
+        self._update_running_statistics(mean.flatten().detach(), variance.detach(), count)
         output: Tensor = centered * (variance.view(shape) + self.eps).rsqrt()
         if self.affine:
             output = output * self.weight.view(shape) + self.bias.view(shape)
         return output.to(input.dtype)
 
     @torch.no_grad()
-    def _update_running_statistics(self, mean: Tensor, variance: Tensor, count: float) -> None:
+    def _update_running_statistics(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         if not self.track_running_stats:
             return
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
@@ -66,34 +66,29 @@ class CPUSyncBatchNorm(_BatchNorm):
         weight = self.momentum if self.momentum is not None else 1 / float(self.num_batches_tracked)
         self.running_mean.lerp_(mean, weight)
         # As in torch: the batch is normalized by the biased variance, the running variance is unbiased.
-        self.running_var.lerp_(variance * count / max(count - 1, 1), weight)
+        self.running_var.lerp_(variance * (count / (count - 1).clamp_min(1)), weight)
 
 
 class SyncBatchNormAnywhere(TorchSyncBatchNorm):
-    """Lightning's conversion for ``--trainer.sync_batchnorm true``, with `CPUSyncBatchNorm` for models on a CPU."""
+    """Lightning's conversion for ``--trainer.sync_batchnorm true``, with `AllReducedBatchNorm` on every device.
+
+    Lightning converts a model before it moves it to its device, so that the device could not be asked for.
+    """
 
     def apply(self, model: nn.Module) -> nn.Module:
         """Convert every batch norm layer in ``model`` to a synchronized one, and return the model."""
-        if not _on_cpu(model):
-            return super().apply(model)
         for layer in model.modules():
             if isinstance(layer, _BatchNorm):
                 original_class = type(layer)
-                _set_class(layer, CPUSyncBatchNorm).original_class = original_class
+                _set_class(layer, AllReducedBatchNorm).original_class = original_class
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
         """Convert every batch norm layer in ``model`` back to its original class, and return the model."""
-        if not _on_cpu(model):
-            return super().revert(model)
         for layer in model.modules():
-            if isinstance(layer, CPUSyncBatchNorm):
+            if isinstance(layer, AllReducedBatchNorm):
                 _set_class(layer, layer.original_class)
         return model
-
-
-def _on_cpu(model: nn.Module) -> bool:
-    return all(parameter.device.type == "cpu" for parameter in model.parameters())
 
 
 def _set_class(layer: Any, cls: type[_BatchNorm]) -> Any:

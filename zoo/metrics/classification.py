@@ -44,9 +44,10 @@ class ClassificationTotals(Metric):
         self.examples = self.examples + wrong.numel()
 
     def compute(self) -> dict[str, Tensor]:
-        """Return the mean ``loss`` in nats, the accuracy ``acc`` in [0, 1] and ``errors``, an int64 count."""
+        """Return the mean ``loss`` in nats, the accuracy ``acc`` in [0, 1], ``errors`` and ``examples``, counts."""
         return {
             "loss": self.loss_sum / self.examples,
             "acc": (self.examples - self.errors) / self.examples,
             "errors": self.errors,
+            "examples": self.examples,
         }

@@ -174,6 +174,11 @@ class BaggedEnsemble(Classifier):
             raise UsageError("Bootstraps need to know which image is which: set data.with_indices true.")
         self._draw_bootstraps(dataset)
 
+    def on_train_end(self) -> None:
+        """Forget where the bootstraps are on the device."""
+        super().on_train_end()
+        self._sampler = None
+
     def step(self, batch: Batch) -> LossAndMetrics:
         """Return the sum of the members' losses: each member's gradient is that of training it alone."""
         images, labels, *rest = batch
@@ -230,8 +235,7 @@ class BaggedEnsemble(Classifier):
         metrics = self.test_member_totals.compute()
         accuracies = metrics["member_acc"].reshape(-1)  # torchmetrics makes a scalar of one value
         logged = {f"test_acc_member_{number}": value for number, value in enumerate(accuracies)}
-        logged["test_acc_mean_member"] = accuracies.mean()
-        logged["test_acc_vote"] = metrics["vote_acc"]
+        logged |= {"test_acc_mean_member": accuracies.mean(), "test_acc_vote": metrics["vote_acc"]}
         logged["test_disagreement"] = metrics["disagreement"]
         logged["test_calibration_error"] = self.test_calibration.compute()
         logged |= self._out_of_bag()

@@ -18,6 +18,8 @@ class CountingModule(ZooModule, ABC):
     Its subclass adds every batch to `train_totals`, `val_totals` or `test_totals`.
     """
 
+    test_images: int | None = None
+    """How many images the last test has counted, on all devices together."""
     logged_metrics: ClassVar[frozenset[str]] = frozenset({"train_loss", "train_acc", "val_loss", "val_acc"})
 
     def __init__(self) -> None:
@@ -45,7 +47,10 @@ class CountingModule(ZooModule, ABC):
     def _log_totals(self, split: str, totals: ClassificationTotals) -> None:
         metrics = totals.compute()
         totals.reset()
-        if split != "test":
+        images = metrics.pop("examples")
+        if split == "test":
+            self.test_images = int(images)
+        else:
             del metrics["errors"]
         # The totals are summed over the devices already; "max" over equal values lets every device have them exactly.
         self.log_dict(

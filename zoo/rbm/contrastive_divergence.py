@@ -126,6 +126,13 @@ class ContrastiveDivergence(nn.Module):
         self.register_buffer("begun", torch.tensor(False))
         self.chains: Tensor | None = None
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ContrastiveDivergence:
+        """Move the chains together with the parameters and buffers."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if self.chains is not None:
+            self.chains = fn(self.chains)
+        return self
+
     @torch.no_grad()
     def initialize(self, rbm: BernoulliRBM, visible_mean: Tensor) -> None:
         """Initialize the visible biases to the log-odds of the units' means, and set ``begun`` (section 8).

@@ -95,7 +95,9 @@ class ZooClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             overrides["lr"] = self.lr
         epochs = _epochs_of(self.member) if self.max_epochs is None else self.max_epochs
         quieten_lightning()
-        with torch.random.fork_rng():
+        # The random numbers of a GPU that is not used are not asked for, because that would start CUDA.
+        gpus = [] if self.accelerator == "cpu" else list(range(torch.cuda.device_count()))
+        with torch.random.fork_rng(gpus):
             torch.manual_seed(seed)
             module = create_model(self.member, **overrides)
             trainer = Trainer(
@@ -108,7 +110,8 @@ class ZooClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
             )
-            trainer.fit(module, _loader(images, torch.from_numpy(labels), self.batch_size, seed))
+            device = trainer.strategy.root_device
+            trainer.fit(module, _loader(images, torch.from_numpy(labels), self.batch_size, seed, device))
         module.trainer = None  # a trained network keeps no data
         self.module_: Classifier = module.cpu().eval()
         self.n_iter_ = epochs
@@ -148,7 +151,7 @@ def _images(features: NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(pixels).view(count, 1, 28, 28)
 
 
-def _loader(images: Tensor, labels: Tensor, batch_size: int, seed: int) -> DataLoader[Any]:
+def _loader(images: Tensor, labels: Tensor, batch_size: int, seed: int, device: torch.device) -> DataLoader[Any]:
     """Return a loader of whole batches ``(images, labels, rows)`` in an order that the seed determines.
 
     Pixels of an image file, in steps of 1/255, are trained on as by ``zoo fit``, several steps in a call.
@@ -159,7 +162,7 @@ def _loader(images: Tensor, labels: Tensor, batch_size: int, seed: int) -> DataL
     single = len(labels) % batch_size == 1 and len(labels) > 1
     if not single and bool((levels >= 0).all() and (levels <= 255).all() and _are_whole(levels)):
         pixels = levels.round().to(torch.uint8)[:, 0]
-        dataset = ImageBatches(pixels, labels, rows, with_indices=True)
+        dataset = ImageBatches(pixels, labels, rows, with_indices=True).to(device)
         return make_loader(dataset, ExactSampler(len(labels), shuffle=True, seed=seed), batch_size)
     data = TensorDataset(images, labels, rows)
     order = RandomSampler(data, generator=torch.Generator().manual_seed(seed))

@@ -61,6 +61,7 @@ def make_engine(
     optimizer: Optimizer,
     after_step: Callable[[], None] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
+    images: Tensor | None = None,
 ) -> StepEngine:
     """Return the engine that suits a module's device.
 
@@ -71,16 +72,17 @@ def make_engine(
         optimizer: Its optimizer.
         after_step: Called once for each step, to move a schedule of the learning rate for example.
         should_stop: Returns whether to return early.
+        images: Those that ``fetch`` reads, if they may be elsewhere than the network.
     """
     if module.device.type == "cuda":
-        reason = reason_against_capture(module, optimizer)
+        reason = reason_against_capture(module, optimizer, images)
         if reason is None:
             return CudaGraphEngine(fetch, step, module, optimizer, after_step, should_stop)
         print_rank_zero(f"Steps are not captured as a CUDA graph, because {reason}.")
     return EagerEngine(fetch, step, after_step, should_stop)
 
 
-def reason_against_capture(module: Any, optimizer: Optimizer) -> str | None:
+def reason_against_capture(module: Any, optimizer: Optimizer, images: Tensor | None = None) -> str | None:
     """Say why a network's step is not captured as a CUDA graph, or None where it is.
 
     A graph repeats kernels and nothing of Python, so a part that this package and torch do not know may mean something
@@ -89,9 +91,12 @@ def reason_against_capture(module: Any, optimizer: Optimizer) -> str | None:
     Args:
         module: The network, on a GPU.
         optimizer: Its optimizer.
+        images: The training images, if they may be elsewhere.
     """
     if os.environ.get(CUDA_GRAPHS) == "0":
         return f"{CUDA_GRAPHS} is 0"
+    if images is not None and images.device != module.device:
+        return "the training images are not on the GPU, where a data module of the zoo would put them"
     for part in {*module.modules(), *module.parts()}:
         if not type(part).__module__.startswith(("zoo.", "torch.nn.", "torchmetrics.")):
             return f"{type(part).__name__} is not a part that the zoo or torch.nn defines"

@@ -79,7 +79,7 @@ class MultiStepTraining:
         module = self.module
         optimizer = module.step_optimizer()
         on_gpu = module.device.type == "cuda"
-        reason = reason_against_capture(module, optimizer) if on_gpu else None
+        reason = reason_against_capture(module, optimizer, chunk.dataset.images) if on_gpu else None
         trained = [[id(each) for each in group["params"]] for group in optimizer.param_groups]
         data = [part.data_ptr() for part in (chunk.dataset.images, chunk.dataset.labels)]
         key = (chunk.dataset, data, optimizer, trained, module.stage_name(module.current_epoch), reason)
@@ -93,6 +93,7 @@ class MultiStepTraining:
             optimizer,
             self._move_schedule(),
             self.should_stop,
+            chunk.dataset.images,
         )
         self.engine_of = key
         return self.engine

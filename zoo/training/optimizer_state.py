@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -123,3 +123,16 @@ def _with_zero_gradient(parameter: Tensor) -> Tensor:
     copied = torch.zeros_like(parameter, requires_grad=True)
     copied.grad = torch.zeros_like(copied)
     return copied
+
+
+def keep_fused(optimizers: Iterable[Optimizer], states: Iterable[dict[str, Any]]) -> None:
+    """Set ``fused`` in optimizers' states to that of the optimizers: it depends on the device, which may be another.
+
+    Args:
+        optimizers: Those of the training.
+        states: Theirs from a checkpoint, which fit and are modified in place.
+    """
+    for optimizer, state in zip(optimizers, states, strict=True):
+        for own, saved in zip(optimizer.param_groups, state["param_groups"], strict=True):
+            if "fused" in own:
+                saved["fused"] = own["fused"]

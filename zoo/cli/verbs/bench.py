@@ -63,6 +63,8 @@ def run(verb: str, arguments: list[str]) -> int:
 
     from zoo.utils.environment import device_name, machine, versions
 
+    if options.accelerator == "gpu" and not torch.cuda.is_available():
+        raise UsageError("torch sees no NVIDIA GPU here: leave out --accelerator gpu to measure on the CPU.")
     header = {"versions": {**versions(), **_baseline_versions()}, "machine": machine(), "rounds": options.rounds}
     header["device"] = device_name(torch.device("cuda" if options.accelerator == "gpu" else "cpu"))
     measurements: dict[str, Any] = {}
@@ -71,7 +73,7 @@ def run(verb: str, arguments: list[str]) -> int:
     if not options.json:
         print("\n".join(_header_lines(header)), flush=True)
     for name, config in configs.items():
-        fit_arguments = ["--trainer.accelerator", options.accelerator]
+        fit_arguments = ["--trainer.accelerator", options.accelerator, "--trainer.devices", "1"]
         fit_arguments += ["--trainer.precision", options.precision] if options.precision else []
         if options.num_members and name == "bagging":
             fit_arguments += ["--model.num_members", str(options.num_members)]

@@ -67,7 +67,7 @@ def _trained(entry: Entry, name: str, first: int, count: int) -> list[int]:
         config = Path(folder) / f"{name}.yaml"
         config.write_text(yaml.safe_dump(entry["config"], sort_keys=False), encoding="utf-8")
         for seed in range(first, first + count):
-            metrics = fit(["--config", str(config), "--seed_everything", str(seed)])
+            metrics = fit(["--config", str(config), "--seed_everything", str(seed), "--trainer.devices", "1"])
             test_errors[seed] = int(metrics["test_errors"])
     print()
     for seed, errors in test_errors.items():

@@ -60,7 +60,9 @@ def run(verb: str, arguments: list[str]) -> int:
     storage.begin(_identity(options, studied, space, is_sampled))
     plan = _plan(options, storage, is_sampled)
     jobs = options.jobs or max(1, _available_cores() // options.threads)
-    recipe = Recipe(studied.name, studied.text, [sys.executable, "-P", "-m", "zoo", "fit"], options.threads)
+    # Before the config, which may name another number. Lightning's own default is all GPUs.
+    command = [sys.executable, "-P", "-m", "zoo", "fit", "--trainer.devices", "1"]
+    recipe = Recipe(studied.name, studied.text, command, options.threads)
     worker = Worker(storage, plan, recipe, jobs, options.lease, options.keep_checkpoints, _print_progress)
     print(f"{studied.name}: {plan.trials:,} trials in {storage.folder}, {jobs} at a time here", flush=True)
     try:
