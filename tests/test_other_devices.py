@@ -20,6 +20,7 @@ from zoo.api.unchanged import unchanged_process
 from zoo.callbacks.metrics_file import METRICS_FILE_VARIABLE
 from zoo.cli import main
 from zoo.cli.trainer_checks import use_double_precision
+from zoo.data.batches import ImageBatches
 from zoo.layers.sync_batchnorm import SyncBatchNormAnywhere
 from zoo.models import MLP, RBM, BaggedEnsemble
 from zoo.rbm.contrastive_divergence import ContrastiveDivergence
@@ -53,6 +54,14 @@ def test_synchronized_batch_norm_gives_the_layers_back_on_any_device() -> None:
 
 
 def test_images_follow_the_network_to_the_cpu_after_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    moves: list[str] = []
+    move = ImageBatches.to
+
+    def note(self: ImageBatches, device: torch.device) -> ImageBatches:
+        moves.append(device.type)
+        return move(self, device)
+
+    monkeypatch.setattr(ImageBatches, "to", note)
     data = zoo.MNISTDataModule(num_train=10)
     data.setup("fit")
     trainer: Any = SimpleNamespace(
@@ -64,6 +73,15 @@ def test_images_follow_the_network_to_the_cpu_after_a_training(monkeypatch: pyte
     assert data.loader("validation", 5).dataset.images.device.type == "meta"  # type: ignore[attr-defined]
     trainer.state.status = TrainerStatus.FINISHED
     assert data.loader("train", 5).dataset.images.device.type == "cpu"  # type: ignore[attr-defined]
+    moves.clear()
+
+    def note_alone(self: ImageBatches, device: torch.device) -> ImageBatches:
+        moves.append(device.type)
+        return self
+
+    monkeypatch.setattr(ImageBatches, "to", note_alone)  # what is on the device "meta" cannot come back
+    data.teardown("fit")
+    assert moves == ["cpu"]  # the validation images alone
 
 
 def test_chains_move_with_their_machine() -> None:
@@ -118,7 +136,7 @@ def test_bench_needs_a_gpu_for_measuring_on_one(capsys: pytest.CaptureFixture[st
 def test_the_python_api_trains_on_one_device() -> None:
     run = zoo.fit("softmax", num_train=100, max_epochs=1, progress=False)
     assert int(run.config["trainer"]["devices"]) == 1
-    with pytest.raises(UsageError, match="use the command `zoo fit` for several"):
+    with pytest.raises(UsageError, match="use the commands `zoo fit`"):
         zoo.fit("softmax", num_train=100, max_epochs=1, progress=False, accelerator="cpu", devices=2)
     assert sorted(os.listdir("logs/softmax")) == ["version_0"]
 

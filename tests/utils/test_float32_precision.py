@@ -24,22 +24,49 @@ def test_products_and_convolutions_have_the_same_precision(precision: str, tf32:
     assert settings() == before
 
 
-def test_settings_for_one_kind_of_layer_are_restored() -> None:
-    program = """
+STATE = """
 import torch
 from zoo.utils.float32_precision import kept_float32_precision, set_float32_precision
-kinds = torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
-for kind, precision in zip(kinds, ("tf32", "ieee", "tf32")):
-    kind.fp32_precision = precision
+backends = torch.backends
+kinds = backends.cuda.matmul, backends.mkldnn.matmul, backends.cudnn.conv, backends.cudnn.rnn
+def readable(read):
+    try:
+        return read()
+    except RuntimeError:
+        return "mixed"
+def state():
+    together = readable(torch.get_float32_matmul_precision), readable(lambda: backends.cudnn.allow_tf32)
+    return [kind.fp32_precision for kind in kinds], together
+"""
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "pass",
+        "torch.set_float32_matmul_precision('high')",
+        "backends.cudnn.allow_tf32 = False",
+        "backends.cuda.matmul.fp32_precision = 'tf32'",
+        "backends.mkldnn.matmul.fp32_precision = 'bf16'",
+        "backends.cudnn.conv.fp32_precision = 'ieee'",
+        "backends.cudnn.rnn.fp32_precision = 'ieee'",
+        "backends.fp32_precision = 'tf32'",
+        "backends.cudnn.fp32_precision = 'tf32'",
+    ],
+)
+def test_whatever_a_program_has_set_is_overruled_and_restored(settings: str) -> None:
+    program = f"""{STATE}
+{settings}
+before = state()
 with kept_float32_precision():
     set_float32_precision("highest")
-    print([kind.fp32_precision for kind in kinds])
-print([kind.fp32_precision for kind in kinds])
+    within = state()
+assert within[1] == ("highest", False), within
+assert "tf32" not in within[0], within
+assert state() == before, (before, state())
 """
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    within, after = run.stdout.splitlines()
-    assert "tf32" not in within
-    assert after == "['tf32', 'ieee', 'tf32']"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
 
 
 def test_a_training_is_computed_in_full_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -127,16 +128,16 @@ class _QuietCLI(ZooCLI):
         """Print nothing."""
 
     def after_instantiate_classes(self) -> None:
-        """Check that the program is not started again for other devices, as a script would be.
+        """Check that the program is the only process: Lightning would start a script again for every other device.
 
         Raises:
-            UsageError: It would be.
+            UsageError: There are to be several.
         """
         super().after_instantiate_classes()
         if self.trainer.world_size > 1 and isinstance(self.trainer.strategy.launcher, _SubprocessScriptLauncher):
             raise UsageError(
-                f"zoo.fit trains in one process, but {self.trainer.world_size} devices were asked for: "
-                "use the command `zoo fit` for several."
+                f"{self.trainer.world_size} processes were asked for, and a program of one's own is one: "
+                "use the commands `zoo fit` and `zoo test` for several."
             )
 
     def run_folder(self) -> Path:
@@ -166,9 +167,10 @@ def fit(
     >>> run.history["val_acc"]
     >>> run.plot(zoo.fit("dropout", max_epochs=3))
 
-    The same settings and seed give the same network as the command, bit for bit on the same machine with as many
-    threads. The process is left as it was: random numbers, environment variables, handlers of signals. Trainings in
-    several threads run one after the other.
+    It trains on one device. Several need the command, or Lightning's ``ddp_notebook`` strategy in a notebook. The same
+    settings and seed give the same network as the command, bit for bit on the same device with as many threads. The
+    process is left as it was: random numbers, environment variables, handlers of signals. Trainings in several threads
+    run one after the other.
 
     Args:
         config: The name of a member or another config that ships, or the path of a config.
@@ -189,8 +191,9 @@ def fit(
         KeyboardInterrupt: Ctrl-C stopped the training. Its state is saved, and ``resume="last"`` goes on.
     """
     name = str(config)
-    # One device, unless the config or the settings, which come later, name more; Lightning's own default is all GPUs.
-    arguments = ["--trainer.devices", "1", "--config", name, *as_flags(name, settings)]
+    # Before the config and the settings, which may name another number. Lightning's own default is all GPUs.
+    one_device = [] if "LOCAL_WORLD_SIZE" in os.environ else ["--trainer.devices", "1"]
+    arguments = [*one_device, "--config", name, *as_flags(name, settings)]
     arguments += ["--trainer.default_root_dir", str(folder)]
     if seed is not None:
         arguments += ["--seed_everything", str(seed)]

@@ -27,7 +27,7 @@ def unchanged_process() -> Iterator[None]:
         environment = dict(os.environ)
         python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
         gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-        seed = torch.initial_seed()  # that of the GPUs too, where they were not used so far
+        seed = torch.initial_seed()  # with which torch begins on a GPU, unless it was given another seed
         try:
             yield
         finally:

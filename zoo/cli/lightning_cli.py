@@ -86,7 +86,7 @@ class ZooCLI(LightningCLI):
             "--float32_matmul_precision",
             choices=["highest", "high", "medium"],
             default="highest",
-            help="high lets a GPU compute in TF32, medium multiply in bfloat16; see torch.set_float32_matmul_precision",
+            help="high lets a GPU compute in TF32; medium, multiply matrices in bfloat16 and compute the rest in TF32",
         )
         # Registered here, the callback is present whatever callbacks a config lists, and can still be configured.
         parser.add_lightning_class_args(LastStepCheckpoint, "checkpoint")

@@ -163,6 +163,11 @@ class ImageDataModule(LightningDataModule, ABC):
         warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
         return []
 
+    def teardown(self, stage: str) -> None:
+        """Move the images to the CPU, where Lightning moves the network after a training or a test."""
+        moved = {name: split for name, split in self.splits.items() if split.images.device.type != "cpu"}
+        self.splits.update({name: split.to(torch.device("cpu")) for name, split in moved.items()})
+
     def loader(
         self, split: str, batch_size: int, *, training: bool = False, with_indices: bool = False
     ) -> DataLoader[Batch]:

@@ -38,7 +38,7 @@ class AllReducedBatchNorm(_BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize ``(B, C, …)`` over all dimensions but the second."""
-        if not self.training:
+        if not self.training and self.running_mean is not None:
             return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
         # Sums in bfloat16 have only two or three significant digits.
         values = input.to(torch.promote_types(input.dtype, torch.float32))
@@ -72,7 +72,7 @@ class AllReducedBatchNorm(_BatchNorm):
 class SyncBatchNormAnywhere(TorchSyncBatchNorm):
     """Lightning's conversion for ``--trainer.sync_batchnorm true``, with `AllReducedBatchNorm` on every device.
 
-    Lightning converts a model before it moves it to its device, so that the device could not be asked for.
+    Lightning converts a model before it moves it to its device, so its device is not known yet.
     """
 
     def apply(self, model: nn.Module) -> nn.Module:

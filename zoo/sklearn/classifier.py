@@ -95,10 +95,10 @@ class ZooClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             overrides["lr"] = self.lr
         epochs = _epochs_of(self.member) if self.max_epochs is None else self.max_epochs
         quieten_lightning()
-        # The random numbers of a GPU that is not used are not asked for, because that would start CUDA.
-        gpus = [] if self.accelerator == "cpu" else list(range(torch.cuda.device_count()))
-        with torch.random.fork_rng(gpus):
-            torch.manual_seed(seed)
+        on_cpu = self.accelerator == "cpu"
+        # The random numbers of a GPU that is not used are left alone. To ask for them would start CUDA.
+        with torch.random.fork_rng([] if on_cpu else list(range(torch.cuda.device_count()))):
+            (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(seed)
             module = create_model(self.member, **overrides)
             trainer = Trainer(
                 max_epochs=epochs,

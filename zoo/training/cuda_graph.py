@@ -6,6 +6,7 @@ takes several times as long as they run. A graph launches all of them at once.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -123,7 +124,7 @@ def describe_state(module: Any, optimizer: Optimizer) -> object:
             {name: value for name, value in _public(each) if isinstance(value, bool | int | float | str | None)}
             for each in (*parts, *others)
         ],
-        dict(module.hparams),
+        copy.deepcopy(dict(module.hparams)),
         [
             {name: value for name, value in group.items() if name not in ("params", "lr", "initial_lr")}
             for group in optimizer.param_groups

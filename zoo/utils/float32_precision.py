@@ -1,13 +1,13 @@
 """How exactly GPUs compute in single precision.
 
-torch computes products of matrices in full, but lets cuDNN round the inputs of convolutions and recurrent layers to
-TF32, which has 10 of float32's 23 bits after the point. The zoo treats both alike.
+By default, torch computes products of matrices in full, but lets cuDNN round the inputs of convolutions and recurrent
+layers to TF32, which has 10 of float32's 23 bits after the point. The zoo treats both alike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -15,34 +15,40 @@ import torch
 FULL = "highest"
 """The precision without TF32."""
 
+_backends: Any = torch.backends
+_CONVOLUTIONS_AND_RECURRENT_LAYERS = (_backends.cudnn.conv, _backends.cudnn.rnn)
+_KINDS = (*_CONVOLUTIONS_AND_RECURRENT_LAYERS, _backends.cuda.matmul, _backends.mkldnn.matmul)
+
 
 def set_float32_precision(precision: str) -> None:
     """Set the precision of products, convolutions and recurrent layers.
 
     Args:
-        precision: As for `torch.set_float32_matmul_precision`. With ``highest``, cuDNN does not use TF32 either.
+        precision: As for `torch.set_float32_matmul_precision`. With ``highest``, cuDNN does not use TF32 either, and
+            with the others it does.
     """
     torch.set_float32_matmul_precision(precision)
-    torch.backends.cudnn.allow_tf32 = precision != FULL
+    _backends.cudnn.allow_tf32 = precision != FULL
+    for kind in _CONVOLUTIONS_AND_RECURRENT_LAYERS:  # which may have been set by `fp32_precision`
+        kind.fp32_precision = "ieee" if precision == FULL else "tf32"
 
 
 @contextmanager
 def kept_float32_precision() -> Iterator[None]:
     """Restore torch's settings of the precision after a block."""
-    cudnn: Any = torch.backends.cudnn
-    kinds = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)
-    by_kind = [kind.fp32_precision for kind in kinds]
-    together: tuple[str, bool] | None
-    try:
-        together = torch.get_float32_matmul_precision(), cudnn.allow_tf32
-    except RuntimeError:  # the user's program has set one kind by its own `fp32_precision`
-        together = None
+    by_kind = [kind.fp32_precision for kind in _KINDS]
+    products = convolutions = None
+    # torch refuses to summarize settings that a program has made for single kinds.
+    with suppress(RuntimeError):
+        products = torch.get_float32_matmul_precision()
+    with suppress(RuntimeError):
+        convolutions = _backends.cudnn.allow_tf32
     try:
         yield
     finally:
-        if together is not None:
-            torch.set_float32_matmul_precision(together[0])
-            cudnn.allow_tf32 = together[1]
-        else:
-            for kind, precision in zip(kinds, by_kind, strict=True):
-                kind.fp32_precision = precision
+        if products is not None:
+            torch.set_float32_matmul_precision(products)
+        if convolutions is not None:
+            _backends.cudnn.allow_tf32 = convolutions
+        for kind, precision in zip(_KINDS, by_kind, strict=True):
+            kind.fp32_precision = precision
