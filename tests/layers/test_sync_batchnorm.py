@@ -27,3 +27,11 @@ def test_it_matches_torch_in_every_precision(
     torch.testing.assert_close(output, expected, atol=tolerance, rtol=tolerance)
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(synchronized.state_dict()[name], value, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("track", [True, False])
+def test_evaluation_is_torch_s_and_waits_for_no_other_process(track: bool) -> None:
+    plain, synchronized = (nn.BatchNorm1d(5, track_running_stats=track).eval() for _ in range(2))
+    SyncBatchNormAnywhere().apply(synchronized)
+    inputs = torch.randn(20, 5)
+    assert torch.equal(synchronized(inputs), plain(inputs))  # without a process group, a collective call would fail

@@ -191,7 +191,8 @@ def fit(
         KeyboardInterrupt: Ctrl-C stopped the training. Its state is saved, and ``resume="last"`` goes on.
     """
     name = str(config)
-    # Before the config and the settings, which may name another number. Lightning's own default is all GPUs.
+    # Before the config and the settings, which may name another number. Lightning's own default is all GPUs. Where
+    # torchrun has started several processes, that number is used, and refused, or each process would train by itself.
     one_device = [] if "LOCAL_WORLD_SIZE" in os.environ else ["--trainer.devices", "1"]
     arguments = [*one_device, "--config", name, *as_flags(name, settings)]
     arguments += ["--trainer.default_root_dir", str(folder)]

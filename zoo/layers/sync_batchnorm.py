@@ -38,8 +38,9 @@ class AllReducedBatchNorm(_BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalize ``(B, C, …)`` over all dimensions but the second."""
-        if not self.training and self.running_mean is not None:
-            return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        if not self.training:  # by each process alone, because the others may have fewer batches
+            by_batch, averages = self.running_mean is None, (self.running_mean, self.running_var)
+            return F.batch_norm(input, *averages, self.weight, self.bias, training=by_batch, eps=self.eps)
         # Sums in bfloat16 have only two or three significant digits.
         values = input.to(torch.promote_types(input.dtype, torch.float32))
         dims = [0, *range(2, input.dim())]

@@ -1,4 +1,4 @@
-"""Checks that the states of optimizers and schedules in a checkpoint fit those that they are loaded into."""
+"""Whether states of optimizers and schedules in a checkpoint fit, and what of them depends on the device."""
 
 from __future__ import annotations
 
