@@ -63,7 +63,8 @@ def test_trainings_on_images_in_the_memory_of_the_host() -> None:
     quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     for name in ("deep_relu_xavier", "bagging"):
         loader = data.loader("train", 50, training=True, with_indices=True)
-        Trainer(max_epochs=2, accelerator="gpu", devices=1, **quiet).fit(zoo.create_model(name), loader)
+        validation = data.loader("validation", 50, training=False)
+        Trainer(max_epochs=2, accelerator="gpu", devices=1, **quiet).fit(zoo.create_model(name), loader, validation)
 
 
 def test_scikit_learn_s_estimator_trains_on_a_gpu() -> None:
@@ -129,7 +130,8 @@ def test_two_ranks_on_one_card_arrive_at_the_weights_of_two_cpu_ranks(tmp_path: 
             assert rank.returncode == 0, error_output
         path = folder / "logs/deep_relu_xavier/version_0/checkpoints/last.ckpt"
         weights[accelerator] = torch.load(path, weights_only=True, map_location="cpu")["state_dict"]
-    torch.testing.assert_close(weights["gpu"], weights["cpu"], rtol=1e-6, atol=1e-8)
+    # Pixels are divided by 255 in single precision, where a GPU multiplies by 1/255.
+    torch.testing.assert_close(weights["gpu"], weights["cpu"], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="NCCL wants a card for each rank")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import nn
 
 import zoo
@@ -77,3 +78,30 @@ def test_a_step_changes_nothing_that_is_looked_at(name: str) -> None:
         model.train().step((images, labels, rows))
     model.train()
     assert describe_state(model, optimizer) == before
+
+
+class Looking(Callback):
+    def __init__(self) -> None:
+        self.at_the_start: dict[int, object] = {}
+        self.after_the_last_step: dict[int, object] = {}
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.at_the_start[trainer.current_epoch] = self.look(pl_module)
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        self.after_the_last_step[trainer.current_epoch] = self.look(pl_module)
+
+    def look(self, module: Any) -> object:
+        places, _, *settings = describe_state(module, module.step_optimizer())
+        return places, settings  # a CPU's steps put the moments elsewhere in every call
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_an_epoch_and_its_validation_change_nothing_that_is_looked_at(name: str) -> None:
+    small = {"pretrain_epochs": 1, "hidden_sizes": [8, 8]} if name in ("dbn", "generative_dbn") else {}
+    looking = Looking()
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(max_epochs=4, accelerator="cpu", limit_val_batches=1, callbacks=[looking], **quiet)
+    data = zoo.MNISTDataModule(num_train=20, batch_size=10, eval_batch_size=10, with_indices=name == "bagging")
+    trainer.fit(zoo.create_model(name, **small), datamodule=data)
+    assert looking.after_the_last_step[2] == looking.at_the_start[3]  # dbn is pretrained in the first two

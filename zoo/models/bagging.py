@@ -147,8 +147,8 @@ class BaggedEnsemble(Classifier):
         return torch.cat([member.forward_features(images) for member in self.members()], dim=1)
 
     def parts(self) -> Iterable[nn.Module]:
-        """Return the modules of one member; all members have the same ones."""
-        return self._template[0].modules()
+        """Return the modules of one member, in the ensemble's mode; all members have the same ones."""
+        return self._template[0].train(self.training).modules()  # it is not registered, so nothing else sets its mode
 
     def feature_names(self) -> list[str]:
         """Return the names of the weights and buffers below the members' output layers."""

@@ -103,7 +103,7 @@ class CudaGraphEngine:
         return self.graphs[rows.shape].replay(rows)
 
 
-def describe_state(module: Any, optimizer: Optimizer) -> object:
+def describe_state(module: Any, optimizer: Optimizer) -> tuple[object, ...]:
     """Return what captured steps take for granted, and a callback may change between them, as values to compare.
 
     That is where the tensors are, which of them are trained, and the numbers, strings and Boolean values among the
