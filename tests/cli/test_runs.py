@@ -228,6 +228,11 @@ def test_a_wrong_monitor_is_found_before_the_first_step(monitor: list[str], caps
     assert "did you mean val_loss" in error_output([*FIT, *monitor], capsys)
 
 
+def test_a_negative_patience_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    stopping = callback("EarlyStopping", monitor="val_loss", patience=-1)
+    assert "patience is -1, but it must be 0 or more" in error_output([*FIT, *stopping], capsys)
+
+
 def test_validation_metrics_are_unknown_without_validation(capsys: pytest.CaptureFixture[str]) -> None:
     assert "val_acc" in error_output([*FIT, "--data.val_size", "0", "--checkpoint.monitor", "val_acc"], capsys)
 

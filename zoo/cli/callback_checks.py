@@ -46,7 +46,7 @@ def with_own_checkpoints(callbacks: Sequence[Callback]) -> list[Callback]:
 
 
 def check_callbacks(trainer: Any, module: LightningModule, data: LightningDataModule) -> None:
-    """Check what callbacks monitor and how they name checkpoints.
+    """Check what callbacks monitor, how long they wait, and how they name checkpoints.
 
     Lightning finds that out at the end of the first epoch. The metrics of a module that is not the zoo's are unknown.
 
@@ -56,7 +56,8 @@ def check_callbacks(trainer: Any, module: LightningModule, data: LightningDataMo
         data: The data.
 
     Raises:
-        UsageError: A callback monitors something that is never logged, or its names of files are invalid.
+        UsageError: A callback monitors something that is never logged, its patience is negative, or its names of files
+            are invalid.
     """
     known = set(module.logged_metrics) if isinstance(module, ZooModule) else set()
     if not type(module).__module__.startswith("zoo."):
@@ -69,6 +70,8 @@ def check_callbacks(trainer: Any, module: LightningModule, data: LightningDataMo
         if isinstance(monitor, str) and known and monitor not in known | counters:
             problem = unknown_name(f"metric of {type(module).__name__}", monitor, known | counters)
             raise UsageError(f"{type(callback).__name__}: {problem}")
+        if isinstance(callback, EarlyStopping) and callback.patience < 0:
+            raise UsageError(f"EarlyStopping's patience is {callback.patience}, but it must be 0 or more.")
         if isinstance(callback, EarlyStopping) and known:
             callback.strict = False  # a training may end before its first validation, and has nothing to stop then
         if isinstance(callback, ModelCheckpoint) and callback.filename:
