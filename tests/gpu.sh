@@ -12,7 +12,8 @@ python3 -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || { ech
 
 if [ "$part" != speed ]; then
   echo "== tests"
-  python3 -m pytest -q -m gpu -p no:cacheprovider tests/gpu || status=1
+  # After a fault of CUDA every later test of the process fails, and only the first tracebacks say something.
+  python3 -m pytest -q -m gpu --tb short --maxfail 5 -p no:cacheprovider tests/gpu || status=1
 fi
 [ "$part" = tests ] && exit $status
 
