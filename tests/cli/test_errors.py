@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from zoo.cli import main
 from zoo.models import MLP
 from zoo.runs.checkpoint import write_weights
 
+NO_NUMBER = json.dumps({"class_path": "EarlyStopping", "init_args": {"monitor": "val_loss", "min_delta": "a"}})
 FIT = ["fit", "--config", "deep_relu_xavier", "--trainer.accelerator", "cpu"]
 
 FIT_BATCHNORM = ["fit", "--config", "dropout_batchnorm", "--trainer.accelerator", "cpu"]
@@ -75,6 +77,8 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
         ([*FIT, "--trainer.default_root_dir", "file"], "Cannot use "),
         ([*FIT, "--model.l2", ".inf"], "l2 is inf"),
         ([*FIT, "--data.subset_seed", str(2**64)], "a seed is 0 or more and at most"),
+        ([*FIT, "--trainer.callbacks", "[3]"], "trainer.callbacks: 3 is no Callback: give its class_path"),
+        ([*FIT, "--trainer.callbacks", NO_NUMBER], "trainer.callbacks: min_delta: Expected a float. Got a"),
         (["fit", "--model.lr", "0.1"], "Name the network"),
         (["fit", "--model", "zoo.models.Classifier"], "Name the network"),
         (["fit", "--config", "linear.yaml"], "torch.nn.Linear does not correspond to a subclass of ZooModule"),

@@ -28,6 +28,8 @@ _ALTERNATIVES = re.compile(
     r"(?P<errors>(?: *- Expected a <class '[\w.]+'>.*\n)+)"
     r" *Given value type: .*\n *Given value: (?P<value>.*)"
 )
+# A type that would have been valid, too, without a value that is not.
+_TYPE_ALONE = re.compile(r"Expected a <class '[\w.]+'>$")
 
 NAME_THE_NETWORK = "Name the network: --config configs/NAME.yaml, or --model and a class such as MLP, no base class."
 
@@ -98,7 +100,9 @@ def one_sentence(message: str) -> str:
     )
     lines = [line for line in dict.fromkeys(lines) if not line.startswith("Problem with given class_path")]
     if any(_is_reason(line) for line in lines):
-        lines = [line for line in lines if not line.startswith("Expected a <class")]
+        lines = [line for line in lines if not _TYPE_ALONE.match(line)]
+    elif found := re.search(r"Not a valid subclass of (\w+)\. Got value: (.+)", message):
+        lines.append(f"{found[2]} is no {found[1]}: give its class_path and, where it needs them, its init_args")
     text = " ".join(lines)
     text = re.sub(
         r"Expected an instantiatable class, but ([\w.]+) is abstract", r"\1 is a base class: name another.", text
@@ -130,7 +134,7 @@ def _joined_types(alternatives: re.Match[str]) -> str:
 
 def _is_reason(line: str) -> bool:
     """Whether a line states the reason, and not only which other type would have been valid."""
-    return not line.startswith(("Expected a <class", "Parser key"))
+    return not line.startswith("Parser key") and not _TYPE_ALONE.match(line)
 
 
 def _class_names() -> set[str]:
