@@ -22,14 +22,15 @@ _NOISE = re.compile(
     r"Parser key \"(model|data)\":$|Expected a path but|Not a valid subclass of|Subclass types expect|"
     r"a class path \(str\)$|a dict (with|without) "
 )
-# The lines about a value that is of none of several plain types.
+# The lines about a value that is of none of several plain types and is none of several values.
 _ALTERNATIVES = re.compile(
-    r"Does not validate against any of the Union subtypes\n *Subtypes: .*\n *Errors:\n"
-    r"(?P<errors>(?: *- Expected a <class '[\w.]+'>.*\n)+)"
+    r"Does not validate against any of the Union subtypes\n *Subtypes: \[(?P<types>.*)\]\n *Errors:\n"
+    r"(?: *- Expected a (?:<class '[\w.]+'>|typing\.Literal\[).*\n)+"
     r" *Given value type: .*\n *Given value: (?P<value>.*)"
 )
 # A type that would have been valid, too, without a value that is not.
 _TYPE_ALONE = re.compile(r"Expected a <class '[\w.]+'>$")
+_TYPES = {"NoneType": ["null"], "bool": ["true", "false"]}
 
 NAME_THE_NETWORK = "Name the network: --config configs/NAME.yaml, or --model and a class such as MLP, no base class."
 
@@ -101,8 +102,11 @@ def one_sentence(message: str) -> str:
     lines = [line for line in dict.fromkeys(lines) if not line.startswith("Problem with given class_path")]
     if any(_is_reason(line) for line in lines):
         lines = [line for line in lines if not _TYPE_ALONE.match(line)]
-    elif found := re.search(r"Not a valid subclass of (\w+)\. Got value: (.+)", message):
-        lines.append(f"{found[2]} is no {found[1]}: give its class_path and, where it needs them, its init_args")
+    elif classes := dict.fromkeys(re.findall(r"Not a valid subclass of (\w+)", message)):
+        value = re.findall(r"(?:Got|Given) value: (.+)", message)[0]
+        lines.append(
+            f"{value} is no {' or '.join(classes)}: give its class_path and, where it needs them, its init_args"
+        )
     text = " ".join(lines)
     text = re.sub(
         r"Expected an instantiatable class, but ([\w.]+) is abstract", r"\1 is a base class: name another.", text
@@ -125,11 +129,13 @@ def one_sentence(message: str) -> str:
 
 
 def _joined_types(alternatives: re.Match[str]) -> str:
-    """Return one line with the types that a value may have, and the value, in place of a line for each type."""
-    types = re.findall(r"<class '(?:[\w.]+\.)?(\w+)'>", alternatives["errors"])
-    names = " or ".join("null" if name == "NoneType" else name for name in types)
+    """Return one line with what a value may be, and the value, in place of a line for each type."""
+    names: list[str] = []
+    for one_type, values in re.findall(r"<class '(?:[\w.]+\.)?(\w+)'>|typing\.Literal\[(.*?)\]", alternatives["types"]):
+        names += _TYPES.get(one_type, [one_type]) if one_type else values.replace("'", "").split(", ")
+    *first, last = dict.fromkeys(names)
     value = "null" if alternatives["value"] == "None" else alternatives["value"]
-    return f"Expected {names}. Got {value}"
+    return f"Expected {', '.join(first)} or {last}. Got {value}"
 
 
 def _is_reason(line: str) -> bool:
