@@ -80,6 +80,7 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
         ([*FIT, "--trainer.precision", "fp16"], "64-true, bf16 or null. Got fp16"),
         ([*FIT, "--trainer.deterministic", "x"], "trainer.deterministic: Expected true, false, warn or null. Got x"),
         ([*FIT, "--trainer.plugins", "[3]"], "3 is no Precision or ClusterEnvironment or"),
+        ([*FIT, "--trainer.logger", "[3]"], "trainer.logger: 3 is no Logger: give its class_path"),
         ([*FIT, "--trainer.callbacks", "[3]"], "trainer.callbacks: 3 is no Callback: give its class_path"),
         ([*FIT, "--trainer.callbacks", NO_NUMBER], "trainer.callbacks: min_delta: Expected a float. Got a"),
         (["fit", "--model.lr", "0.1"], "Name the network"),

@@ -100,9 +100,11 @@ def one_sentence(message: str) -> str:
         (found[1] for line in lines if (found := re.match(r"Problem with given class_path '(.+)'", line))), ""
     )
     lines = [line for line in dict.fromkeys(lines) if not line.startswith("Problem with given class_path")]
-    if any(_is_reason(line) for line in lines):
+    classes = dict.fromkeys(re.findall(r"Not a valid subclass of (\w+)", message))
+    has_reason = any(_is_reason(line) for line in lines)
+    if has_reason or classes:
         lines = [line for line in lines if not _TYPE_ALONE.match(line)]
-    elif classes := dict.fromkeys(re.findall(r"Not a valid subclass of (\w+)", message)):
+    if classes and not has_reason:
         value = re.findall(r"(?:Got|Given) value: (.+)", message)[0]
         lines.append(
             f"{value} is no {' or '.join(classes)}: give its class_path and, where it needs them, its init_args"
