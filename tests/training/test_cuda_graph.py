@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +14,8 @@ from torch import nn
 
 import zoo
 from zoo.models import MLP, RBM, BaggedEnsemble, ZooModule
-from zoo.training.cuda_graph import describe_state
+from zoo.training.cuda_graph import _CapturedSteps, _LearningRates, describe_state
+from zoo.training.steps import Batch, StepResult
 from zoo.training.virtual_adversarial import VirtualAdversarialTraining
 
 
@@ -105,3 +108,31 @@ def test_an_epoch_and_its_validation_change_nothing_that_is_looked_at(name: str)
     data = zoo.MNISTDataModule(num_train=20, batch_size=10, eval_batch_size=10, with_indices=name == "bagging")
     trainer.fit(zoo.create_model(name, **small), datamodule=data)
     assert looking.after_the_last_step[2] == looking.at_the_start[3]  # dbn is pretrained in the first two
+
+
+class NoGraph(contextlib.AbstractContextManager[None]):
+    """In place of torch's classes, which need a GPU."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_garbage_is_collected_during_a_capture(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", NoGraph)
+    monkeypatch.setattr(torch.cuda, "graph", NoGraph)
+    optimizer = torch.optim.SGD(make_net().parameters())
+    collected: list[bool] = []
+
+    def step(batch: Batch) -> StepResult:
+        collected.append(gc.isenabled())
+        if fails:
+            raise RuntimeError
+        return {"loss": torch.zeros(())}
+
+    rates = _LearningRates(optimizer, torch.device("cpu"))
+    with pytest.raises(RuntimeError) if fails else contextlib.nullcontext():
+        _CapturedSteps(lambda rows: [(rows, rows)], step, torch.zeros(1, 5), optimizer, rates, None)  # type: ignore[arg-type]
+    assert collected == [False]
+    assert gc.isenabled()

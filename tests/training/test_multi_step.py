@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from zoo.cli import main
 from zoo.models import MLP, RBM
 from zoo.runs.checkpoint import read_checkpoint
 from zoo.training.manual_backward import ManualStep
+from zoo.training.multi_step import MultiStepTraining
 from zoo.training.steps import Batch, LossAndMetrics, StepResult
 
 FIT = ["fit", "--config", "dropout_batchnorm", "--trainer.accelerator", "cpu", "--trainer.max_epochs", "2"]
@@ -486,3 +489,23 @@ def test_a_loader_that_gave_blocks_gives_another_network_batches() -> None:
     trainer = Trainer(**quiet)
     trainer.fit(small(steps_per_call=1), loader, validation)
     assert trainer.global_step == 3
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_what_makes_steps_goes_with_its_training(schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a GPU it holds graphs and their memory, and these must not wait for garbage to be collected.
+    made: list[weakref.ref[MultiStepTraining]] = []
+    run_chunk = MultiStepTraining.run
+
+    def note(self: MultiStepTraining, chunk: Any) -> Any:
+        made.append(weakref.ref(self))
+        return run_chunk(self, chunk)
+
+    monkeypatch.setattr(MultiStepTraining, "run", note)
+    gc.disable()
+    try:
+        train(small(lr_schedule=schedule))
+        assert made
+        assert all(each() is None for each in made)
+    finally:
+        gc.enable()

@@ -7,6 +7,7 @@ takes several times as long as they run. A graph launches all of them at once.
 from __future__ import annotations
 
 import copy
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -160,7 +161,8 @@ class _CapturedSteps:
         self.rows = rows.clone()
         self.graph = torch.cuda.CUDAGraph()
         # Only what this thread does must not disturb the capture; other threads may copy their tensors meanwhile.
-        with torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
+        graph = torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local")
+        with _no_garbage_collection(), graph:
             results = []
             for number, batch in enumerate(fetch(self.rows)):
                 with rates.on_device(number):
@@ -176,6 +178,18 @@ class _CapturedSteps:
         for parameter, gradient in self.gradients:
             parameter.grad = gradient  # for callbacks that look at it
         return {name: value.clone() for name, value in self.results.items()}
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Destroy no graph of an earlier training during a capture, which CUDA would then refuse to end."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class _LearningRates:

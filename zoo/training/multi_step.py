@@ -119,4 +119,5 @@ class MultiStepTraining:
         scheduler = self.module.lr_schedulers()
         if scheduler is None or not self.loop.was_automatic:
             return lambda: None
-        return lambda: self.module.lr_scheduler_step(scheduler, None)
+        module = self.module  # not self, which holds the engine and would stay with it until garbage is collected
+        return lambda: module.lr_scheduler_step(scheduler, None)
