@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from zoo.training.cuda_graph import CudaGraphEngine
 from zoo.training.engines import CUDA_GRAPHS, EagerEngine, make_engine
 from zoo.training.fused_update import FusedAdamInPieces, make_update
 from zoo.training.multi_step import MultiStepTraining
+from zoo.training.steps import Batch, StepResult
 
 pytestmark = pytest.mark.gpu
 
@@ -193,6 +195,36 @@ def test_dropout_differs_from_replay_to_replay() -> None:
     assert isinstance(engine, CudaGraphEngine)
     losses = engine.run(torch.zeros(43, 100, dtype=torch.int64, device="cuda"))["loss"]
     assert len(losses.unique()) == 43  # the weights stay, so only the noise differs
+
+
+def test_a_graph_that_becomes_garbage_during_a_capture_does_no_harm() -> None:
+    # CUDA ends no capture during which a graph was destroyed, and torch's generator would stay captured.
+    spare = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(spare):
+        torch.zeros(1, device="cuda")
+    cycle: list[Any] = [spare]
+    cycle.append(cycle)
+    cycles = [cycle]
+    del spare, cycle
+    model = MLP(dropout=0.5).cuda().train()
+    batch = (torch.rand(100, 1, 28, 28, device="cuda"), torch.randint(10, (100,), device="cuda"))
+    optimizer = model.make_optimizer()
+    own_step = model.make_step(optimizer)
+
+    def step(batch: Batch) -> StepResult:
+        if torch.cuda.is_current_stream_capturing():
+            cycles.clear()
+        return own_step(batch)
+
+    thresholds = gc.get_threshold()
+    gc.set_threshold(1, 1, 1)
+    try:
+        engine = make_engine(model, lambda rows: [batch] * len(rows), step, optimizer)
+        engine.run(torch.zeros(13, 100, dtype=torch.int64, device="cuda"))
+    finally:
+        gc.set_threshold(*thresholds)
+    assert not cycles
+    assert 0 <= torch.rand(1, device="cuda").item() < 1
 
 
 class Freezing(Callback):
