@@ -6,6 +6,7 @@ import functools
 import itertools
 import os
 import random
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,18 @@ def test_only_regular_files_of_a_bounded_size_are_opened(small_run: Path, monkey
         file.truncate(2**30 + 1)  # it takes no room on the disk
     with pytest.raises(UsageError, match="has more than 1 GiB"):
         read_checkpoint("large.ckpt")
+
+
+def test_a_large_file_of_another_kind_is_refused_without_reading_it() -> None:
+    with Path("large.ckpt").open("wb") as file:
+        file.truncate(3 * 2**30)  # it takes no room on the disk
+    tracemalloc.start()
+    try:
+        with pytest.raises(UsageError, match="damaged, truncated or no checkpoint"):
+            read_checkpoint("large.ckpt")
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 REGIONS = ["name", "header name", "flags", "external attributes", "size", "crc", "end", "pickle", "memory"]

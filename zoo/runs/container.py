@@ -32,6 +32,7 @@ _KEPT = re.compile(r"data\.pkl|version|byteorder|data/\d+")
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _DIRECTORY_HEADER = struct.Struct("<4s6H3I5H2I")
 _END_RECORD = struct.Struct("<4s4H2IH")
+_END_SIGNATURE = b"PK\x05\x06"
 # Bit 3: size and checksum follow the data. Bit 11: the name is UTF-8. Torch sets both; neither has an effect here.
 _HARMLESS_FLAGS = 0x0808
 _DATA_DESCRIPTOR = 0x0008
@@ -90,7 +91,7 @@ def canonical_archive(records: Mapping[str, Record]) -> bytes:
         directory += [_DIRECTORY_HEADER.pack(b"PK\x01\x02", 0, *common, 0, 0, 0, 0, offset), name]
         offset += _LOCAL_HEADER.size + len(name) + size
     length = sum(map(len, directory))
-    end = _END_RECORD.pack(b"PK\x05\x06", 0, 0, len(kept), len(kept), length, offset, 0)
+    end = _END_RECORD.pack(_END_SIGNATURE, 0, 0, len(kept), len(kept), length, offset, 0)
     return b"".join([*parts, *directory, end])
 
 
@@ -104,6 +105,10 @@ def _read_regular_file(path: Path) -> bytes:
             raise UsageError(f"There is no checkpoint {path}: check the path, or train one with `zoo fit`.")
         if status.st_size > MAX_BYTES:
             raise UsageError(f"{path} has more than {MAX_BYTES >> 30} GiB, so it is no checkpoint of this zoo.")
+        file.seek(-min(status.st_size, _END_RECORD.size), os.SEEK_END)
+        if not file.read().startswith(_END_SIGNATURE):
+            raise damaged(path)  # before gigabytes of something else are read
+        file.seek(0)
         return file.read(status.st_size)
 
 
@@ -114,7 +119,7 @@ def _parse(data: bytes) -> dict[str, Record]:
         ValueError: The archive is not as torch writes one. `zipfile` raises other types, too.
     """
     signature, *_, comment_length = _END_RECORD.unpack(data[-_END_RECORD.size :])
-    _require(signature == b"PK\x05\x06" and comment_length == 0, "bytes follow the end of the archive")
+    _require(signature == _END_SIGNATURE and comment_length == 0, "bytes follow the end of the archive")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries, directory_offset = archive.infolist(), archive.start_dir
     _require(len(entries) < 2**16, "too many parts")
