@@ -15,6 +15,7 @@ from torch import nn
 import zoo
 from zoo.models import MLP, RBM, BaggedEnsemble, ZooModule
 from zoo.training.cuda_graph import _CapturedSteps, _LearningRates, describe_state
+from zoo.training.max_norm import max_norm_of
 from zoo.training.steps import Batch, StepResult
 from zoo.training.virtual_adversarial import VirtualAdversarialTraining
 
@@ -68,6 +69,17 @@ def test_an_optimizer_s_settings_are_looked_at_and_its_learning_rate_is_not() ->
     optimizer.param_groups[0]["lr"] = 0.2
     assert describe_state(model, optimizer) == before
     optimizer.param_groups[0]["momentum"] = 0.9
+    assert describe_state(model, optimizer) != before
+
+
+def test_a_change_of_max_norm_is_noticed() -> None:
+    model = MLP(hidden_sizes=[16], max_norm=3.0)
+    optimizer = model.make_optimizer()
+    before = describe_state(model, optimizer)
+    assert describe_state(model, optimizer) == before
+    max_norm = max_norm_of(optimizer)
+    assert max_norm is not None
+    max_norm.bound = 2.0
     assert describe_state(model, optimizer) != before
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from zoo.training.max_norm import max_norm_of
 from zoo.training.steps import FetchBatches, Step, StepResult, stack_results
 
 WARM_UP_STEPS = 3
@@ -108,13 +109,15 @@ def describe_state(module: Any, optimizer: Optimizer) -> tuple[object, ...]:
     """Return what captured steps take for granted, and a callback may change between them, as values to compare.
 
     That is where the tensors are, which of them are trained, and the numbers, strings and Boolean values among the
-    attributes of the network's parts, such as ``nn.Dropout.p``, among ``hparams`` and in the optimizer's groups.
+    attributes of the network's parts, such as ``nn.Dropout.p``, among ``hparams``, in the optimizer's groups and in its
+    max-norm.
 
     Args:
         module: The network.
         optimizer: Its optimizer, whose learning rates may change at every step and are left out.
     """
     moments = [value for state in optimizer.state.values() for value in state.values()]
+    max_norm = max_norm_of(optimizer)
     parts = dict.fromkeys([*module.modules(), *module.parts()])
     # Such as the settings of virtual adversarial training and of contrastive divergence.
     others = [value for part in parts for name, value in _public(part) if type(value).__module__.startswith("zoo.")]
@@ -130,6 +133,7 @@ def describe_state(module: Any, optimizer: Optimizer) -> tuple[object, ...]:
             {name: value for name, value in group.items() if name not in ("params", "lr", "initial_lr")}
             for group in optimizer.param_groups
         ],
+        max_norm and max_norm.bound,
     )
 
 
