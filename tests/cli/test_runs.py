@@ -20,6 +20,7 @@ import yaml
 from pytorch_lightning.loggers import Logger
 
 from tests.helpers import error_output, errors, start_zoo, weights
+from zoo.callbacks.checkpointing import LastStepCheckpoint
 from zoo.cli import main
 from zoo.runs.folders import checkpoints_in
 from zoo.runs.run import Run, runs_in
@@ -226,6 +227,29 @@ def test_the_last_good_checkpoint_of_a_resumed_training_is_the_one_that_it_began
 )
 def test_a_wrong_monitor_is_found_before_the_first_step(monitor: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean val_loss" in error_output([*FIT, *monitor], capsys)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode"), [("val_loss", "min"), ("val_acc", "max"), ("val_reconstruction_error", "min"), ("step", "max")]
+)
+def test_the_best_is_what_is_better_in_the_metric(monitor: str, mode: Any) -> None:
+    assert LastStepCheckpoint(monitor=monitor).mode == mode
+    assert LastStepCheckpoint(monitor=monitor, mode="min").mode == "min"
+
+
+def test_the_network_with_the_least_loss_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--trainer.max_epochs", "3", "--checkpoint.monitor", "val_loss", "--checkpoint.save_top_k", "1"]
+    assert main([*FIT, *words]) == 0
+    losses = [float(found) for found in re.findall(r"val_loss (\S+)", capsys.readouterr().out)]
+    (kept,) = (RUNS / "version_0/checkpoints").glob("epoch=*")
+    assert len(losses) == 3
+    assert kept.name.startswith(f"epoch={losses.index(min(losses))}-")
+
+
+@pytest.mark.parametrize("name", ["EarlyStopping", "ModelCheckpoint"])
+def test_a_callback_that_would_keep_the_worst_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "set its mode to max" in error_output([*FIT, *callback(name, monitor="val_acc")], capsys)
+    assert "set its mode to min" in error_output([*FIT, *callback(name, monitor="val_loss", mode="max")], capsys)
 
 
 def test_a_negative_patience_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

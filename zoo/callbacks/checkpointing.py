@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint, WeightAveraging
@@ -16,7 +16,6 @@ from zoo.utils.errors import Stopped
 CHECKPOINT_DEFAULTS = {
     # Keep the last two epochs. The last is the trained network, the other a backup if its file is damaged.
     "monitor": "step",
-    "mode": "max",
     "save_top_k": 2,
     "save_last": "link",
     "save_on_train_epoch_end": True,
@@ -24,8 +23,16 @@ CHECKPOINT_DEFAULTS = {
 """What ``zoo fit`` keeps unless a config says otherwise."""
 
 
+def better_mode(metric: str) -> str:
+    """Return ``"min"`` for a metric of which less is better, which is a loss or an error, and ``"max"`` for others."""
+    return "min" if metric.endswith(("loss", "error")) else "max"
+
+
 class LastStepCheckpoint(ModelCheckpoint):
-    """Lightning's `ModelCheckpoint` with two differences.
+    """Lightning's `ModelCheckpoint` with three differences.
+
+    Where no ``mode`` is given, the best value is that which is better in what is monitored (see `better_mode`).
+    Lightning takes the smallest, of an accuracy too.
 
     With ``monitor="step"`` it also saves the last step. With ``every_n_train_steps`` or ``every_n_epochs``, Lightning
     saves the last multiple and loses the steps after it.
@@ -33,10 +40,18 @@ class LastStepCheckpoint(ModelCheckpoint):
     With another ``monitor``, for example ``val_acc``, a training that is resumed in a new folder restores the best
     checkpoints found so far. Lightning forgets them. The files are looked up in the folder of the resumed checkpoint
     only, whatever paths its state contains, and they are never removed.
+
+    Args:
+        monitor: The metric whose best values decide what is kept; ``"step"`` keeps the last checkpoints.
+        mode: Whether the smallest value is the best or the largest; None means what is usual for the metric.
+        **settings: As `ModelCheckpoint` has them.
     """
 
     _trainer: Trainer | None = None
     _first_step = 0
+
+    def __init__(self, monitor: str | None = None, mode: Literal["min", "max"] | None = None, **settings: Any) -> None:
+        super().__init__(monitor=monitor, mode=mode or better_mode(monitor or "step"), **settings)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Keep the Trainer, whose ``ckpt_path`` is needed in `load_state_dict`."""

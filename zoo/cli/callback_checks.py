@@ -16,7 +16,7 @@ from pytorch_lightning.callbacks import (
     OnExceptionCheckpoint,
 )
 
-from zoo.callbacks.checkpointing import ExceptionCheckpoint
+from zoo.callbacks.checkpointing import ExceptionCheckpoint, LastStepCheckpoint, better_mode
 from zoo.models import ZooModule
 from zoo.utils.errors import UsageError, unknown_name
 from zoo.utils.files import check_local
@@ -56,8 +56,8 @@ def check_callbacks(trainer: Any, module: LightningModule, data: LightningDataMo
         data: The data.
 
     Raises:
-        UsageError: A callback monitors something that is never logged, its patience is negative, or its names of files
-            are invalid.
+        UsageError: A callback monitors something that is never logged or takes the worst value for the best, its
+            patience is negative, or its names of files are invalid.
     """
     known = set(module.logged_metrics) if isinstance(module, ZooModule) else set()
     if not type(module).__module__.startswith("zoo."):
@@ -70,12 +70,24 @@ def check_callbacks(trainer: Any, module: LightningModule, data: LightningDataMo
         if isinstance(monitor, str) and known and monitor not in known | counters:
             problem = unknown_name(f"metric of {type(module).__name__}", monitor, known | counters)
             raise UsageError(f"{type(callback).__name__}: {problem}")
+        if isinstance(callback, EarlyStopping | ModelCheckpoint) and not isinstance(callback, LastStepCheckpoint):
+            _check_mode(callback)
         if isinstance(callback, EarlyStopping) and callback.patience < 0:
             raise UsageError(f"EarlyStopping's patience is {callback.patience}, but it must be 0 or more.")
         if isinstance(callback, EarlyStopping) and known:
             callback.strict = False  # a training may end before its first validation, and has nothing to stop then
         if isinstance(callback, ModelCheckpoint) and callback.filename:
             _check_filename(callback, known)
+
+
+def _check_mode(callback: EarlyStopping | ModelCheckpoint) -> None:
+    """Check that a callback does not take the worst value for the best: Lightning's default mode is always min."""
+    monitor = callback.monitor or ""
+    if monitor.endswith(("_loss", "_acc")) and callback.mode != (better := better_mode(monitor)):
+        raise UsageError(
+            f"{type(callback).__name__} monitors {monitor} with the mode {callback.mode}, by which the worst value "
+            f"would be the best: set its mode to {better}."
+        )
 
 
 def _check_filename(callback: ModelCheckpoint, metrics: set[str]) -> None:

@@ -68,7 +68,7 @@ def _lines(verb: str, width: int) -> Iterator[str]:
             {
                 "checkpoint.every_n_train_steps N": "save one every N steps, in place of one after each epoch",
                 "checkpoint.save_top_k N": "how many are kept (default: 2)",
-                "checkpoint.monitor NAME": "keep the best by val_acc, for example, with --checkpoint.mode max",
+                "checkpoint.monitor NAME": "keep the best by a metric, such as val_acc, and not the last",
             },
             width,
         )
