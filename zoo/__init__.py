@@ -12,7 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from zoo import data as data
     from zoo import figures as figures
+    from zoo import models as models
     from zoo.api.classification import PictureAnswer, classify
     from zoo.api.committee import create_committee
     from zoo.api.comparison import NetworkComparison, compare
@@ -62,8 +64,8 @@ def __getattr__(name: str) -> "Any":
     # PEP 562: torch and Lightning take seconds to import, so nothing is imported before it is asked for.
     import importlib
 
-    if name == "figures":
-        return importlib.import_module("zoo.figures")
+    if name in ("data", "figures", "models"):
+        return importlib.import_module(f"zoo.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'zoo' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -75,6 +75,7 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
         ([*FIT, "--trainer.accumulate_grad_batches", "0"], "trainer.accumulate_grad_batches is 0"),
         ([*FIT, "--trainer.val_check_interval", "100000"], "must be less than or equal to the number of the training"),
         ([*FIT, "--trainer.default_root_dir", "file"], "Cannot use "),
+        ([*FIT, "--trainer.default_root_dir", "/proc/x"], "Cannot use /proc/x"),
         ([*FIT, "--model.l2", ".inf"], "l2 is inf"),
         ([*FIT, "--data.subset_seed", str(2**64)], "a seed is 0 or more and at most"),
         ([*FIT, "--trainer.precision", "fp16"], "64-true, bf16 or null. Got fp16"),

@@ -12,15 +12,17 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningModule, Trainer
 
 import zoo
 from zoo.data.mnist import load_test_data
 from zoo.inference.ensemble import Committee
 from zoo.metrics.intervals import wilson_interval
+from zoo.models import MLP
 from zoo.pretrained import entries, registry
 from zoo.pretrained.distributions import error_distribution
 from zoo.pretrained.evaluation import Evaluation
+from zoo.pretrained.loading import _known_classifier
 from zoo.pretrained.run_tables import read_table
 from zoo.pretrained.verification import verify
 from zoo.runs.recipe import first_difference
@@ -187,3 +189,36 @@ def test_calibration_makes_probabilities_agree_with_the_accuracy_where_they_did_
     entry = registry.read_index()["dropout_batchnorm"]
     assert entry["calibration_error"] > 0.2
     assert entry["calibrated_error"] < 0.01
+
+
+class OwnNetwork(MLP):
+    """A class that no config of the zoo names, and the program has imported."""
+
+
+def test_a_checkpoint_is_loaded_in_one_line(small_run: Path, tmp_path: Path) -> None:
+    for path in (small_run, str(small_run)):
+        model = zoo.load_pretrained(path)
+        assert isinstance(model, MLP)
+        assert not model.training
+    with pytest.raises(zoo.UsageError, match="has no temperature"):
+        zoo.load_pretrained(small_run, calibrated=True)
+    with pytest.raises(zoo.UsageError, match="There is no checkpoint nothing"):
+        zoo.load_pretrained("nothing.ckpt")
+    quiet: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(max_epochs=1, limit_val_batches=0, accelerator="cpu", **quiet)
+    trainer.fit(OwnNetwork(hidden_sizes=[4]), datamodule=zoo.MNISTDataModule(num_train=100))
+    trainer.save_checkpoint(tmp_path / "own.ckpt")
+    assert type(zoo.load_pretrained(tmp_path / "own.ckpt")) is OwnNetwork
+
+
+def test_a_checkpoint_imports_no_class_but_those_of_the_zoo() -> None:
+    assert _known_classifier("zoo.models.mlp.MLP") is MLP
+    for path in ("zoo.models.nothing.MLP", "zoo.models.mlp.nn", "zoo.models.base.ZooModule", "os.system", "MLP", ""):
+        assert _known_classifier(path) is None
+    assert _known_classifier("antigravity.Network") is None
+    assert "antigravity" not in sys.modules
+
+
+def test_sub_packages_are_there_without_importing_them() -> None:
+    program = "import zoo; zoo.models.MLP(hidden_sizes=[4]); zoo.data.MNISTDataModule()"
+    subprocess.run([sys.executable, "-c", program], check=True)

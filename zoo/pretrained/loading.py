@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
+import os
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +17,7 @@ from zoo.data.base import CLASS_NAMES, DIGITS, PREPROCESS
 from zoo.models import Classifier, ZooModule
 from zoo.pretrained.entries import Published
 from zoo.pretrained.registry import ModelInfo, list_models, model_info, read_demonstrations, read_index
-from zoo.pretrained.sources import is_checkpoint, on_hub
+from zoo.pretrained.sources import check_source, is_checkpoint, on_hub
 from zoo.pretrained.trained_classifier import TrainedClassifier
 from zoo.runs.checkpoint import Checkpoint, check_class, load_into, read_checkpoint
 from zoo.utils.class_paths import class_path_of, import_class
@@ -91,14 +95,15 @@ class Calibrated:
         return logits / self.temperature
 
 
-def load_pretrained(name: str, *, calibrated: bool = False) -> ZooModule:
+def load_pretrained(name: str | os.PathLike[str], *, calibrated: bool = False) -> ZooModule:
     """Load a trained network, on the CPU and in eval mode.
 
     A member's checkpoint is a part of the package. Its SHA-256 is compared with the index before it is read.
 
     Args:
-        name: A member, one of ``zoo.list_models(pretrained=True)``; the demonstration ``rbm``; or a network on the
-            Hugging Face hub, ``hf:OWNER/REPO@REVISION``, which needs the extra `hub` (see `zoo.pretrained.hub`).
+        name: A member, one of ``zoo.list_models(pretrained=True)``; the demonstration ``rbm``; the path of a
+            classifier's checkpoint; or a network on the Hugging Face hub, ``hf:OWNER/REPO@REVISION``, which needs the
+            extra `hub` (see `zoo.pretrained.hub`).
         calibrated: Whether a member's logits are divided by its temperature, which was fitted on the validation images.
             Its predictions stay the same, and its probabilities agree better with how often they are right.
 
@@ -108,8 +113,14 @@ def load_pretrained(name: str, *, calibrated: bool = False) -> ZooModule:
 
     Raises:
         UsageError: The member is unknown or ships no trained network, its file is not the published one, or what is to
-            be calibrated is no classifier. It is a `ValueError`.
+            be calibrated has no temperature. It is a `ValueError`.
     """
+    name = os.fspath(name)
+    check_source(name)
+    if is_checkpoint(name):
+        if calibrated:
+            raise UsageError(f"{name} has no temperature, which published members have: load it without calibrated.")
+        return load_classifier(name).model
     if on_hub(name):
         trained = load_classifier(name)
         if calibrated:
@@ -172,10 +183,26 @@ def load_classifier(source: str) -> TrainedClassifier:
 
 
 def _load_zoo_classifier(checkpoint: Checkpoint) -> Classifier:
-    """Load a checkpoint of a class in `zoo.models`. Other classes that a file names are never imported."""
+    """Load a checkpoint of a class below `zoo.models`, or of one that the program has imported itself."""
     classifiers = zoo_classifiers()
-    check_class(checkpoint, classifiers, "classifier of the zoo", "use `zoo predict`")
+    if own := _known_classifier(checkpoint.class_path or ""):
+        classifiers[checkpoint.class_path] = own
+    hint = "`zoo test` and `zoo predict` read it with its config, and `zoo publish` makes it a member"
+    check_class(checkpoint, classifiers, "classifier of the zoo", hint)
     return classifiers[checkpoint.class_path].load_from_checkpoint(checkpoint.path).eval()
+
+
+def _known_classifier(class_path: str) -> type[Classifier] | None:
+    """Return a class that a checkpoint names without importing anything but modules of `zoo.models`."""
+    module, _, name = class_path.rpartition(".")
+    if re.fullmatch(r"zoo\.models\.\w+", module, re.ASCII):
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError:
+            return None
+    cls = getattr(sys.modules.get(module), name, None)
+    is_it = isinstance(cls, type) and issubclass(cls, Classifier) and class_path_of(cls) == class_path
+    return cls if is_it else None
 
 
 def zoo_classifiers() -> dict[str | None, type[Classifier]]:

@@ -15,6 +15,8 @@ from zoo.utils.errors import UsageError
 from zoo.utils.files import write_bytes
 
 RECORD = "run.json"
+MOST_ATTEMPTS = 1000
+"""Of making a folder whose parent vanishes. In a place such as ``/proc`` no folder can be made, with the same error."""
 _NUMBERED = re.compile(r"version_(\d+)")
 # What a run writes into its folder before its first step.
 _FILES = (RECORD, "config.yaml", "hparams.yaml", "metrics.csv", "events.out.tfevents.*")
@@ -48,7 +50,9 @@ class Run:
         Raises:
             UsageError: The folder cannot be made.
         """
+        attempts = 0
         while True:
+            attempts += 1
             numbers = [number_of(path) for path in parent.iterdir()] if parent.is_dir() else []
             folder = parent / f"version_{max(numbers, default=-1) + 1}"
             try:
@@ -57,9 +61,9 @@ class Run:
             except FileExistsError:
                 if not parent.is_dir():
                     raise UsageError(f"Cannot use {parent}: Not a directory; name another place.") from None
-            except FileNotFoundError:
-                continue  # another run has just removed the empty parent
             except OSError as error:
+                if isinstance(error, FileNotFoundError) and attempts < MOST_ATTEMPTS:
+                    continue  # another run has just removed the empty parent
                 raise UsageError(f"Cannot use {folder}: {error.strerror}; name another place.") from error
             else:
                 return cls(folder, uuid.uuid4().hex, None, (folder / "checkpoints",))
