@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
+import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,7 +65,13 @@ def test_fit_test_and_predict(form: str, own: Path, capsys: pytest.CaptureFixtur
 def test_kaggle_from_training_to_submission(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_kaggle(own)
     assert main(FIT) == 0
-    assert "Test set" not in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "there are no test images with labels, so the network was not tested" in output
+    printed = re.search(r"Predict: +zoo (.*)", output)
+    assert printed
+    assert main(shlex.split(printed[1])) == 0
+    assert "60 images, without labels" in capsys.readouterr().out
+    shutil.rmtree("predictions")
     assert main(["predict", *TRAINED, "--submission", "true"]) == 0
     assert "60 images, without labels" in capsys.readouterr().out
     expected = [f"{number},{label}" for number, label in enumerate(TEST[1].tolist(), 1)]
@@ -76,6 +85,16 @@ def test_kaggle_from_training_to_submission(own: Path, capsys: pytest.CaptureFix
     assert "The test images in own have no labels to compare with: `zoo predict` says what they show." in message
     Path("predictions/submission.csv").write_text("mine")
     assert "exists and was not written by zoo" in error_output(["predict", *TRAINED, "--submission", "true"], capsys)
+
+
+def test_images_of_one_part_are_no_test_set(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    user_files.write_pngs(own, TRAIN)
+    assert main(FIT) == 0
+    output = capsys.readouterr().out
+    assert "there are no test images, so the network was not tested" in output
+    assert "Test it" not in output
+    assert main(["test", *TRAINED]) == 0
+    assert "own has no test part, so all its images are tested" in capsys.readouterr().out
 
 
 def test_training_resumes_with_the_same_data_only(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,7 +132,10 @@ def few(folder: Path) -> None:
     [
         (lone_labels, "The training images in own have no labels"),
         (damaged, "own/mnist.npz cannot be read as data: it is damaged"),
-        (few, "own has 40 training images, but val_size and num_train need at least 51"),
+        (
+            few,
+            "own has 40 training images, but 50 are wanted for validation (data.val_size) and at least one for train",
+        ),
         (lambda folder: (folder / "notes.txt").touch(), "own holds notes.txt, and nothing that is read as data"),
     ],
 )

@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 
 from zoo.cli.trackers import log_result
+from zoo.models import ZooModule
 from zoo.runs.checkpoint import read_checkpoint, write_weights
 
 
@@ -41,6 +42,19 @@ def test_trained_network(
     final = {name: float(value) for name, value in metrics.items() if name.startswith(("val_", "test_"))}
     log_result(trainer, run, final, path)
     return path
+
+
+def next_verb(trainer: Trainer, module: ZooModule, data: LightningDataModule) -> str | None:
+    """Return the verb that evaluates a trained network: ``test``, ``predict``, or None without test images.
+
+    Args:
+        trainer: The Trainer, after the test, if there were test images with labels.
+        module: The network.
+        data: The images.
+    """
+    if trainer.limit_test_batches == 0 or module.test_summary(trainer.callback_metrics) is not None:
+        return "test"
+    return "predict" if len(getattr(data, "splits", {}).get("test", ())) else None
 
 
 def _keep_logged_metrics(trainer: Trainer, strategy: str) -> None:

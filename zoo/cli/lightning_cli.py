@@ -17,12 +17,12 @@ from zoo.callbacks.guessing import GuessingNote
 from zoo.callbacks.prediction_writer import PredictionWriter
 from zoo.callbacks.progress import EpochProgressBar, StartMessage
 from zoo.callbacks.run_record import RunRecord
-from zoo.cli.after_training import test_trained_network
+from zoo.cli.after_training import next_verb, test_trained_network
 from zoo.cli.callback_checks import as_list, check_callbacks, with_own_checkpoints, without_checkpoints
 from zoo.cli.parser import ZooArgumentParser, check_no_null_arguments
 from zoo.cli.resolved_config import name_of_run, resolved_config
 from zoo.cli.resume_checks import check_restorable, check_same_config, read_named_checkpoint
-from zoo.cli.run_folder import FitRun, RunConfig, print_test_command
+from zoo.cli.run_folder import FitRun, RunConfig, print_checkpoint
 from zoo.cli.trackers import end_trackers
 from zoo.cli.trainer_checks import check_seed_everything, complete_settings, use_double_precision
 from zoo.data.base import ImageDataModule
@@ -268,7 +268,8 @@ class ZooCLI(LightningCLI):
         """Print the test metrics of the trained network, and where its checkpoint is."""
         self.after_test()
         if path and self._run is not None and self._run.run is not None:
-            print_test_command(self._run.run.folder / "config.yaml", path)
+            verb = next_verb(self.trainer, self.model, self.datamodule)
+            print_checkpoint(self._run.run.folder / "config.yaml", path, verb)
         elif self.checkpoint is not None:
             print("Nothing was trained: the checkpoint is at the end already; raise --trainer.max_epochs to go on.")
             if self._run is not None:

@@ -104,15 +104,20 @@ class FitRun:
             self.run.remove_if_empty()
 
 
-def print_test_command(config: Path, checkpoint: Path) -> None:
-    """Print where a trained network is, and the command that tests it.
+def print_checkpoint(config: Path, checkpoint: Path, verb: str | None) -> None:
+    """Print where a trained network is, and the command that tests it or predicts with it.
 
     Args:
         config: The config of the run.
         checkpoint: Its best or last checkpoint.
+        verb: ``test``, ``predict``, or None without test images.
     """
     last = checkpoint.with_name("last.ckpt")
     # Show the link's shorter name if it points to the same file.
     shown = display_path(last if last.exists() and last.samefile(checkpoint) else checkpoint)
-    command = ["zoo", "test", "--config", display_path(config), "--ckpt_path", shown]
-    print(f"Checkpoint: {shown}\nTest it:    {shlex.join(command)}")
+    if verb != "test":
+        print(f"Test set:   there are no test images{' with labels' if verb else ''}, so the network was not tested")
+    print(f"Checkpoint: {shown}")
+    if verb:
+        command = ["zoo", verb, "--config", display_path(config), "--ckpt_path", shown]
+        print(f"{'Test it:' if verb == 'test' else 'Predict:'}    {shlex.join(command)}")

@@ -203,11 +203,14 @@ class MNISTDataModule(ImageDataModule):
 
     def _check_sizes(self, images: int) -> None:
         """Raise `UsageError` if a data set of this many training images cannot be split as the arguments say."""
-        if (needed := self.val_size + (self.num_train or 1)) > images:
+        if self.val_size + (self.num_train or 1) > images:
             name = self.data_dir if self._own_files.find() else f"{self.dataset} in {self.data_dir}"
+            wanted = (
+                f"for training {self.num_train:,} (data.num_train)" if self.num_train else "at least one for training"
+            )
             raise UsageError(
-                f"{name} has {images:,} training images, but val_size and num_train need at "
-                f"least {needed:,}: choose less, or name another data_dir."
+                f"{name} has {images:,} training images, but {self.val_size:,} are wanted for validation "
+                f"(data.val_size) and {wanted}: choose less."
             )
 
     def _read(self, *, train: bool, needed: bool) -> ImageBatches | None:

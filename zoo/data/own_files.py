@@ -103,6 +103,11 @@ class OwnFiles:
                 if is_needed:
                     self._refuse_missing(train)
                 continue
+            if part == "only" and verb == "test":
+                print_output_rank_zero(
+                    f"{self.path} has no test part, so all its images are tested: where the network was trained on "
+                    "them, the accuracy says little."
+                )
             if part not in self._read:
                 self._read[part] = data.readers[part]()
             if verb is not None or part != "only":
