@@ -84,6 +84,10 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
         ([*FIT, "--trainer.logger", "[3]"], "trainer.logger: 3 is no Logger: give its class_path"),
         ([*FIT, "--trainer.callbacks", "[3]"], "trainer.callbacks: 3 is no Callback: give its class_path"),
         ([*FIT, "--trainer.callbacks", NO_NUMBER], "trainer.callbacks: min_delta: Expected a float. Got a"),
+        (
+            ["fit", "--model", "lone.Lone", "--model.lr", "0.1"],
+            "Lone has no argument 'lr'; let its __init__ take **training",
+        ),
         (["fit", "--model.lr", "0.1"], "Name the network"),
         (["fit", "--model", "zoo.models.Classifier"], "Name the network"),
         (["fit", "--config", "linear.yaml"], "torch.nn.Linear does not correspond to a subclass of ZooModule"),
@@ -113,6 +117,10 @@ def test_user_mistakes_are_reported_in_one_sentence(
 ) -> None:
     Path("file").write_text("a file, not a folder")
     Path("broken.yaml").write_text("{{{: no\n - [yaml")
+    Path("lone.py").write_text(
+        "from zoo.models import Classifier\n\nclass Lone(Classifier):\n    def __init__(self): super().__init__()\n"
+        "    def forward(self, images): return images.flatten(1)[:, :10]\n"
+    )
     Path("word.yaml").write_text("just a word")
     Path("twice.yaml").write_text("model:\n  class_path: MLP\n  init_args:\n    lr: 0.1\n    lr: 0.2\n")
     Path("none.yaml").write_text("model:\n  class_path: MLP\n  init_args:\ndata: MNISTDataModule\n")

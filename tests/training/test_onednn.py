@@ -208,3 +208,8 @@ def test_it_is_for_processors_where_it_is_faster(monkeypatch: pytest.MonkeyPatch
     assert onednn.is_chosen() == onednn._is_faster()
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     assert not onednn._is_faster.__wrapped__()
+
+
+def test_sizes_that_do_not_fit_are_named_as_torch_names_them() -> None:
+    with pytest.raises(RuntimeError, match="100x784 and 783x64"):
+        product(torch.rand(100, 784), torch.rand(64, 783), torch.rand(64))

@@ -125,7 +125,9 @@ def one_sentence(message: str) -> str:
         text,
     ).replace("Got value:", "Got")
     if option := re.search(r"Option '(\w+)' is not accepted", text):
-        hint = did_you_mean(option[1], _argument_names(class_path), ".")
+        names = _argument_names(class_path)
+        handed_on = "; let its __init__ take **training and hand them on by super().__init__(**training)."
+        hint = handed_on if option[1] in names else did_you_mean(option[1], names, ".")
         text = f"{class_path.rpartition('.')[2]} has no argument {option[1]!r}{hint}"
     return text[:500] or message
 

@@ -61,6 +61,8 @@ def suits(weight: Tensor, bias: Tensor | None) -> bool:
 
 def product(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return ``inputs @ weight.T + bias`` for inputs ``(B, I)``, a weight ``(O, I)`` and a contiguous bias ``(O,)``."""
+    if inputs.shape[1] != weight.shape[1]:
+        return F.linear(inputs, weight, bias)  # which says so, while oneDNN's error names no sizes
     outputs: Tensor = torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
     return outputs
 
