@@ -38,7 +38,7 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
         ([*FIT, "--model.activation", "rellu"], "Unknown activation 'rellu': did you mean relu"),
         ([*FIT, "--model.weight_init", "xavier"], "did you mean xavier_normal or xavier_uniform"),
         ([*FIT, "--model.hidden_sizes", "[-3]"], "hidden_sizes is [-3]"),
-        ([*FIT, "--model.hidden_sizes", "abc"], "hidden_sizes: Expected a Sequence. Got abc"),
+        ([*FIT, "--model.hidden_sizes", "abc"], "hidden_sizes: Expected a list such as"),
         ([*FIT, "--model.lr", "-1"], "lr is -1.0, but it must be a number that is more than 0"),
         ([*FIT, "--model.lr", "fast"], "lr: Expected a float. Got fast"),
         ([*FIT, "--model.hidden_sizes", "null"], "hidden_sizes is null, but it must be a value of the type Sequence"),
@@ -88,6 +88,13 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
             ["fit", "--model", "lone.Lone", "--model.lr", "0.1"],
             "Lone has no argument 'lr'; let its __init__ take **training",
         ),
+        ([*FIT, "--model.hidden_sizes", "512,512"], 'hidden_sizes: Expected a list such as "[1, 2]". Got 512,512'),
+        (["predict", *TRAINED, "--indices", "8"], 'indices: Expected a list such as "[1, 2]" or null. Got 8'),
+        ([*FIT, "--model.hidden_sizes"], "--model, or a flag that begins with --model., has no value"),
+        (
+            ["fit", "--config", "plural.yaml"],
+            "no setting trainer.max_epoch in a config: did you mean trainer.max_epochs?",
+        ),
         (["fit", "--model.lr", "0.1"], "Name the network"),
         (["fit", "--model", "zoo.models.Classifier"], "Name the network"),
         (["fit", "--config", "linear.yaml"], "torch.nn.Linear does not correspond to a subclass of ZooModule"),
@@ -121,6 +128,7 @@ def test_user_mistakes_are_reported_in_one_sentence(
         "from zoo.models import Classifier\n\nclass Lone(Classifier):\n    def __init__(self): super().__init__()\n"
         "    def forward(self, images): return images.flatten(1)[:, :10]\n"
     )
+    Path("plural.yaml").write_text("model: {class_path: MLP}\ntrainer: {max_epoch: 15}\n")
     Path("word.yaml").write_text("just a word")
     Path("twice.yaml").write_text("model:\n  class_path: MLP\n  init_args:\n    lr: 0.1\n    lr: 0.2\n")
     Path("none.yaml").write_text("model:\n  class_path: MLP\n  init_args:\ndata: MNISTDataModule\n")

@@ -68,10 +68,11 @@ def place_of(name: str, known: Iterable[str]) -> str | None:
         name: What the user wrote, without ``--``.
         known: The names of all flags, without ``--``.
     """
-    name, known = re.sub("-", "_", name), sorted(known)
+    name = re.sub("-", "_", name)
     by_last_part = {each: f"trainer.{each}" for each in parameters_of(Trainer) if each != "self"}
     by_last_part |= {each: f"data.{each}" for each in parameters_of(MNISTDataModule)}
     by_last_part |= {each: f"model.{each}" for each in parameters_of(Classifier)}
+    known = sorted({*known, *by_last_part.values()})
     found = _SYNONYMS.get(name) or by_last_part.get(name) or (name if name in known else None)
     beginnings = [each for each in known if each.startswith(name)]
     return found or next(iter(beginnings or difflib.get_close_matches(name, known, n=1, cutoff=0.6)), None)

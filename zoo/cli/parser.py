@@ -25,7 +25,7 @@ _NOISE = re.compile(
 # The lines about a value that is of none of several plain types and is none of several values.
 _ALTERNATIVES = re.compile(
     r"Does not validate against any of the Union subtypes\n *Subtypes: \[(?P<types>.*)\]\n *Errors:\n"
-    r"(?: *- Expected a (?:<class '[\w.]+'>|typing\.Literal\[).*\n)+"
+    r"(?P<errors>(?: *- Expected a (?:<class '[\w.]+'>|typing\.Literal\[).*\n)+)"
     r" *Given value type: .*\n *Given value: (?P<value>.*)"
 )
 # A type that would have been valid, too, without a value that is not.
@@ -71,6 +71,8 @@ class ZooArgumentParser(LightningArgumentParser):
             return NAME_THE_NETWORK
         if "is abstract" in message and 'key "model"' in message:
             return NAME_THE_NETWORK
+        if found := re.fullmatch(r"argument --(model|data|trainer): expected one argument", message):
+            return f"--{found[1]}, or a flag that begins with --{found[1]}., has no value: write one after it."
         flags = {flag.removeprefix("--") for action in self._actions for flag in action.option_strings}
         if unknown := re.search(r"unrecognized arguments: --([\w.-]+)", message):
             place = place_of(unknown[1], flags)
@@ -124,6 +126,7 @@ def one_sentence(message: str) -> str:
         lambda found: f"There is no class of the name {found[1]}{did_you_mean(found[1], _class_names(), otherwise)}",
         text,
     ).replace("Got value:", "Got")
+    text = re.sub(r"Expected (?:a )?(?:Sequence|list)\b", 'Expected a list such as "[1, 2]"', text)
     if option := re.search(r"Option '(\w+)' is not accepted", text):
         names = _argument_names(class_path)
         handed_on = "; let its __init__ take **training and hand them on by super().__init__(**training)."
@@ -135,7 +138,9 @@ def one_sentence(message: str) -> str:
 def _joined_types(alternatives: re.Match[str]) -> str:
     """Return one line with what a value may be, and the value, in place of a line for each type."""
     names: list[str] = []
-    for one_type, values in re.findall(r"<class '(?:[\w.]+\.)?(\w+)'>|typing\.Literal\[(.*?)\]", alternatives["types"]):
+    # Of values by name, the errors name the type alone; of lists, only the errors have a name that is short.
+    source = alternatives["types" if "Literal" in alternatives["types"] else "errors"]
+    for one_type, values in re.findall(r"<class '(?:[\w.]+\.)?(\w+)'>|typing\.Literal\[(.*?)\]", source):
         names += _TYPES.get(one_type, [one_type]) if one_type else values.replace("'", "").split(", ")
     *first, last = dict.fromkeys(names)
     value = "null" if alternatives["value"] == "None" else alternatives["value"]
