@@ -83,6 +83,9 @@ def test_a_training_goes_on() -> None:
         ({"model": {"lrr": 1}}, r"Unknown setting 'model\.lrr': did you mean model\.lr"),
         ({"model": 3}, "give a dictionary of them"),
         ({"lr": "x"}, "Expected a float"),
+        ({"epochs": 1}, "did you mean max_epochs"),
+        ({"seed_everything": 1}, "did you mean seed"),
+        ({"verbose": False}, "did you mean progress"),
         ({"lr": object()}, "lr is a object, but a setting is a number"),
         ({"lr": -1.0}, "lr"),
         ({"fast_dev_run": True}, "leaves nothing behind"),
@@ -94,6 +97,13 @@ def test_mistakes_are_told_in_a_sentence(settings: dict[str, Any], sentence: str
         fit(**settings)
     with pytest.raises(zoo.UsageError, match="did you mean softmax"):
         zoo.fit("sofmax")
+    network: Any = zoo.create_model("softmax")
+    with pytest.raises(zoo.UsageError, match="the path of a config, and not a SoftmaxRegression"):
+        zoo.fit(network)
+    with pytest.raises(zoo.UsageError, match=r"a run of zoo\.fit, and not a SoftmaxRegression"):
+        zoo.create_committee([network])
+    with pytest.raises(zoo.UsageError, match="One picture is read at a time, and not a list"):
+        zoo.classify(["a.png"], "softmax")
 
 
 def test_a_setting_of_two_parts_needs_its_part() -> None:

@@ -137,6 +137,7 @@ def few(folder: Path) -> None:
             "own has 40 training images, but 50 are wanted for validation (data.val_size) and at least one for train",
         ),
         (lambda folder: (folder / "notes.txt").touch(), "own holds notes.txt, and nothing that is read as data"),
+        (lambda folder: (folder / "one.png").touch(), "`zoo classify` says what single pictures show"),
     ],
 )
 def test_data_that_cannot_be_trained_on_is_refused_before_anything_is_written(

@@ -27,6 +27,7 @@ from zoo.utils.files import display_path
 from zoo.utils.picture import Picture
 from zoo.utils.printable import printable
 from zoo.utils.table import Table
+from zoo.utils.wording import with_article
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,9 @@ def fit(
             finite. It is a `ValueError`.
         KeyboardInterrupt: Ctrl-C stopped the training. Its state is saved, and ``resume="last"`` goes on.
     """
+    if not isinstance(config, str | Path):
+        given = with_article(type(config).__name__)
+        raise UsageError(f"zoo.fit takes the name of a member or the path of a config, and not {given}.")
     name = str(config)
     # Before the config and the settings, which may name another number. Lightning's own default is all GPUs. Where
     # torchrun has started several processes, that number is used, and refused, or each process would train by itself.
@@ -245,6 +249,11 @@ def source_of(network: str | Path | TrainingRun) -> str:
     if isinstance(given, list | tuple | set):
         names = ", ".join(repr(str(each)) for each in given)
         raise UsageError(f"Networks are arguments of their own and not in a {type(given).__name__}: {names}.")
+    if not isinstance(given, str | Path | TrainingRun):
+        raise UsageError(
+            f"A network is a member's name, the path of a checkpoint or a run of zoo.fit, and not "
+            f"{with_article(type(given).__name__)}."
+        )
     if not isinstance(network, TrainingRun):
         return str(network)
     if network.checkpoint is None:

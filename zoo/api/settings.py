@@ -12,6 +12,8 @@ from zoo.utils.errors import UsageError, unknown_name
 
 PARTS = ("model", "data", "trainer", "checkpoint")
 """The parts of a config whose settings can be named without the part."""
+_IN_PYTHON = {"seed_everything": "seed", "ckpt_path": "resume", "epochs": "max_epochs", "verbose": "progress"}
+"""What settings of the command line, or of other libraries, are called in `zoo.fit`."""
 
 
 def as_flags(config: str, settings: Mapping[str, Any]) -> list[str]:
@@ -45,6 +47,8 @@ def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _full_name(name: str, known: Collection[str]) -> str:
     """Return the name of a setting with the part that it belongs to."""
+    if other := _IN_PYTHON.get(name):
+        raise UsageError(f"There is no setting {name!r} here: did you mean {other}?")
     if name in known or name.partition(".")[0] in PARTS:
         if name not in known and not any(name.startswith(f"{each}.") for each in known):
             raise unknown_name("setting", name, known)

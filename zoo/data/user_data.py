@@ -17,6 +17,7 @@ from zoo.data.examples import Examples
 from zoo.data.idx_files import find_idx_files, is_idx_name, read_idx_files
 from zoo.data.npz import parts_of_npz, read_npz
 from zoo.data.part_names import part_of
+from zoo.data.picture_folders import SUFFIXES as PICTURE_SUFFIXES
 from zoo.data.picture_folders import find_picture_folders, read_picture_folder
 from zoo.data.reading_errors import read_reported, reported
 from zoo.data.signatures import kind_of
@@ -102,7 +103,11 @@ def find_user_data(path: Path) -> UserData | None:
                 break
         others = [each.name for each in _visible(path) if each.name not in {"MNIST", *NAMED_SETS}]
         if others:
-            raise UsageError(f"{path} holds {join_names(others)}, and nothing that is read as data: name {KINDS}.")
+            has_pictures = any(Path(name).suffix.lower() in PICTURE_SUFFIXES for name in others)
+            hint = "; `zoo classify` says what single pictures show" if has_pictures else ""
+            raise UsageError(
+                f"{path} holds {join_names(others)}, and nothing that is read as data: name {KINDS}{hint}."
+            )
         return None
 
 
