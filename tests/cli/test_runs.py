@@ -252,6 +252,12 @@ def test_a_callback_that_would_keep_the_worst_is_refused(name: str, capsys: pyte
     assert "set its mode to min" in error_output([*FIT, *callback(name, monitor="val_loss", mode="max")], capsys)
 
 
+def test_a_training_that_is_longer_already_is_not_resumed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*FIT, "--trainer.max_epochs", "2"]) == 0
+    resumed = error_output([*FIT, "--trainer.max_epochs", "1", "--ckpt_path", "last"], capsys)
+    assert "at the end of 2 epochs already, and trainer.max_epochs is 1: raise it to go on" in resumed
+
+
 def test_a_negative_patience_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     stopping = callback("EarlyStopping", monitor="val_loss", patience=-1)
     assert "patience is -1, but it must be 0 or more" in error_output([*FIT, *stopping], capsys)

@@ -300,9 +300,7 @@ def test_the_extra_that_parquet_needs_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     Path("digits.parquet").write_bytes(b"PAR1")
-    with pytest.raises(
-        UsageError, match=r"digits\.parquet needs pyarrow: pip install 'mnist-lightning-zoo\[parquet\]'"
-    ):
+    with pytest.raises(UsageError, match=r"digits\.parquet needs pyarrow: install the zoo with its extra `parquet`"):
         load("digits.parquet")
 
 

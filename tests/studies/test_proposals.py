@@ -236,7 +236,7 @@ def test_an_unknown_sampler_and_a_missing_optuna_are_sentences(tmp_path: Path, m
     with pytest.raises(UsageError, match="did you mean random"):
         plan(tmp_path, sampler="rando")
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(UsageError, match=r"needs optuna: pip install 'mnist-lightning-zoo\[studies\]'"):
+    with pytest.raises(UsageError, match=r"needs optuna: install the zoo with its extra `studies`"):
         plan(tmp_path)
 
 

@@ -191,9 +191,10 @@ def fit(
             finite. It is a `ValueError`.
         KeyboardInterrupt: Ctrl-C stopped the training. Its state is saved, and ``resume="last"`` goes on.
     """
-    if not isinstance(config, str | Path):
-        given = with_article(type(config).__name__)
-        raise UsageError(f"zoo.fit takes the name of a member or the path of a config, and not {given}.")
+    given: Any = config
+    if not isinstance(given, str | Path):
+        kind = with_article(type(given).__name__)
+        raise UsageError(f"zoo.fit takes the name of a member or the path of a config, and not {kind}.")
     name = str(config)
     # Before the config and the settings, which may name another number. Lightning's own default is all GPUs. Where
     # torchrun has started several processes, that number is used, and refused, or each process would train by itself.

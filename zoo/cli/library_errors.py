@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from types import TracebackType
 
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -35,6 +36,11 @@ def as_usage_error(error: Exception) -> UsageError | None:
     text = one_sentence(str(error)) or type(error).__name__
     if "No supported gpu backend found" in text:
         return UsageError("There is no GPU here that torch can use: take --trainer.accelerator cpu, or leave it out.")
+    if found := re.search(r"restored a checkpoint with current_epoch=(\d+).*max_epochs=(\d+)", text):
+        return UsageError(
+            f"The checkpoint is at the end of {found[1]} epochs already, and trainer.max_epochs is {found[2]}: raise "
+            "it to go on."
+        )
     if isinstance(error, MisconfigurationException) or "Does not validate against" in str(error):
         return UsageError(text)
     if _innermost_module(error.__traceback__).split(".")[0] in _CONFIGURATION_PACKAGES:

@@ -23,6 +23,7 @@ from PIL import Image, ImageOps
 from zoo.data.picture_formats import IN_EXTRA, START_BYTES, formats_of, other_format
 from zoo.utils.bounded_reader import BoundedReader, TooMuchWorkError
 from zoo.utils.errors import UsageError
+from zoo.utils.wording import install_extra
 
 MAX_FILE_BYTES = 256 << 20
 MAX_PIXELS = 50_000_000
@@ -95,7 +96,7 @@ def _decode(file: BinaryIO, name: str, notes: list[str]) -> Image.Image:
     if size > MAX_FILE_BYTES:
         raise UsageError(f"{name} has more than {MAX_FILE_BYTES >> 20} MiB: save the picture as PNG or JPEG.")
     if other := other_format(start):
-        install = "install the extra with pip install 'mnist-lightning-zoo[heic]', or " * (other in IN_EXTRA)
+        install = f"{install_extra('heic')}, or " * (other in IN_EXTRA)
         raise UsageError(f"{name} is {other}, which is not read here: {install}save the picture as PNG or JPEG.")
     try:
         with warnings.catch_warnings():

@@ -29,10 +29,10 @@ class MNISTDataModule(ImageDataModule):
     LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition", Proc. IEEE 1998.
 
     Args:
-        data_dir: Folder of the other data sets' files, in torchvision's layout (``KMNIST/raw/…``). Missing files are
-            downloaded to it; files in it are never changed. For MNIST nothing is written and the folder need not exist.
+        data_dir: A file or folder of your own digits, or the folder of the other data sets' files. Your own are read in
+            MNIST's place: see `zoo.data.user_data`. The others lie as torchvision has them (``KMNIST/raw/…``): missing
+            files are downloaded, and none is ever changed. For MNIST nothing is written and the folder need not exist.
             None means the folder in the environment variable ``ZOO_DATA``, or else ``zoo`` in the user's cache folder.
-            Or a file or folder of the user's own digits, which are read in MNIST's place: see `zoo.data.user_data`.
         batch_size: Images per training step, summed over all devices, so that a config trains the same network on one
             device and on several. Must be a multiple of the number of devices.
         eval_batch_size: Images per batch in validation, test and prediction. Does not change the results.

@@ -14,6 +14,7 @@ from zoo.data.examples import CHUNK, MAX_IMAGES, Examples, to_labels
 from zoo.data.pixel_files import read_pixels, to_levels
 from zoo.utils.errors import UsageError
 from zoo.utils.files import open_file
+from zoo.utils.wording import install_extra
 
 IMAGE_NAMES, LABEL_NAMES = ("image", "img", "images"), ("label", "labels", "digit", "class")
 """Names of columns."""
@@ -35,7 +36,7 @@ def read_parquet(paths: Sequence[Path]) -> Examples:
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError as error:
-        raise UsageError(f"Reading {paths[0]} needs pyarrow: pip install 'mnist-lightning-zoo[parquet]'.") from error
+        raise UsageError(f"Reading {paths[0]} needs pyarrow: {install_extra('parquet')}.") from error
     images: list[Tensor] = []
     labels: list[Any] = []
     for path in paths:

@@ -18,6 +18,7 @@ from zoo.studies.plan import Proposal
 from zoo.studies.settings import Choices, Range, SearchSpace, Value
 from zoo.studies.trial import Trial
 from zoo.utils.errors import UsageError, unknown_name
+from zoo.utils.wording import install_extra
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -42,7 +43,7 @@ def import_optuna() -> ModuleType:
     try:
         import optuna
     except ModuleNotFoundError as error:
-        raise UsageError(f"Sampling needs {error.name}: pip install 'mnist-lightning-zoo[studies]'.") from error
+        raise UsageError(f"Sampling needs {error.name}: {install_extra('studies')}.") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

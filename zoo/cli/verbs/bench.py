@@ -14,6 +14,7 @@ from typing import Any
 from zoo.cli.arguments import ShortErrorParser
 from zoo.pretrained.registry import model_info
 from zoo.utils.errors import UsageError
+from zoo.utils.wording import install_extra
 
 DEFAULT_MEMBERS = ("softmax", "deep_relu_xavier", "deeper_relu_xavier", "dropout_batchnorm")
 TRAINING_IMAGES = 60_000
@@ -65,7 +66,7 @@ def run(verb: str, arguments: list[str]) -> int:
 
     if options.accelerator == "gpu" and not torch.cuda.is_available():
         raise UsageError("torch sees no NVIDIA GPU here: leave out --accelerator gpu to measure on the CPU.")
-    header = {"versions": {**versions(), **_baseline_versions()}, "machine": machine(), "rounds": options.rounds}
+    header = {"versions": {**versions(), **_baseline_versions(names)}, "machine": machine(), "rounds": options.rounds}
     header["device"] = device_name(torch.device("cuda" if options.accelerator == "gpu" else "cpu"))
     measurements: dict[str, Any] = {}
     if options.precision:
@@ -235,7 +236,7 @@ def _median_and_range(seconds: Sequence[float]) -> str:
     return f"{statistics.median(seconds):.3f} ({min(seconds):.3f}–{max(seconds):.3f})"
 
 
-def _baseline_versions() -> dict[str, str]:
+def _baseline_versions(names: Sequence[str]) -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     installed = {}
@@ -243,5 +244,7 @@ def _baseline_versions() -> dict[str, str]:
         try:
             installed[package] = version(package)
         except PackageNotFoundError:
-            print(f"{package} is not installed, so it is not measured: pip install {package}", file=sys.stderr)
+            # The RBM has scikit-learn's for its baseline, and the other members have JAX.
+            if (package == "scikit-learn") in {name == "rbm" for name in names}:
+                print(f"{package} is not installed, so it is not measured: {install_extra('bench')}.", file=sys.stderr)
     return installed

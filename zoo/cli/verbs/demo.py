@@ -10,6 +10,7 @@ from zoo.pretrained.registry import list_models
 from zoo.pretrained.sources import check_source, is_checkpoint, on_hub
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
+from zoo.utils.wording import install_extra
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -17,7 +18,7 @@ def run(verb: str, arguments: list[str]) -> int:
     parser = ShortErrorParser(
         prog="zoo demo",
         description="Start a page on which one draws a digit and every trained member classifies it at once. It needs "
-        "the optional packages of `pip install 'mnist-lightning-zoo[demo]'`, and no network.",
+        "no network. If optional packages are missing, it says how they are installed.",
     )
     parser.add_argument(
         "names",
@@ -57,7 +58,7 @@ def run(verb: str, arguments: list[str]) -> int:
         from zoo.demo.server import make_application
         from zoo.demo.serving import Server, allowed_hosts, listen, urls
     except ImportError as error:
-        raise UsageError(f"`zoo demo` needs {error.name}: pip install 'mnist-lightning-zoo[demo]'.") from error
+        raise UsageError(f"`zoo demo` needs {error.name}: {install_extra('demo')}.") from error
     from zoo.demo.inference import Predictor
     from zoo.demo.own_runs import load_own
 
