@@ -97,7 +97,11 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
         ),
         (["fit", "--model.lr", "0.1"], "Name the network"),
         (["fit", "--model", "zoo.models.Classifier"], "Name the network"),
-        (["fit", "--config", "linear.yaml"], "torch.nn.Linear does not correspond to a subclass of ZooModule"),
+        (["fit", "--config", "linear.yaml"], "torch.nn.Linear is no network of the zoo: derive it from"),
+        (
+            ["fit", "--model", "torch.nn.Linear"],
+            "The class is no network of the zoo: derive it from zoo.models.Classifier",
+        ),
         (["validate", *TRAINED, "--data.val_size", "0"], "there are no validation images"),
         (["test", *TRAINED, "--trainer.limit_test_batches", "0"], "leaves nothing to test"),
         (["info", "sofmax"], "did you mean softmax"),

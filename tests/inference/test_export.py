@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 import zoo
 from tests.helpers import error_output
 from zoo.cli import main
-from zoo.cli.verbs.export import SUFFIXES
+from zoo.cli.verbs.export import SUFFIXES, _name_of
 from zoo.inference import export
 from zoo.models import Classifier
 from zoo.runs.checkpoint import write_weights
@@ -106,3 +107,10 @@ def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     message = error_output(["export", "softmax", "--format", "onnx"], capsys)
     assert "needs no_such_package" in message
     assert "[export]" in message
+
+
+def test_the_file_of_a_run_s_network_is_named_after_the_run(small_run: Path) -> None:
+    assert _name_of(str(small_run)) == "dropout_batchnorm-version_0"
+    shutil.copy(small_run, "mine.ckpt")
+    assert _name_of("mine.ckpt") == "mine"
+    assert _name_of("softmax") == "softmax"

@@ -119,6 +119,10 @@ def test_the_folder_classifies_a_picture_in_a_program_without_torch(
     assert "softmax itself makes" in output
     run = f"import runpy\nsys.path.insert(0, {str(folder)!r})\nrunpy.run_path({str(folder / 'example.py')!r})"
     assert "seven.png: 7, probability 0." in run_without_the_zoo(run, f"{SOURCE}/docs/pictures/seven.png")
+    for arguments, sentence in (([], "Name one picture or more"), (["nothing.png"], "There is no file nothing.png.")):
+        failed = subprocess.run([sys.executable, folder / "example.py", *arguments], capture_output=True, text=True)
+        assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)
+        assert sentence in failed.stderr
     described = {each.key: each.value for each in onnx.load(str(folder / "softmax-int8.onnx")).metadata_props}
     assert float(described["temperature"]) == metrics["temperature"]
 

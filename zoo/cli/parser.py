@@ -126,6 +126,11 @@ def one_sentence(message: str) -> str:
         lambda found: f"There is no class of the name {found[1]}{did_you_mean(found[1], _class_names(), otherwise)}",
         text,
     ).replace("Got value:", "Got")
+    text = re.sub(
+        r"(?:Import path|([\w.]+)) does not correspond to a subclass of ZooModule",
+        lambda found: f"{found[1] or 'The class'} is no network of the zoo: derive it from zoo.models.Classifier",
+        text,
+    )
     text = re.sub(r"Expected (?:a )?(?:Sequence|list)\b", 'Expected a list such as "[1, 2]"', text)
     if option := re.search(r"Option '(\w+)' is not accepted", text):
         names = _argument_names(class_path)

@@ -44,7 +44,7 @@ def _open(picture: Any, notes: list[str]) -> Image.Image:
         pixels = pixels.transpose(1, 2, 0)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
-    if pixels.dtype.kind in "OSU":
+    if isinstance(picture, list | tuple) and pixels.dtype.kind in "OSU":
         raise UsageError(f"One picture is read at a time, and not a {type(picture).__name__}: give one by one.")
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)) or 0 in pixels.shape:
         raise UsageError(f"Pixels of the shape {pixels.shape} are no picture: give (H, W), (H, W, C) or (C, H, W).")

@@ -34,12 +34,17 @@ import numpy as np
 import onnxruntime
 from preprocess import {function}
 
+pictures = sys.argv[1:]
+if not pictures:
+    sys.exit("Name one picture or more: python example.py seven.png")
+if missing := [each for each in pictures if not Path(each).is_file()]:
+    sys.exit(f"There is no file {{missing[0]}}.")
 session = onnxruntime.InferenceSession(Path(__file__).with_name({model!r}), providers=["CPUExecutionProvider"])
 about = session.get_modelmeta().custom_metadata_map
-images = np.stack([{function}(path) for path in sys.argv[1:]])
+images = np.stack([{function}(path) for path in pictures])
 (logits,) = session.run(["logits"], {{"images": images}})
 odds = np.exp((logits - logits.max(axis=1, keepdims=True)) / float(about["temperature"]))
-for path, row in zip(sys.argv[1:], odds / odds.sum(axis=1, keepdims=True)):
+for path, row in zip(pictures, odds / odds.sum(axis=1, keepdims=True)):
     print(f"{{path}}: {{json.loads(about['classes'])[row.argmax()]}}, probability {{row.max():.3f}}")
 '''
 

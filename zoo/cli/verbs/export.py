@@ -105,7 +105,9 @@ def _export_folder(names: list[str], name: str, folder: Path) -> None:
 
 def _name_of(source: str) -> str:
     if is_checkpoint(source):
-        return Path(source).stem
+        path = Path(source).absolute()
+        run = path.parent.parent  # a run has its checkpoints in NAME/version_N/checkpoints
+        return f"{run.parent.name}-{run.name}" if path.parent.name == "checkpoints" else path.stem
     return source.partition("@")[0].rpartition("/")[2] if on_hub(source) else source
 
 
