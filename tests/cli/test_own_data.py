@@ -134,7 +134,8 @@ def few(folder: Path) -> None:
         (damaged, "own/mnist.npz cannot be read as data: it is damaged"),
         (
             few,
-            "own has 40 training images, but 50 are wanted for validation (data.val_size) and at least one for train",
+            "own has 40 training images, but 50 are wanted for validation (data.val_size) and at least one for "
+            "training: choose less",
         ),
         (lambda folder: (folder / "notes.txt").touch(), "own holds notes.txt, and nothing that is read as data"),
         (lambda folder: (folder / "one.png").touch(), "`zoo classify` says what single pictures show"),

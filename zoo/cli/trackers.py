@@ -15,6 +15,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
 from zoo.utils.errors import UsageError
+from zoo.utils.wording import install_extra
 
 RUN_FOLDER = "{run}"
 """As ``save_dir`` of a logger, it stands for the folder of the run."""
@@ -41,10 +42,7 @@ def check_trackers(loggers: Any) -> None:
         if name == "MLFlowLogger" and not uri.startswith(("http", "file")):
             packages = (*packages, *DATABASE_PACKAGES)
         if missing := [package for package in packages if not find_spec(package)]:
-            raise UsageError(
-                f"{name} needs {', '.join(missing)}: install the zoo with its extra `{EXTRA}`, in a clone by "
-                f'`pip install -e ".[{EXTRA}]"`.'
-            )
+            raise UsageError(f"{name} needs {', '.join(missing)}: {install_extra(EXTRA)}.")
 
 
 def in_run_folder(loggers: Iterable[Logger], place: Mapping[str, str]) -> list[Logger]:

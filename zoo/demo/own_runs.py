@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo.data.base import DIGITS
 from zoo.pretrained.loading import load_classifier
-from zoo.pretrained.sources import on_hub
+from zoo.pretrained.sources import name_of_checkpoint, on_hub
 from zoo.pretrained.trained_classifier import TrainedClassifier
 from zoo.utils.checks import join_names
 from zoo.utils.errors import UsageError
@@ -68,10 +68,7 @@ def describe_own(name: str, run: OwnRun) -> dict[str, Any]:
 
 
 def _short_name(path: Path, taken: set[str]) -> str:
-    """Return the run's folder for a checkpoint in one, as in ``dropout/version_0``, and else the name of the file."""
-    folder = path.absolute().parent
-    name = f"{folder.parent.parent.name}/{folder.parent.name}" if folder.name == "checkpoints" else path.stem
-    # Commas separate the names in requests.
-    name = name.replace(",", "_")
+    """Return a name that is not taken. It has no comma, because commas separate the names in requests."""
+    name = name_of_checkpoint(path).replace(",", "_")
     numbered = (name if count == 1 else f"{name} ({count})" for count in range(1, len(taken) + 2))
     return next(each for each in numbered if each not in taken)

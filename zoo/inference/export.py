@@ -21,6 +21,7 @@ from zoo.pretrained.trained_classifier import TrainedClassifier
 from zoo.utils.class_paths import class_path_of
 from zoo.utils.errors import UsageError, unknown_name
 from zoo.utils.files import MARKER, atomic_path
+from zoo.utils.wording import install_extra
 from zoo.version import __version__
 
 MAX_DEVIATION = 1e-4
@@ -116,10 +117,7 @@ def check_packages(format_name: str, packages: tuple[str, ...]) -> None:
     from importlib.util import find_spec
 
     if missing := [package for package in packages if find_spec(package) is None]:
-        raise UsageError(
-            f"The format {format_name} needs {', '.join(missing)}: install the zoo with its extra `export`, in a clone "
-            'by `pip install -e ".[export]"`.'
-        )
+        raise UsageError(f"The format {format_name} needs {', '.join(missing)}: {install_extra('export')}.")
 
 
 def _write_torch_export(model: Classifier, path: Path, metadata: dict[str, str]) -> None:

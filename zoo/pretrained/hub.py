@@ -22,6 +22,7 @@ from zoo.pretrained.trained_classifier import TrainedClassifier
 from zoo.runs.checkpoint import Checkpoint, check_class, is_plain, load_into
 from zoo.utils.class_paths import class_path_of
 from zoo.utils.errors import UsageError
+from zoo.utils.wording import install_extra
 from zoo.version import __version__
 
 PREFIX = "hf:"
@@ -187,10 +188,7 @@ def check_installed() -> None:
         UsageError: One is missing.
     """
     if missing := [package for package in ("huggingface_hub", "safetensors") if find_spec(package) is None]:
-        raise UsageError(
-            f"The hub needs {', '.join(missing)}: install the zoo with its extra `hub`, in a clone by "
-            '`pip install -e ".[hub]"`.'
-        )
+        raise UsageError(f"The hub needs {', '.join(missing)}: {install_extra('hub')}.")
 
 
 @contextmanager

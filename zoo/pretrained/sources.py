@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from zoo.pretrained.registry import list_models, model_info
 from zoo.utils.errors import UsageError
@@ -11,6 +12,12 @@ from zoo.utils.errors import UsageError
 def is_checkpoint(source: str) -> bool:
     """Return whether a network is given as a file and not as a member's name, which has priority."""
     return source not in list_models() and os.path.isfile(source)
+
+
+def name_of_checkpoint(path: Path) -> str:
+    """Return the run's folder for a checkpoint in one, as in ``dropout/version_0``, and else the name of the file."""
+    folder = path.absolute().parent
+    return f"{folder.parent.parent.name}/{folder.parent.name}" if folder.name == "checkpoints" else path.stem
 
 
 def on_hub(source: str) -> bool:

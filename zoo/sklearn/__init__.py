@@ -16,11 +16,9 @@ def __getattr__(name: str) -> Any:
         from zoo.sklearn.classifier import ZooClassifier
     except ModuleNotFoundError as error:
         from zoo.utils.errors import UsageError
+        from zoo.utils.wording import install_extra
 
         if (error.name or "").partition(".")[0] != "sklearn":
             raise
-        raise UsageError(
-            "zoo.sklearn needs scikit-learn: install the zoo with its extra `sklearn`, in a clone by "
-            '`pip install -e ".[sklearn]"`.'
-        ) from error
+        raise UsageError(f"zoo.sklearn needs scikit-learn: {install_extra('sklearn')}.") from error
     return ZooClassifier

@@ -12,6 +12,7 @@ from zoo.cli.arguments import ShortErrorParser, parser_of
 from zoo.cli.trainer_flags import OF_THE_TRAINER, OF_THE_VERB
 from zoo.pretrained.registry import list_models, packaged_configs, read_demonstrations
 from zoo.utils.errors import UsageError
+from zoo.utils.wording import install_extra
 
 SHELLS = ("bash", "zsh")
 NETWORKS, CONFIGS = "_zoo_networks", "_zoo_configs"
@@ -31,10 +32,7 @@ def run(verb: str, arguments: list[str]) -> int:
     try:
         import shtab
     except ImportError as error:
-        raise UsageError(
-            "`zoo completion` needs shtab: install the zoo with its extra `completion`, in a clone by "
-            '`pip install -e ".[completion]"`.'
-        ) from error
+        raise UsageError(f"`zoo completion` needs shtab: {install_extra('completion')}.") from error
     whole = _whole_parser()
     _set_completions(whole, shtab.FILE)
     preamble: Any = {options.shell: _preamble(options.shell)}

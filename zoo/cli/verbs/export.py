@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from zoo.cli.arguments import ShortErrorParser
 from zoo.pretrained.registry import best_members
-from zoo.pretrained.sources import check_source, is_checkpoint, on_hub
+from zoo.pretrained.sources import check_source, is_checkpoint, name_of_checkpoint, on_hub
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
 from zoo.utils.files import check_output, display_path, is_stream
@@ -105,9 +105,7 @@ def _export_folder(names: list[str], name: str, folder: Path) -> None:
 
 def _name_of(source: str) -> str:
     if is_checkpoint(source):
-        path = Path(source).absolute()
-        run = path.parent.parent  # a run has its checkpoints in NAME/version_N/checkpoints
-        return f"{run.parent.name}-{run.name}" if path.parent.name == "checkpoints" else path.stem
+        return name_of_checkpoint(Path(source)).replace("/", "-")
     return source.partition("@")[0].rpartition("/")[2] if on_hub(source) else source
 
 
