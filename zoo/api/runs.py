@@ -27,7 +27,7 @@ from zoo.utils.files import display_path
 from zoo.utils.picture import Picture
 from zoo.utils.printable import printable
 from zoo.utils.table import Table
-from zoo.utils.wording import with_article
+from zoo.utils.wording import counted, with_article
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class TrainingRun:
         lines = [f"{printable(self.name)}: {parameters:,} parameters, seed {self.seed}"]
         if "test_errors" in self.metrics:
             accuracy, errors = (self.metrics[name] for name in ("test_acc", "test_errors"))
-            lines.append(f"Test set:   accuracy {accuracy:.4f}, {errors:,.0f} errors")
+            lines.append(f"Test set:   accuracy {accuracy:.4f}, {counted(errors, 'error')}")
         lines.append(f"Folder:     {display_path(self.folder)}")
         return lines
 

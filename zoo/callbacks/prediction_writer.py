@@ -15,6 +15,7 @@ from zoo.utils.errors import UsageError
 from zoo.utils.files import atomic_path, check_output
 from zoo.utils.pictures import save_figure
 from zoo.utils.printable import printable
+from zoo.utils.wording import counted
 
 TABLE_MARKER = "index,label,prediction,p"
 """The begin of the header line, by which a table of predictions is known: programs that read it know no comments."""
@@ -129,8 +130,8 @@ class PredictionWriter(Callback):
         draw_grid(images[chosen], indices[chosen], labels[chosen], predictions[chosen], names, self._picture)
         is_labelled = bool((labels >= 0).all())
         wrong = (predictions != labels) & (labels >= 0)
-        result = f"{int(wrong.sum()):,} errors, accuracy {1 - wrong.double().mean():.4f}"
-        print(f"{len(labels):,} images, {result if is_labelled else 'without labels'}")
+        result = f"{counted(int(wrong.sum()), 'error')}, accuracy {1 - wrong.double().mean():.4f}"
+        print(f"{counted(len(labels), 'image')}, {result if is_labelled else 'without labels'}")
         if self.indices is not None:
             for position in chosen.tolist():
                 label, prediction = _name(names, labels[position]), _name(names, predictions[position])

@@ -25,6 +25,7 @@ from zoo.training.virtual_adversarial import VirtualAdversarialTraining
 from zoo.utils.checks import check_counts, check_fractions, check_not_negative, check_positive
 from zoo.utils.compiled import compile_parts
 from zoo.utils.errors import UsageError
+from zoo.utils.wording import counted
 
 
 class Classifier(NormalizedModule, ABC):
@@ -241,7 +242,7 @@ class Classifier(NormalizedModule, ABC):
         """Say the accuracy and the number of errors."""
         if "test_acc" not in metrics:
             return None
-        return f"accuracy {metrics['test_acc']:.4f}, {int(metrics['test_errors']):,} errors"
+        return f"accuracy {metrics['test_acc']:.4f}, {counted(int(metrics['test_errors']), 'error')}"
 
     def smoothed_loss(self, logits: Tensor, labels: Tensor, cross_entropy: Tensor) -> Tensor:
         """Return the mean cross-entropy ``()`` with smoothed labels, which is ``cross_entropy`` if nothing is smoothed.

@@ -12,6 +12,7 @@ from zoo.metrics.intervals import prediction_interval
 from zoo.pretrained.distributions import mean_interval
 from zoo.pretrained.run_tables import hardware_of
 from zoo.studies.trial import Trial
+from zoo.utils.wording import counted
 
 SHOWN_CELLS = 10
 """How many settings are listed."""
@@ -32,7 +33,9 @@ def format_report(name: str, trials: Sequence[Trial], total: int | None = None) 
     """
     states = {state: sum(trial.state == state for trial in trials) for state in ("finished", "pruned", "failed")}
     ended = ", ".join(f"{count} {state}" for state, count in states.items() if count or state == "finished")
-    lines = [f"{name}: {len(trials)}{'' if total is None else f' of {total}'} trials have ended ({ended})"]
+    number = len(trials) if total is None else total
+    of_all = "" if total is None else f"{len(trials)} of "
+    lines = [f"{name}: {of_all}{counted(number, 'trial')} {'has' if number == 1 else 'have'} ended ({ended})"]
     finished = [trial for trial in trials if trial.state == "finished"]
     if any(trial.settings for trial in trials):
         lines += _settings_lines(trials)

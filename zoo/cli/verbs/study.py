@@ -13,6 +13,7 @@ from zoo.cli.arguments import ShortErrorParser
 from zoo.utils.checks import MAX_COUNT, check_seeds
 from zoo.utils.errors import UsageError
 from zoo.utils.files import expand_user
+from zoo.utils.wording import counted
 from zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -64,13 +65,13 @@ def run(verb: str, arguments: list[str]) -> int:
     command = [sys.executable, "-P", "-m", "zoo", "fit", "--trainer.devices", "1"]
     recipe = Recipe(studied.name, studied.text, command, options.threads)
     worker = Worker(storage, plan, recipe, jobs, options.lease, options.keep_checkpoints, _print_progress)
-    print(f"{studied.name}: {plan.trials:,} trials in {storage.folder}, {jobs} at a time here", flush=True)
+    print(f"{studied.name}: {counted(plan.trials, 'trial')} in {storage.folder}, {jobs} at a time here", flush=True)
     try:
         trials = worker.run()
     except Interrupted as interrupted:
         ended = worker.progress().ended
         print(
-            f"zoo: Stopped; {ended} of {plan.trials} trials have ended, and the same line goes on with the others.",
+            f"zoo: Stopped. Of {counted(plan.trials, 'trial')} {ended} ended; the same line goes on with the others.",
             file=sys.stderr,
         )
         return 128 + interrupted.signal
@@ -238,7 +239,9 @@ def _summary(trial: Trial) -> str:
     if trial.state == "failed":
         return f"trial {trial.number}, seed {trial.seed}{settings}: failed: {trial.message}"
     if trial.state == "pruned":
-        return f"trial {trial.number}, seed {trial.seed}{settings}: pruned after {len(trial.val_losses)} epochs"
+        return (
+            f"trial {trial.number}, seed {trial.seed}{settings}: pruned after {counted(len(trial.val_losses), 'epoch')}"
+        )
     # With settings the test errors are no part of it: a choice by them would come too easily.
     shown: dict[str, float | None] = {"val_loss": trial.val_loss}
     if not settings:
