@@ -129,6 +129,22 @@ def test_eight_trainings_leave_nothing_behind() -> None:
     assert _state() == before
 
 
+def test_ctrl_c_is_one_traceback_that_says_how_to_go_on_and_keeps_nothing() -> None:
+    stop = {"class_path": "tests.helpers.SignalAt", "init_args": {"step": 6, "signal": int(signal.SIGINT)}}
+    before = _networks()
+    with pytest.raises(KeyboardInterrupt, match='The same call with resume="last" goes on') as stopped:
+        fit(trainer={"callbacks": [stop]})
+    assert stopped.value.__cause__ is None
+    assert stopped.value.__context__ is None
+    assert _networks() == before
+    assert fit(resume="last").history["epoch"] == [1, 2]
+
+
+def _networks() -> int:
+    gc.collect()
+    return sum(type(each).__name__ == "SoftmaxRegression" for each in gc.get_objects())
+
+
 def _state() -> dict[str, Any]:
     descriptors = Path("/proc/self/fd")
     return {

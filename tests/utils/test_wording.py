@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from zoo.utils.wording import counted, with_article
+from zoo.utils.wording import counted
 
 
 @pytest.mark.parametrize(
@@ -10,8 +10,3 @@ from zoo.utils.wording import counted, with_article
 )
 def test_one_of_something_is_singular(number: float, words: str) -> None:
     assert counted(number, "error") == words
-
-
-@pytest.mark.parametrize("words", ["an MLP", "a DBN", "an RBM", "an int", "a float", "a Trainer", "an Adam"])
-def test_articles_follow_the_sound(words: str) -> None:
-    assert with_article(words.split()[1]) == words

@@ -207,11 +207,14 @@ def fit(
         arguments += ["--ckpt_path", str(resume)]
     if not progress:
         arguments += ["--trainer.enable_progress_bar", "false"]
+    interrupted = ""
     try:
         with unchanged_process():
             cli = run_cli(_QuietCLI, "fit", arguments)
     except Stopped as stopped:
-        raise KeyboardInterrupt(f'{stopped} The same call with resume="last" goes on from there.') from stopped
+        interrupted = f'{stopped} The same call with resume="last" goes on from there.'
+    if interrupted:  # raised here, because the other exception's traceback holds the training and its memory
+        raise KeyboardInterrupt(interrupted)
     run_folder = cli.run_folder()
     model = cli.model.cpu().eval()
     model.trainer = None  # which holds the data, the optimizer and the loggers
