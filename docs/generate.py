@@ -30,12 +30,11 @@ from zoo.cli.member_tables import (
     mean_and_deviation,
     published_table,
     runs_table,
-    short_processor,
     training_time,
 )
 from zoo.cli.member_tables import markdown_table as table
 from zoo.pretrained.registry import ModelInfo, list_models, model_info, table_path
-from zoo.pretrained.run_tables import read_table
+from zoo.pretrained.run_tables import read_table, short_processor
 
 SOURCE = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"

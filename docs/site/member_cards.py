@@ -15,10 +15,10 @@ from zoo.cli.member_tables import (
     mean_and_deviation,
     mean_interval,
     one_more_run,
-    short_processor,
     training_time,
 )
 from zoo.pretrained.registry import ModelInfo, list_models, model_info
+from zoo.pretrained.run_tables import short_processor
 
 CALIBRATION = Path(__file__).resolve().parent.parent / "data" / "calibration.json"
 

@@ -17,9 +17,8 @@ import zoo
 from tests import user_files
 from tests.helpers import error_output, errors
 from zoo.cli import main
-from zoo.cli.member_tables import short_processor
 from zoo.pretrained import entries, publishing, registry
-from zoo.pretrained.run_tables import read_table
+from zoo.pretrained.run_tables import read_table, short_processor
 from zoo.runs.checkpoint import round_to_half, write_weights
 from zoo.studies.trial import TABLE, Trial, format_table, read_trials
 
@@ -80,11 +79,12 @@ def test_a_published_member_can_be_loaded_verified_and_reproduced(
     assert main(["reproduce", "tiny", "--seeds", "3"]) == 0
     output = capsys.readouterr().out.splitlines()
     for run in entry["runs"]:
-        assert f"seed {run['seed']}: {run['test_errors']:,} errors; {run['test_errors']:,} were published" in output
+        errors, processor = run["test_errors"], short_processor(entry["runs_on"])
+        assert f"seed {run['seed']}: {errors:,} errors; published: {errors:,} on {processor}" in output
     assert "no published run has this seed" in output[-4]
     assert output[-3].startswith("tiny is reproduced. 3 runs made ")
     assert main(["reproduce", "tiny", "--seeds", "2"]) == 0
-    assert "These are the published runs again" in capsys.readouterr().out
+    assert "again, number by number" in capsys.readouterr().out
     assert main(["reproduce", "tiny", "--first_seed", "100"]) == 0
     assert "seed 100: " in capsys.readouterr().out
 

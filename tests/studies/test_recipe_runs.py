@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,33 @@ def config_of(name: str) -> dict[str, Any]:
 def test_the_runs_of_a_member_are_the_published_ones() -> None:
     published = registry.read_index()["deep_relu_xavier"]["runs"]
     errors = tuple(run["test_errors"] for run in published)
-    assert recipe_runs("deep_relu_xavier") == RecipeRuns("deep_relu_xavier", errors, 10_000)
+    runs = recipe_runs("deep_relu_xavier")
+    assert (runs.name, runs.errors, runs.images) == ("deep_relu_xavier", errors, 10_000)
+    assert runs.seeds == tuple(range(len(errors)))
     assert len(errors) >= 30
 
 
 def test_the_runs_of_a_study_are_those_with_a_result_and_the_others_are_counted() -> None:
     write_study(Path("study"), [187, 185, None, 190])
     runs = recipe_runs("study")
-    assert runs == RecipeRuns("study", (187, 185, 190), 10_000, without_result=1)
+    assert runs == RecipeRuns("study", (187, 185, 190), 10_000, (0, 1, 3), without_result=1)
     assert str(runs) == "study: 187.3 ± 2.5 errors, n = 3; 1 more failed or was stopped early, not counted"
     assert recipe_runs(f"study/{TABLE}").errors == runs.errors
+
+
+def test_runs_on_other_processors_are_other_trainings_and_not_counted() -> None:
+    write_study(Path("study"), [187, 185])
+    machines = {2: "Intel(R) Xeon(R) Processor", 3: "AMD EPYC", 4: "AMD EPYC", 5: "AMD EPYC"}
+    with (Path("study") / TABLE).open("a", encoding="utf-8") as table:
+        for number, processor in machines.items():
+            trial = Trial(number, number, {}, "finished", test_errors=100 + number, test_images=10_000)
+            trial = replace(trial, machine={"processor": processor, "device": "CPU with 1 thread"})
+            table.write(format_table([trial]))
+    runs = recipe_runs("study")
+    assert (runs.errors, runs.seeds, runs.hardware, runs.elsewhere) == ((103, 104, 105), (3, 4, 5), "AMD EPYC", 3)
+    assert str(runs) == "study: 104.0 ± 1.0 errors, n = 3 on AMD EPYC; 3 more on other processors, not counted"
+    others = sum(len(each["runs"]) for each in registry.read_index()["dropout"]["elsewhere"])
+    assert recipe_runs("dropout").elsewhere == others > 0
 
 
 def test_a_member_comes_before_a_folder_of_its_name() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from zoo.metrics.intervals import wilson_interval
 from zoo.metrics.recipe_comparison import holm
 from zoo.pretrained.entries import Entry, ErrorDistribution, LikelihoodEntry
 from zoo.pretrained.registry import ModelInfo
-from zoo.pretrained.run_tables import hardware_of
+from zoo.pretrained.run_tables import hardware_of, short_processor
 
 
 def runs_table(members: Sequence[ModelInfo]) -> str:
@@ -119,11 +118,6 @@ def mean_interval(runs: ErrorDistribution) -> str:
 def counts(runs: ErrorDistribution) -> str:
     """Return the test errors of each run by seed, as text."""
     return " ".join(f"{run['test_errors']:,}" for run in runs["runs"])
-
-
-def short_processor(name: str) -> str:
-    """Return the name of a processor without trademark signs: ``Intel Xeon`` for ``Intel(R) Xeon(R) Processor``."""
-    return re.sub(r"\((?:R|TM)\)|\s+Processor$", "", name).strip()
 
 
 def training_time(metrics: Entry | LikelihoodEntry) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,11 @@ def hardware_of(machine: Mapping[str, object]) -> str:
     device = str(machine.get("device", ""))
     processor = str(machine.get("processor", "an unknown processor"))
     return processor if device.startswith("CPU") or not device else device
+
+
+def short_processor(name: str) -> str:
+    """Return the name of a processor without trademark signs: ``Intel Xeon`` for ``Intel(R) Xeon(R) Processor``."""
+    return re.sub(r"\((?:R|TM)\)|\s+Processor$", "", name).strip()
 
 
 def read_table(path: Path) -> list[PublishedRun]:

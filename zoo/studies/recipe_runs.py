@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.pretrained.registry import DEFAULT_DATA, list_models, model_info, read_demonstrations
+from zoo.pretrained.run_tables import hardware_of, short_processor
 from zoo.runs.recipe import callback_classes, first_difference, recipe, with_callbacks_by_number
 from zoo.studies.storage import RECORD
 from zoo.studies.trial import Trial, read_trials
@@ -26,25 +27,35 @@ class RecipeRuns:
         name: A member's name, or the folder of a study.
         errors: Misclassified test images of each run.
         images: All test images.
+        seeds: The seed of each run.
+        hardware: The processor, or the GPU, of these runs; empty if it is not known.
+        elsewhere: How many more runs were made on other processors and GPUs. They are other trainings.
         without_result: How many more runs failed or were stopped early.
     """
 
     name: str
     errors: tuple[int, ...]
     images: int
+    seeds: tuple[int, ...] = ()
+    hardware: str = ""
+    elsewhere: int = 0
     without_result: int = 0
 
     def __str__(self) -> str:
-        """Describe the runs in one line: how many, mean and standard deviation."""
-        count = len(self.errors)
+        """Describe the runs in one line: how many, mean and standard deviation, and where they were made."""
+        count, lost = len(self.errors), self.without_result
         spread = f" ± {statistics.stdev(self.errors):.1f}" if count > 1 else ""
-        lost = self.without_result
-        note = f"; {lost} more failed or {'were' if lost > 1 else 'was'} stopped early, not counted" if lost else ""
-        return f"{self.name}: {statistics.fmean(self.errors):,.1f}{spread} errors, n = {count}{note}"
+        parts = [f"{self.name}: {statistics.fmean(self.errors):,.1f}{spread} errors, n = {count}"]
+        parts[0] += f" on {short_processor(self.hardware)}" if self.hardware else ""
+        if self.elsewhere:
+            parts.append(f"{self.elsewhere} more on other processors, not counted")
+        if lost:
+            parts.append(f"{lost} more failed or {'were' if lost > 1 else 'was'} stopped early, not counted")
+        return "; ".join(parts)
 
 
 def recipe_runs(name: str) -> RecipeRuns:
-    """Return the published runs of a member, or the runs of a study.
+    """Return the published runs of a member, or the runs of a study, on the processor or GPU with most of them.
 
     Args:
         name: A member that ships trained, or the folder of a study. A folder of a member's name is ``./NAME``.
@@ -62,11 +73,18 @@ def recipe_runs(name: str) -> RecipeRuns:
         raise UsageError(
             f"{name} {reason}: name a member that `zoo list --pretrained` shows, or the folder of a study."
         )
-    return RecipeRuns(name, tuple(run["test_errors"] for run in metrics["runs"]), metrics["test_images"])
+    return RecipeRuns(
+        name,
+        tuple(run["test_errors"] for run in metrics["runs"]),
+        metrics["test_images"],
+        tuple(run["seed"] for run in metrics["runs"]),
+        metrics["runs_on"],
+        sum(len(others["runs"]) for others in metrics["elsewhere"]),
+    )
 
 
 def study_runs(folder: Path) -> RecipeRuns:
-    """Return the runs of a study of seeds.
+    """Return the runs of a study of seeds, on the processor or GPU with most of them; of equally many the first name's.
 
     Args:
         folder: The folder of the study, or its table.
@@ -89,8 +107,20 @@ def study_runs(folder: Path) -> RecipeRuns:
         raise UsageError(
             f"{folder} has no numbers of errors on one test set: `zoo study NAME --report` writes it anew."
         )
-    errors = tuple(trial.test_errors for trial in ended if trial.test_errors is not None)
-    return RecipeRuns(str(folder), errors, first, len(trials) - len(ended))
+    by_hardware: dict[str, list[Trial]] = {}
+    for trial in ended:
+        by_hardware.setdefault(hardware_of(trial.machine) if trial.machine else "", []).append(trial)
+    hardware = min(by_hardware, key=lambda name: (-len(by_hardware[name]), name))
+    counted = by_hardware[hardware]
+    return RecipeRuns(
+        str(folder),
+        tuple(trial.test_errors for trial in counted if trial.test_errors is not None),
+        first,
+        tuple(trial.seed for trial in counted),
+        hardware,
+        len(ended) - len(counted),
+        len(trials) - len(ended),
+    )
 
 
 def _is_count(trial: Trial, images: int) -> bool:

@@ -12,6 +12,7 @@ from zoo.metrics.intervals import independent_noise, wilson_interval
 from zoo.metrics.recipe_comparison import RecipeDifference, compare_recipes, holm
 from zoo.pretrained.distributions import mean_interval
 from zoo.pretrained.registry import best_members, list_models
+from zoo.pretrained.run_tables import short_processor
 from zoo.pretrained.sources import check_source
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError
@@ -75,6 +76,8 @@ def run(verb: str, arguments: list[str]) -> int:
     for name in names:
         check_source(name)  # report a misspelled name before the slow imports
     if len(set(names)) < 2 or len(set(names)) < len(names):
+        if options.best is not None:
+            raise UsageError(f"--best is {options.best}, but two members or more are needed to compare.")
         raise UsageError("Name two different members or more, or none for all of them.")
     picture = options.output_dir / "compare.png"
     check_output(picture)
@@ -166,7 +169,8 @@ def _compare_recipes(names: Sequence[str], picture: Path) -> None:
     differences = [compare_recipes(first.errors, other.errors) for other in others]
     for runs in recipes:
         print(runs)
-    print(_heading("Welch's t-test", len(differences)))
+    heading = _heading("Welch's t-test", len(differences))
+    print(heading if len(differences) == 1 else f"{heading[:-1]}, intervals not corrected:")
     corrected = holm([difference.p_value for difference in differences])
     for other, difference, p in zip(others, differences, corrected, strict=True):
         print(_recipe_line(first, other, difference, p))
@@ -190,7 +194,15 @@ def _recipe_line(first: RecipeRuns, other: RecipeRuns, difference: RecipeDiffere
 
 
 def _print_cautions(recipes: Sequence[RecipeRuns]) -> None:
-    """Say where the runs are too few for what the comparison takes for granted."""
+    """Say where the runs are of several processors, or too few for what the comparison takes for granted."""
+    first, *others = recipes
+    for other in others:
+        if other.hardware and first.hardware and other.hardware != first.hardware:
+            here, there = short_processor(first.hardware), short_processor(other.hardware)
+            print(
+                f"The runs of {first.name} were made on {here}, and those of {other.name} on {there}, which rounds "
+                "differently: a small difference may come from that."
+            )
     few = [runs for runs in recipes if len(runs.errors) < FEW_RUNS]
     if few:
         print(f"With fewer than {FEW_RUNS} runs of a recipe the bootstrap interval is too narrow.")

@@ -17,12 +17,12 @@ from zoo.cli.member_tables import (
     mean_interval,
     one_more_run,
     seconds_per_epoch,
-    short_processor,
     training_time,
 )
 from zoo.cli.verbs.list import as_json
 from zoo.pretrained.entries import Entry, ErrorDistribution, LikelihoodDistribution, LikelihoodEntry, Published
 from zoo.pretrained.registry import ModelInfo, model_info
+from zoo.pretrained.run_tables import short_processor
 from zoo.pretrained.sources import check_source, is_checkpoint, on_hub
 from zoo.utils.errors import UsageError
 from zoo.utils.printable import printable

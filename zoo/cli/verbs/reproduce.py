@@ -6,7 +6,7 @@ import math
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -15,8 +15,10 @@ from zoo.cli.arguments import ShortErrorParser
 from zoo.metrics.intervals import DETECTION_PROBABILITY, detectable_loss, prediction_interval
 from zoo.pretrained.entries import Entry
 from zoo.pretrained.registry import model_info
+from zoo.pretrained.run_tables import short_processor
 from zoo.utils.checks import check_seeds
 from zoo.utils.errors import Stopped, UsageError
+from zoo.utils.wording import counted
 
 
 def run(verb: str, arguments: list[str]) -> int:
@@ -60,7 +62,6 @@ def _trained(entry: Entry, name: str, first: int, count: int) -> list[int]:
     """Train with successive seeds, and print and return the test errors."""
     from zoo.cli.verbs.trainer import fit
 
-    published = {run["seed"]: run["test_errors"] for run in entry["runs"]}
     test_errors = {}
     with tempfile.TemporaryDirectory() as folder:
         # The recipe behind the published metrics. The member's config may have changed since.
@@ -71,10 +72,15 @@ def _trained(entry: Entry, name: str, first: int, count: int) -> list[int]:
             test_errors[seed] = int(metrics["test_errors"])
     print()
     for seed, errors in test_errors.items():
-        comparison = f"{published[seed]:,} were published" if seed in published else "no published run has this seed"
-        print(f"seed {seed}: {errors:,} errors; {comparison}")
-    if test_errors.items() <= published.items():
-        print(f"These are the published runs again, number by number; `--first_seed {len(published)}` tries new seeds.")
+        published = [
+            f"{run['test_errors']:,} on {short_processor(runs['runs_on'])}"
+            for runs in (entry, *entry["elsewhere"])
+            for run in runs["runs"]
+            if run["seed"] == seed
+        ]
+        comparison = f"published: {', '.join(published)}" if published else "no published run has this seed"
+        print(f"seed {seed}: {counted(errors, 'error')}; {comparison}")
+    _say_if_known(test_errors, entry)
     return list(test_errors.values())
 
 
@@ -86,7 +92,25 @@ def _studied(folder: Path, entry: Entry) -> list[int]:
     check_recipe(folder, entry["config"])
     check_same_test_set([RecipeRuns("The published network", (), entry["test_images"]), runs])
     print(runs)
+    _say_if_known(dict(zip(runs.seeds, runs.errors, strict=True)), entry)
     return list(runs.errors)
+
+
+def _say_if_known(test_errors: Mapping[int, int], entry: Entry) -> None:
+    """Say so where runs are published ones, which say nothing about further runs.
+
+    Args:
+        test_errors: The test errors of each seed.
+        entry: The published runs.
+    """
+    for runs in (entry, *entry["elsewhere"]):
+        published = {run["seed"]: run["test_errors"] for run in runs["runs"]}
+        if test_errors.items() <= published.items():
+            print(
+                f"These are the published runs on {short_processor(runs['runs_on'])} again, number by number. The "
+                f"interval is for new runs: `--first_seed {len(published)}` tries new seeds."
+            )
+            return
 
 
 def verdict(name: str, published: Sequence[int], found: Sequence[int], images: int) -> tuple[bool, str]:
