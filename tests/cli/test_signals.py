@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -53,6 +54,31 @@ def test_a_signal_that_a_library_takes_for_an_error_ends_the_command(
     monkeypatch.setattr("zoo.cli.verbs.list.run", run)
     assert status_of(["list"]) == STATUS[number]
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place", "folder"),
+    [
+        (["fit", "--config", "softmax"], "zoo.cli.verbs.trainer.quieten_lightning", "logs"),
+        (["study", "softmax", "--seeds", "2"], "zoo.cli.verbs.study._available_cores", "studies/softmax/trials"),
+    ],
+)
+def test_a_signal_that_a_library_swallows_ends_the_command_before_its_long_work(
+    arguments: list[str],
+    place: str,
+    folder: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def swallow() -> int:
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        return 1
+
+    monkeypatch.setattr(place, swallow)
+    assert main(arguments) == 130
+    assert capsys.readouterr().err == "zoo: interrupted\n"
+    assert not Path(folder).exists()
 
 
 def test_a_reader_that_leaves_is_no_success(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from zoo.cli.parser import ZooArgumentParser, check_no_null_arguments
 from zoo.cli.resolved_config import name_of_run, resolved_config
 from zoo.cli.resume_checks import check_restorable, check_same_config, read_named_checkpoint
 from zoo.cli.run_folder import FitRun, RunConfig, print_checkpoint
+from zoo.cli.signals import raise_if_received
 from zoo.cli.trackers import end_trackers
 from zoo.cli.trainer_checks import check_seed_everything, complete_settings, use_double_precision
 from zoo.data.base import ImageDataModule
@@ -241,11 +242,11 @@ class ZooCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the verb, and remove the run's new folder if it fails before its first step."""
         try:
+            raise_if_received()
             super()._run_subcommand(subcommand)
         except Stopped as stopped:
             if self._drew_seed:
-                seed = self._get(self.config, "seed_everything")
-                stopped.resume_with = f"--seed_everything {seed} --ckpt_path last"
+                stopped.resume_with = f"--seed_everything {self._get(self.config, 'seed_everything')} --ckpt_path last"
             raise
         except BaseException:
             if self._run is not None:

@@ -11,6 +11,22 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+_received = 0
+"""The first signal that the command received; 0 before."""
+
+
+def raise_if_received() -> None:
+    """End the command if a signal arrived whose exception a library has kept to itself, while it was imported say.
+
+    Called before a command's long work, which has handlers of its own.
+
+    Raises:
+        SystemExit: SIGTERM was received.
+        KeyboardInterrupt: SIGINT was received.
+    """
+    if _received:
+        raise _end(_received)
+
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
@@ -28,32 +44,34 @@ def stopped_by_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    process, received = os.getpid(), 0
+    global _received
+    process, before = os.getpid(), _received
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal received
+        global _received
         if os.getpid() != process:  # a process that was forked, such as a worker of a DataLoader
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
-        if number == signal.SIGTERM and not received:
+        if number == signal.SIGTERM and not _received:
             print("zoo: stopped by SIGTERM", file=sys.stderr)
-        received = received or number
+        _received = _received or number
         raise _end(number)
 
     defaults: dict[signal.Signals, Any] = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
     handled = [number for number, default in defaults.items() if signal.getsignal(number) == default]
     for number in handled:
         signal.signal(number, stop)
+    _received = 0
     try:
         yield
-        if received:
-            raise _end(received)
+        raise_if_received()
     except Exception:
-        if received:  # the import of a library was interrupted, for example, and failed in another place
-            raise _end(received) from None
+        if _received:  # the import of a library was interrupted, for example, and failed in another place
+            raise _end(_received) from None
         raise
     finally:
+        _received = before
         for number in handled:
             signal.signal(number, defaults[number])
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.cli.arguments import ShortErrorParser
+from zoo.cli.signals import raise_if_received
 from zoo.utils.checks import MAX_COUNT, check_seeds
 from zoo.utils.errors import UsageError
 from zoo.utils.files import expand_user
@@ -66,6 +67,7 @@ def run(verb: str, arguments: list[str]) -> int:
     recipe = Recipe(studied.name, studied.text, command, options.threads)
     worker = Worker(storage, plan, recipe, jobs, options.lease, options.keep_checkpoints, _print_progress)
     print(f"{studied.name}: {counted(plan.trials, 'trial')} in {storage.folder}, {jobs} at a time here", flush=True)
+    raise_if_received()
     try:
         trials = worker.run()
     except Interrupted as interrupted:
