@@ -16,7 +16,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import zoo
 from tests.helpers import run_zoo
-from zoo.api.unchanged import unchanged_process
 from zoo.callbacks.metrics_file import METRICS_FILE_VARIABLE
 from zoo.cli import main
 from zoo.cli.trainer_checks import use_double_precision
@@ -27,6 +26,7 @@ from zoo.rbm.contrastive_divergence import ContrastiveDivergence
 from zoo.training.engines import reason_against_capture
 from zoo.training.optimizer_state import keep_fused
 from zoo.utils.errors import UsageError
+from zoo.utils.unchanged import unchanged_process
 
 
 def test_steps_whose_images_are_elsewhere_are_not_captured() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import random
 import signal
 import threading
+import warnings
 import weakref
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,7 @@ def test_a_run_is_that_of_the_command(capsys: pytest.CaptureFixture[str]) -> Non
     flags = ["--seed_everything", "3", "--model.lr", "0.01", "--data.batch_size", "50", "--data.num_train", "400"]
     flags += ["--trainer.max_epochs", "2", "--trainer.accelerator", "cpu"]
     assert main(["fit", "--config", "softmax", *flags]) == 0
-    assert run.folder == Path("logs/softmax/version_0")
+    assert run.folder == Path("logs/softmax/version_0").absolute()
     assert run.checkpoint is not None
     by_command = read_checkpoint(Path("logs/softmax/version_1/checkpoints/last.ckpt")).state_dict
     for name, value in run.model.state_dict().items():
@@ -86,7 +88,7 @@ def test_a_training_goes_on() -> None:
         ({"epochs": 1}, "did you mean max_epochs"),
         ({"seed_everything": 1}, "did you mean seed"),
         ({"verbose": False}, "did you mean progress"),
-        ({"lr": object()}, "lr is a object, but a setting is a number"),
+        ({"lr": object()}, "lr has an object, but a setting is a number"),
         ({"lr": -1.0}, "lr"),
         ({"fast_dev_run": True}, "leaves nothing behind"),
         ({"resume": "nothing.ckpt"}, "There is no checkpoint nothing.ckpt"),
@@ -140,6 +142,45 @@ def test_ctrl_c_is_one_traceback_that_says_how_to_go_on_and_keeps_nothing() -> N
     assert fit(resume="last").history["epoch"] == [1, 2]
 
 
+def test_a_training_in_single_precision_leaves_the_settings_of_a_program_as_they_were() -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        before = _state()
+        run = fit(max_epochs=1, lr=0.01)
+        assert _state() == before
+        assert run.model.parameter_dtype == torch.float32
+        assert torch.get_default_dtype() == torch.float64
+        with pytest.raises(zoo.UsageError, match="Unknown setting"):
+            fit(learning_speed=1)
+        assert _state() == before
+        assert zoo.load_pretrained("softmax").parameter_dtype == torch.float32
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_sigterm_ends_a_program_and_what_it_catches_is_not_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
+    stop = {"class_path": "tests.helpers.SignalAt", "init_args": {"step": 6, "signal": int(signal.SIGTERM)}}
+    with pytest.raises(SystemExit) as stopped:
+        fit(trainer={"callbacks": [stop]})
+    assert stopped.value.code == 143
+    assert 'The same call with resume="last" goes on' in capsys.readouterr().err
+
+
+def test_a_run_is_found_from_another_folder_and_settings_may_be_numpy_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fit(max_epochs=np.int64(1), lr=np.float32(0.5), data_dir=Path(zoo.__file__).parent / "data" / "archives")
+    assert run.config["model"]["init_args"]["lr"] == 0.5
+    monkeypatch.chdir(tmp_path.parent)
+    assert run.history["epoch"] == [1]
+    assert run.test()["test_errors"] == run.metrics["test_errors"]
+
+
+def test_logs_that_were_not_written_are_said_to_be_missing() -> None:
+    with pytest.raises(zoo.UsageError, match="made without a CSVLogger"):
+        fit(max_epochs=1, logger=False).history  # noqa: B018
+
+
 def _networks() -> int:
     gc.collect()
     return sum(type(each).__name__ == "SoftmaxRegression" for each in gc.get_objects())
@@ -154,6 +195,9 @@ def _state() -> dict[str, Any]:
         "threads": threading.active_count(),
         "descriptors": len(list(descriptors.iterdir())) if descriptors.is_dir() else 0,
         "denormals": flushes_denormals(),
+        "filters of warnings": list(warnings.filters),
+        "filters of logs": [len(each.filters) for each in logging.getLogger("pytorch_lightning").handlers],
+        "folder": os.getcwd(),
         "grad": torch.is_grad_enabled(),
         "matmul": torch.get_float32_matmul_precision(),
         "threads of torch": torch.get_num_threads(),
@@ -162,6 +206,7 @@ def _state() -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_trainings_in_threads_do_not_disturb_each_other() -> None:
+    folder = Path.cwd()
     alone = [fit(max_epochs=1, seed=seed).model.state_dict() for seed in (0, 1)]
     found: dict[int, zoo.TrainingRun] = {}
     threads = [
@@ -171,6 +216,8 @@ def test_trainings_in_threads_do_not_disturb_each_other() -> None:
         thread.start()
     for thread in threads:
         thread.join(120)
+    assert Path.cwd() == folder
     for seed in (0, 1):
+        assert found[seed].folder.parent == folder / "logs" / "softmax"
         for name, value in found[seed].model.state_dict().items():
             torch.testing.assert_close(value, alone[seed][name], rtol=0, atol=0)

@@ -24,6 +24,19 @@ def make_trainer(**arguments: Any) -> Trainer:
     )
 
 
+class OwnStep(SoftmaxRegression):
+    def training_step(self, batch: Any, batch_idx: int) -> torch.Tensor:
+        images, labels, *_ = batch
+        return F.cross_entropy(self(images), labels)
+
+
+def test_a_step_of_one_s_own_that_counts_nothing_logs_no_nan() -> None:
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(OwnStep(), datamodule=MNISTDataModule(num_train=200))
+    assert "train_loss" not in trainer.callback_metrics
+    assert trainer.callback_metrics["val_loss"] > 0
+
+
 def test_l2_adds_lambda_times_the_sum_of_squared_weights(test_batch: tuple[torch.Tensor, torch.Tensor]) -> None:
     model = MLP([16], bias_init="normal", l2=0.01)
     images, labels = test_batch

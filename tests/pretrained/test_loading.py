@@ -185,6 +185,31 @@ def test_calibrated_logits_are_divided_by_the_temperature_of_the_index() -> None
         zoo.load_pretrained("rbm", calibrated=True)
 
 
+def test_a_calibrated_network_is_not_trained_further(tmp_path: Path) -> None:
+    calibrated: Any = zoo.load_pretrained("softmax", calibrated=True)
+    with pytest.raises(zoo.UsageError, match="load it without calibrated=True"):
+        calibrated.reset_classifier(4)
+    trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False)
+    with pytest.raises(zoo.UsageError, match="load it without calibrated=True"):
+        trainer.fit(calibrated, zoo.MNISTDataModule(num_train=100))
+
+
+def test_a_trained_network_takes_no_random_numbers_and_no_defaults_of_a_program() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    torch.set_default_device("meta")
+    torch.set_default_dtype(torch.float64)
+    try:
+        network: Any = zoo.load_pretrained("dropout_batchnorm")
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(torch.rand(3), expected)
+    assert network.device.type == "cpu"
+    assert network(torch.zeros(1, 1, 28, 28)).dtype == torch.float32
+
+
 def test_calibration_makes_probabilities_agree_with_the_accuracy_where_they_did_not() -> None:
     entry = registry.read_index()["dropout_batchnorm"]
     assert entry["calibration_error"] > 0.2

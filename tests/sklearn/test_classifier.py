@@ -15,6 +15,7 @@ from zoo.data.mnist import load_test_data
 
 pytest.importorskip("sklearn", reason="needs scikit-learn, which is in .[sklearn]")
 
+from joblib import parallel_backend
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -47,6 +48,32 @@ def test_a_pipeline_is_searched_and_cross_validated() -> None:
     scores = cross_val_score(search.best_estimator_, images, labels, cv=2)
     assert scores.min() > 0.3
     assert set(search.predict(images[:5])) <= set(labels)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"lr": 1e30}, "The loss is not finite: try a lower lr"),
+        ({"batch_size": 0}, "batch_size == 0, must be >= 1"),
+        ({"max_epochs": 1.5}, "max_epochs must be an instance of int"),
+        ({"arguments": {"num_classes": 4}}, "num_classes is the number of classes in y"),
+    ],
+)
+def test_a_setting_that_trains_nothing_fails(arguments: dict[str, Any], sentence: str) -> None:
+    images, labels = digits(60)
+    settings: dict[str, Any] = {"max_epochs": 2, "random_state": 0}
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        ZooClassifier(**{**settings, **arguments}).fit(images / 255, labels)
+
+
+def test_numpy_s_integers_are_integers_and_seeds_hold_in_threads() -> None:
+    images, labels = digits(200)
+    counts: dict[str, Any] = {"max_epochs": np.int64(1), "batch_size": np.int64(10)}
+    classifier = ZooClassifier(**counts, random_state=0)
+    alone = cross_val_score(classifier, images / 255, labels, cv=2)
+    with parallel_backend("threading"):
+        together = cross_val_score(classifier, images / 255, labels, cv=2, n_jobs=2)
+    assert together.tolist() == alone.tolist()
 
 
 @pytest.mark.slow

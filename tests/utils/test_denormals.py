@@ -31,6 +31,28 @@ def share_of_zeros() -> float:
     return float((torch.full((1_000_000,), 1e-39) * 1.0 == 0).float().mean())
 
 
+def test_threads_get_their_own_setting_back() -> None:
+    both_inside, one_outside = threading.Barrier(2), threading.Barrier(2)
+    found: list[bool] = []
+
+    def work(is_first: bool) -> None:
+        with denormals_given_back():
+            flush_denormals()
+            both_inside.wait(10)
+            if not is_first:
+                one_outside.wait(10)
+        found.append(flushes_denormals())
+        if is_first:
+            one_outside.wait(10)
+
+    threads = [threading.Thread(target=work, args=(is_first,)) for is_first in (True, False)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [False, False]
+
+
 def test_a_parallel_operation_flushes_in_every_thread() -> None:
     assert share_of_zeros() == 0.0  # torch's threads are there before
     with denormals_given_back():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import os
+import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +15,6 @@ from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
 from zoo.api.settings import as_flags
-from zoo.api.unchanged import unchanged_process
 from zoo.callbacks.busy_machine import BusyMachineNote
 from zoo.callbacks.guessing import GuessingNote
 from zoo.callbacks.progress import StartMessage
@@ -27,6 +28,7 @@ from zoo.utils.files import display_path
 from zoo.utils.picture import Picture
 from zoo.utils.printable import printable
 from zoo.utils.table import Table
+from zoo.utils.unchanged import unchanged_process
 from zoo.utils.wording import counted, with_article
 
 
@@ -190,32 +192,34 @@ def fit(
         UsageError: A setting is unknown or not valid, the data or the checkpoint cannot be used, or the loss is not
             finite. It is a `ValueError`.
         KeyboardInterrupt: Ctrl-C stopped the training. Its state is saved, and ``resume="last"`` goes on.
+        SystemExit: SIGTERM stopped it likewise.
     """
-    given: Any = config
-    if not isinstance(given, str | Path):
-        kind = with_article(type(given).__name__)
-        raise UsageError(f"zoo.fit takes the name of a member or the path of a config, and not {kind}.")
+    given: Any
+    for given, wanted in ((config, "the name of a member or the path of a config"), (folder, "the path of a folder")):
+        if not isinstance(given, str | Path):
+            raise UsageError(f"zoo.fit takes {wanted}, and not {with_article(type(given).__name__)}.")
     name = str(config)
     # Before the config and the settings, which may name another number. Lightning's own default is all GPUs. Where
     # torchrun has started several processes, that number is used, and refused, or each process would train by itself.
     one_device = [] if "LOCAL_WORLD_SIZE" in os.environ else ["--trainer.devices", "1"]
-    arguments = [*one_device, "--config", name, *as_flags(name, settings)]
-    arguments += ["--trainer.default_root_dir", str(folder)]
+    arguments = ["--trainer.default_root_dir", str(folder)]
     if seed is not None:
         arguments += ["--seed_everything", str(seed)]
     if resume is not None:
         arguments += ["--ckpt_path", str(resume)]
     if not progress:
         arguments += ["--trainer.enable_progress_bar", "false"]
-    interrupted = ""
+    end: BaseException | None = None
     try:
         with unchanged_process():
-            cli = run_cli(_QuietCLI, "fit", arguments)
+            flags = as_flags(name, settings)
+            cli = run_cli(_QuietCLI, "fit", [*one_device, "--config", name, *flags, *arguments])
     except Stopped as stopped:
-        interrupted = f'{stopped} The same call with resume="last" goes on from there.'
-    if interrupted:  # raised here, because the other exception's traceback holds the training and its memory
-        raise KeyboardInterrupt(interrupted)
-    run_folder = cli.run_folder()
+        message = f'{stopped} The same call with resume="last" goes on from there.'
+        end = KeyboardInterrupt(message) if stopped.signal == signal.SIGINT else _terminated(message)
+    if end is not None:  # raised here, because the other exception's traceback holds the training and its memory
+        raise end
+    run_folder = cli.run_folder().absolute()
     model = cli.model.cpu().eval()
     model.trainer = None  # which holds the data, the optimizer and the loggers
     return TrainingRun(
@@ -224,8 +228,13 @@ def fit(
         model=model,
         metrics={**_last_metrics(run_folder), **_plain(cli.trainer.callback_metrics)},
         folder=run_folder,
-        checkpoint=cli.trained,
+        checkpoint=cli.trained and cli.trained.absolute(),
     )
+
+
+def _terminated(message: str) -> SystemExit:
+    print(f"zoo: {message}", file=sys.stderr)
+    return SystemExit(128 + signal.SIGTERM)
 
 
 def _history(folder: Path) -> Table:

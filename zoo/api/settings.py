@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from zoo.cli.recipes import ParsedCLI
 from zoo.cli.verbs.trainer import run_cli
 from zoo.utils.errors import UsageError, unknown_name
+from zoo.utils.wording import with_article
 
 PARTS = ("model", "data", "trainer", "checkpoint")
 """The parts of a config whose settings can be named without the part."""
@@ -63,12 +67,23 @@ def _full_name(name: str, known: Collection[str]) -> str:
 
 
 def _text(name: str, value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    try:
-        return json.dumps(value)
-    except (TypeError, ValueError) as error:
+    def plain(part: Any) -> Any:
+        if isinstance(part, os.PathLike):
+            return os.fspath(part)
+        if isinstance(part, np.generic):
+            return part.item()
+        kind = type(part)
         raise UsageError(
-            f"{name} is a {type(value).__name__}, but a setting is a number, a text, True, False, None, or a list or "
-            "dictionary of them: give what a config could have."
-        ) from error
+            f"{name} has {with_article(kind.__name__)}, but a setting is a number, a text, True, False, None, or a "
+            "list or dictionary of them: give an object as a config does, "
+            f'{{"class_path": "{kind.__module__}.{kind.__qualname__}", "init_args": {{…}}}}.'
+        )
+
+    if isinstance(value, str | os.PathLike):
+        return os.fspath(value)
+    try:
+        return json.dumps(value, default=plain)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{name} is {value!r}, which a config cannot have: {error}.") from error

@@ -150,6 +150,8 @@ def read_log(path: Path) -> History:
         UsageError: The log cannot be read or is empty.
     """
     if not path.is_file():
+        if (path.parent / "config.yaml").is_file():
+            raise UsageError(f"{path.parent} has no metrics.csv: the run was made without a CSVLogger, or it is gone.")
         raise UsageError(f"{path.parent} is no run's folder: name one that `zoo fit` has made, logs/NAME/version_0.")
     try:
         with path.open(newline="", encoding="utf-8") as file:

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from zoo.data.batches import images_of
 from zoo.data.loader import BatchChunk, BatchLoader
+from zoo.models.calibrated import check_not_calibrated
 from zoo.models.checkpointed import CheckpointedModule
 from zoo.models.requests import check_batch, check_callbacks, inputs_of
 from zoo.training.chunk_checks import reason_against
@@ -255,11 +256,13 @@ class ZooModule(CheckpointedModule, ABC):
         """Flush denormals; called when a Trainer takes the module, whose last training may have broken off.
 
         Raises:
-            UsageError: A callback needs parts that the network does not have.
+            UsageError: A callback needs parts that the network does not have, or the network is calibrated.
         """
         self._end_multi_step()
         compile_forward_only(self)
         trainer: Any = self.trainer
+        if trainer.state.fn == TrainerFn.FITTING:
+            check_not_calibrated(self)
         check_callbacks(self, trainer.callbacks)
         present = any(isinstance(callback, FlushDenormals) for callback in trainer.callbacks)
         return [] if present or trainer.state.fn != TrainerFn.FITTING else [FlushDenormals()]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from zoo.metrics.classification import ClassificationTotals
+from zoo.models.calibrated import check_not_calibrated
 from zoo.models.normalized import NormalizedModule
 from zoo.training.fused_update import make_update
 from zoo.training.manual_backward import Chain, ManualStep, is_hooked
@@ -25,7 +26,6 @@ from zoo.training.virtual_adversarial import VirtualAdversarialTraining
 from zoo.utils.checks import check_counts, check_fractions, check_not_negative, check_positive
 from zoo.utils.compiled import compile_parts
 from zoo.utils.errors import UsageError
-from zoo.utils.wording import counted
 
 
 class Classifier(NormalizedModule, ABC):
@@ -141,8 +141,9 @@ class Classifier(NormalizedModule, ABC):
             num_classes: At least 1.
 
         Raises:
-            UsageError: The number is out of range, or the class takes no notice of it.
+            UsageError: The number is out of range, the class takes no notice of it, or the network is calibrated.
         """
+        check_not_calibrated(self)
         other = type(self)(**{**self.hparams, "num_classes": num_classes})
         if other.eval()(torch.zeros(1, *self.input_shape)).shape[1] != num_classes:
             raise UsageError(f"{type(self).__name__} takes no notice of num_classes, so its output layer stays.")
@@ -237,12 +238,6 @@ class Classifier(NormalizedModule, ABC):
     def running_loss(self) -> float | None:
         """The mean cross-entropy so far in this epoch on this device, for the progress bar."""
         return float(self.train_totals.loss_sum / self.train_totals.examples.clamp(min=1))
-
-    def test_summary(self, metrics: Mapping[str, Tensor]) -> str | None:
-        """Say the accuracy and the number of errors."""
-        if "test_acc" not in metrics:
-            return None
-        return f"accuracy {metrics['test_acc']:.4f}, {counted(int(metrics['test_errors']), 'error')}"
 
     def smoothed_loss(self, logits: Tensor, labels: Tensor, cross_entropy: Tensor) -> Tensor:
         """Return the mean cross-entropy ``()`` with smoothed labels, which is ``cross_entropy`` if nothing is smoothed.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zoo.metrics.classification import ClassificationTotals
 from zoo.models.base import ZooModule
+from zoo.utils.wording import counted
 
 
 class CountingModule(ZooModule, ABC):
@@ -44,7 +45,15 @@ class CountingModule(ZooModule, ABC):
         """Say the accuracy and the loss."""
         return f"accuracy {metrics['val_acc']:.4f}, loss {metrics['val_loss']:.4f}" if "val_acc" in metrics else None
 
+    def test_summary(self, metrics: Mapping[str, Tensor]) -> str | None:
+        """Say the accuracy and the number of errors."""
+        if "test_acc" not in metrics:
+            return None
+        return f"accuracy {metrics['test_acc']:.4f}, {counted(int(metrics['test_errors']), 'error')}"
+
     def _log_totals(self, split: str, totals: ClassificationTotals) -> None:
+        if not totals.update_called and not totals.examples:  # a subclass's own step counts nothing
+            return
         metrics = totals.compute()
         totals.reset()
         images = metrics.pop("examples")

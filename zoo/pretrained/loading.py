@@ -7,14 +7,17 @@ import importlib
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
-from torch import Tensor
 
 from zoo.data.base import CLASS_NAMES, DIGITS, PREPROCESS
 from zoo.models import Classifier, ZooModule
+from zoo.models.calibrated import Calibrated
 from zoo.pretrained.entries import Published
 from zoo.pretrained.registry import ModelInfo, list_models, model_info, read_demonstrations, read_index
 from zoo.pretrained.sources import check_source, is_checkpoint, on_hub
@@ -80,21 +83,14 @@ def initialize_from(model: Classifier, source: str) -> None:
     model.load_state_dict({**state, **inherited})
 
 
-class Calibrated:
-    """A forward hook that divides a network's logits by a temperature.
-
-    Args:
-        temperature: More than 0.
-    """
-
-    def __init__(self, temperature: float) -> None:
-        self.temperature = temperature
-
-    def __call__(self, module: object, inputs: object, logits: Tensor) -> Tensor:
-        """Return the logits of calibrated probabilities."""
-        return logits / self.temperature
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Make networks on the CPU with random numbers of their own: trained weights replace the initial ones at once."""
+    with torch.random.fork_rng([]), torch.device("cpu"):
+        yield
 
 
+@_apart()
 def load_pretrained(name: str | os.PathLike[str], *, calibrated: bool = False) -> ZooModule:
     """Load a trained network, on the CPU and in eval mode.
 
@@ -115,6 +111,10 @@ def load_pretrained(name: str | os.PathLike[str], *, calibrated: bool = False) -
         UsageError: The member is unknown or ships no trained network, its file is not the published one, or what is to
             be calibrated has no temperature. It is a `ValueError`.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise UsageError(
+            f"load_pretrained takes a name or the path of a checkpoint, and not {with_article(type(name).__name__)}."
+        )
     name = os.fspath(name)
     check_source(name)
     if is_checkpoint(name):
@@ -136,6 +136,7 @@ def load_pretrained(name: str | os.PathLike[str], *, calibrated: bool = False) -
     return model
 
 
+@_apart()
 def load_classifier(source: str) -> TrainedClassifier:
     """Load a trained classifier with its class names.
 
@@ -189,7 +190,7 @@ def _load_zoo_classifier(checkpoint: Checkpoint) -> Classifier:
         classifiers[checkpoint.class_path] = own
     hint = "`zoo test` and `zoo predict` read it with its config, and `zoo publish` makes it a member"
     check_class(checkpoint, classifiers, "classifier of the zoo", hint)
-    return classifiers[checkpoint.class_path].load_from_checkpoint(checkpoint.path).eval()
+    return classifiers[checkpoint.class_path].load_from_checkpoint(checkpoint.path).float().eval()
 
 
 def _known_classifier(class_path: str) -> type[Classifier] | None:
@@ -261,7 +262,7 @@ def build(info: ModelInfo, checkpoint: Checkpoint) -> ZooModule:
     check_class(checkpoint, (class_path,), class_path)
     model = checkpoint.make(cls)
     load_into(model, checkpoint)
-    return model.eval()
+    return model.float().eval()  # whatever the program's default is
 
 
 def member_class(info: ModelInfo) -> type[ZooModule]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -11,7 +12,7 @@ import yaml
 from numpy.typing import ArrayLike, NDArray
 from pytorch_lightning import Trainer
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
@@ -23,7 +24,9 @@ from zoo.data.sampler import ExactSampler
 from zoo.models import Classifier
 from zoo.pretrained.loading import create_model
 from zoo.pretrained.registry import model_info
+from zoo.utils.errors import UsageError
 from zoo.utils.lightning_logging import quieten_lightning
+from zoo.utils.unchanged import unchanged_process
 
 PIXELS = 28 * 28
 PREDICTION_BATCH_SIZE = 1000
@@ -82,7 +85,7 @@ class ZooClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             y: The classes, ``(N,)``.
 
         Raises:
-            UsageError: The member is unknown, or an argument is invalid. It is a `ValueError`.
+            UsageError: The member is unknown, an argument is invalid, or the loss is not finite. It is a `ValueError`.
             ValueError: The samples or the labels have another form.
         """
         features, targets = validate_data(self, _flat(X), y, dtype=np.float32)
@@ -90,16 +93,19 @@ class ZooClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         images = _images(features)
         self.classes_, labels = np.unique(targets, return_inverse=True)
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        overrides = {**(self.arguments or {}), "num_classes": len(self.classes_)}
+        arguments = dict(self.arguments or {})
+        if arguments.setdefault("num_classes", len(self.classes_)) != len(self.classes_):
+            raise UsageError("num_classes is the number of classes in y: leave it out of arguments.")
         if self.lr is not None:
-            overrides["lr"] = self.lr
-        epochs = _epochs_of(self.member) if self.max_epochs is None else self.max_epochs
-        quieten_lightning()
+            arguments["lr"] = float(self.lr)
+        batch_size = int(check_scalar(self.batch_size, "batch_size", Integral, min_val=1))
+        wanted = _epochs_of(self.member) if self.max_epochs is None else self.max_epochs
+        epochs = int(check_scalar(wanted, "max_epochs", Integral, min_val=1))
         on_cpu = self.accelerator == "cpu"
-        # The random numbers of a GPU that is not used are left alone. To ask for them would start CUDA.
-        with torch.random.fork_rng([] if on_cpu else list(range(torch.cuda.device_count()))):
+        with unchanged_process():
+            quieten_lightning()
             (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(seed)
-            module = create_model(self.member, **overrides)
+            module = create_model(self.member, **arguments)
             trainer = Trainer(
                 max_epochs=epochs,
                 accelerator=self.accelerator,
@@ -111,8 +117,10 @@ class ZooClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 num_sanity_val_steps=0,
             )
             device = trainer.strategy.root_device
-            trainer.fit(module, _loader(images, torch.from_numpy(labels), self.batch_size, seed, device))
+            trainer.fit(module, _loader(images, torch.from_numpy(labels), batch_size, seed, device))
         module.trainer = None  # a trained network keeps no data
+        if not all(bool(parameter.isfinite().all()) for parameter in module.parameters()):
+            raise UsageError("The loss is not finite: try a lower lr.")
         self.module_: Classifier = module.cpu().eval()
         self.n_iter_ = epochs
         return self

@@ -8,13 +8,22 @@ takes many times as long, and an epoch nearly twice as long. The accuracy of net
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 FLUSH_DENORMALS = "ZOO_FLUSH_DENORMALS"
 """Environment variable: 0 keeps denormal numbers."""
 
-_before: list[bool] = []
+
+class _OfThread(threading.local):
+    """What holds for one thread, as the processor's own setting does."""
+
+    def __init__(self) -> None:
+        self.before: list[bool] = []
+
+
+_thread = _OfThread()
 
 
 def flush_denormals() -> None:
@@ -28,26 +37,26 @@ def flush_denormals() -> None:
 
         for dtype in (np.float32, np.float64):
             np.finfo(dtype)  # numpy 1 computes the smallest denormal number at first use, and warns if it is 0
-        _before.append(flushes_denormals())
+        _thread.before.append(flushes_denormals())
         torch.set_flush_denormal(True)
 
 
 @contextmanager
 def denormals_given_back() -> Iterator[None]:
     """Undo at the end of a block what `flush_denormals` did within it. torch is not imported for that."""
-    depth = len(_before)
+    depth = len(_thread.before)
     try:
         yield
     finally:
-        if len(_before) > depth:
+        if len(_thread.before) > depth:
             import torch
 
-            torch.set_flush_denormal(_before[depth])
-            del _before[depth:]
+            torch.set_flush_denormal(_thread.before[depth])
+            del _thread.before[depth:]
 
 
 def flushes_denormals() -> bool:
     """Return whether torch's CPU kernels flush denormal numbers in this thread."""
     import torch
 
-    return bool(torch.full((1,), 1e-39).mul_(0.5) == 0)
+    return bool(torch.full((1,), 1e-39, dtype=torch.float32, device="cpu").mul_(0.5) == 0)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Imported because this creates the log handlers that are filtered below.
 import pytorch_lightning  # noqa: F401
@@ -30,6 +32,9 @@ _DROPPED_PREFIXES = (
     "Initializing distributed",
     "---",
 )
+
+
+_LOGGERS = ("pytorch_lightning", "lightning_fabric")
 
 
 def quieten_lightning() -> None:
@@ -59,10 +64,23 @@ def quieten_lightning() -> None:
     warnings.filterwarnings("ignore", message="You defined a `validation_step` but have no `val_dataloader`")
     # A training that `max_steps` ends before its first validation. The metric's name was checked before.
     warnings.filterwarnings("ignore", message="Early stopping conditioned on metric")
-    for name in ("pytorch_lightning", "lightning_fabric"):
+    for name in _LOGGERS:
         for handler in logging.getLogger(name).handlers:
             # A logger's filters do not apply to the records of its child loggers, so the handlers get the filter.
             handler.addFilter(_filter)
+
+
+@contextmanager
+def lightning_given_back() -> Iterator[None]:
+    """Undo at the end of a block what `quieten_lightning` did within it."""
+    handlers = [handler for name in _LOGGERS for handler in logging.getLogger(name).handlers]
+    unfiltered = [handler for handler in handlers if _filter not in handler.filters]
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        for handler in unfiltered:
+            handler.removeFilter(_filter)
 
 
 def _filter(record: logging.LogRecord) -> bool:

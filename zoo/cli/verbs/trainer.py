@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import atexit
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 import yaml
+from jsonargparse._deprecated import JsonargparseDeprecationWarning
 from jsonargparse._util import import_object
 
 from zoo.cli.hints import check_no_bare_words
@@ -66,6 +68,7 @@ def run_cli(cli: type[CLI], verb: str, arguments: list[str]) -> CLI:
         UsageError: An argument or a config is not valid.
     """
     quieten_lightning()
+    warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)  # of what Lightning calls
     flush_denormals()
     check_no_bare_words(verb, arguments)
     _check_encoding(arguments)

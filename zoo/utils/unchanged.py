@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from zoo.utils.denormals import denormals_given_back
+from zoo.utils.lightning_logging import lightning_given_back
 
 _ONE_AT_A_TIME = threading.RLock()
 """Trainings in several threads wait for each other, because all use the random numbers of the process."""
@@ -19,11 +20,12 @@ _ONE_AT_A_TIME = threading.RLock()
 
 @contextmanager
 def unchanged_process() -> Iterator[None]:
-    """Restore random numbers, environment variables and the treatment of denormal numbers at the end of a block.
+    """Restore what a training changes in a process at the end of a block, which computes in single precision.
 
-    The blocks of several threads run one after the other.
+    That is random numbers, environment variables, the default dtype, the treatment of denormal numbers, filters of
+    warnings and what Lightning logs. The blocks of several threads run one after the other.
     """
-    with _ONE_AT_A_TIME, denormals_given_back():
+    with _ONE_AT_A_TIME, denormals_given_back(), lightning_given_back(), _in_single_precision():
         environment = dict(os.environ)
         python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
         gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
@@ -41,3 +43,13 @@ def unchanged_process() -> Iterator[None]:
                 torch.cuda.set_rng_state_all(gpus)
             elif torch.cuda.is_initialized():
                 torch.cuda.manual_seed_all(seed)
+
+
+@contextmanager
+def _in_single_precision() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
