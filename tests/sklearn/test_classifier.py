@@ -15,7 +15,7 @@ from zoo.data.mnist import load_test_data
 
 pytest.importorskip("sklearn", reason="needs scikit-learn, which is in .[sklearn]")
 
-from joblib import parallel_backend
+from joblib import parallel_backend  # type: ignore[import-untyped]
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
