@@ -183,6 +183,10 @@ def test_settings_are_sampled_and_more_trials_go_on(capsys: pytest.CaptureFixtur
         (["softmax", "--set", "seed_everything=1,2"], "give --seeds"),
         (["softmx", "--seeds", "3"], "did you mean softmax"),
         (["demos/rbm", "--set", "model.lr=0.1,0.2"], "rbm has no validation loss to choose settings by"),
+        (["unvalidated.yaml", "--set", "model.lr=0.1,0.2"], "has no validation images, by which settings are chosen"),
+        (["softmax", "--set", "model.dropout=0.1"], "`zoo fit --config NAME --print_config` shows them"),
+        (["softmax", "--seeds", "3", "--storage", ""], "--storage is empty"),
+        (["softmax", "--report", "--storage", "other"], "The study in other is of dropout"),
         (["softmax", "--seeds", "3", "--storage", "file/study"], "Not a directory"),
         (["softmax", "--seeds", "3", "--storage", "file"], "file"),
         (["softmax", "--seeds", "3", "--storage", "/proc/study"], "Cannot write"),
@@ -195,6 +199,9 @@ def test_mistakes_are_told_in_a_sentence_before_anything_is_written(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("file").touch()
+    Path("unvalidated.yaml").write_text(CONFIG.format(images=400, epochs=2).replace("val_size: 1000", "val_size: 0"))
+    Path("other").mkdir()
+    Path("other/study.json").write_text(json.dumps({"format": 1, "name": "dropout", "settings": {}, "config": {}}))
     assert message in error_output(["study", *words], capsys)
 
 

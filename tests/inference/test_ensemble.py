@@ -122,7 +122,7 @@ def test_the_best_are_counted_together(capsys: pytest.CaptureFixture[str]) -> No
         (["export", "softmax", "droput", "--format", "onnx"], "did you mean dropout"),
         (["export", "softmax", "dropout", "--format", "safetensors"], "no weights of its own"),
         (["compare", "softmax", "--best", "2"], "--best chooses the members itself"),
-        (["compare", "--best", "1"], "Name two different members or more"),
+        (["compare", "--best", "1"], "--best is 1, but two members or more are needed"),
     ],
 )
 def test_mistakes_are_named(words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.studies.claims import Claim, Claims, claim_path, newest_generation
+from zoo.studies.claims import Claim, Claims, _this_machine, claim_path, newest_generation
 
 LEASE = 0.4
 
@@ -79,6 +79,22 @@ def test_the_lease_of_a_claim_is_that_of_its_worker(tmp_path: Path) -> None:
     assert patient.take(tmp_path / "trial") is not None
     time.sleep(0.05)
     assert hasty.take(tmp_path / "trial") is None
+
+
+def take_and_vanish(folder: Path) -> None:
+    assert Claims(folder / "workers").take(folder / "trial") is not None
+    os._exit(0)
+
+
+@pytest.mark.skipif(_this_machine() is None, reason="processes of this machine cannot be told from others'")
+def test_the_claim_of_a_process_of_this_machine_that_has_ended_is_taken_over_at_once(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("spawn").Process(target=take_and_vanish, args=(tmp_path,))
+    process.start()
+    process.join()
+    taken = Claims(tmp_path / "workers").take(tmp_path / "trial")
+    assert taken is not None
+    assert taken.generation == 2
+    assert Claims(tmp_path / "workers").take(tmp_path / "trial") is None  # this process has not ended
 
 
 def test_the_clock_of_the_machine_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

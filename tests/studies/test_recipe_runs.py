@@ -73,10 +73,15 @@ def test_a_member_comes_before_a_folder_of_its_name() -> None:
         ("several", "runs of 2 settings"),
         ("mixed", "on one test set"),
         ("impossible", "on one test set"),
+        ("doubled", "has trial 0 twice"),
+        ("empty.csv", "name the folder of a study, or its trials.jsonl"),
     ],
 )
 def test_what_has_no_runs_of_one_recipe_is_refused(name: str, sentence: str) -> None:
     Path("empty").mkdir()
+    Path("empty.csv").write_text("seed,errors\n")
+    doubled = write_study(Path("doubled"), [5]) / TABLE
+    doubled.write_text(doubled.read_text(encoding="utf-8") * 2, encoding="utf-8")
     write_study(Path("failed"), [None, None])
     write_study(Path("impossible"), [5, 10_001])
     for folder, second in {

@@ -29,6 +29,15 @@ def test_the_figures_are_those_of_the_runs() -> None:
     assert "one more run 719 to 921" in report
 
 
+def test_fewer_trials_than_there_are_is_no_count_of_the_rest() -> None:
+    assert "x: 2 trials have ended (2 finished)" in format_report("x", [trial(0, 800), trial(1, 820)], 1)
+    assert "x: 1 of 1 trial has ended (1 finished)" in format_report("x", [trial(0, 800)], 1)
+
+
+def test_without_validation_losses_no_setting_is_chosen() -> None:
+    assert "No setting is chosen" in format_report("x", [trial(0, 1, math.nan, lr=0.1), trial(1, 2, math.nan, lr=0.2)])
+
+
 def test_runs_on_other_processors_and_on_gpus_are_apart() -> None:
     others = [
         Trial(3, 3, {}, "finished", test_errors=90, test_images=100, machine={"processor": "Intel", "device": "CPU"}),
@@ -57,7 +66,10 @@ def test_the_setting_is_chosen_by_validation_and_its_test_errors_alone_are_shown
 @pytest.mark.parametrize("state", ["failed", "pruned"])
 def test_a_setting_with_a_trial_that_did_not_finish_is_not_chosen(state: State) -> None:
     lucky = [trial(0, 1, 0.1, lr=9.0), trial(1, 0, state=state, lr=9.0)]
-    assert chosen_settings([*lucky, trial(2, 500, 0.5, lr=0.1)]) == {"lr": 0.1}
+    trials = [*lucky, trial(2, 500, 0.5, lr=0.1)]
+    assert chosen_settings(trials) == {"lr": 0.1}
+    assert "a trial that failed or was pruned were passed over" in format_report("softmax", trials)
+    assert "passed over" not in format_report("softmax", trials[2:])
     assert chosen_settings(lucky) == {"lr": 9.0}
     assert f"1 {state}" in format_report("softmax", lucky)
 

@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"format": 7}', "\x00"])
+@pytest.mark.parametrize("content", ["", "[]", '{"format": 7}', '{"format": 1}', "\x00"])
 def test_a_damaged_record_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / RECORD).write_text(content)
     with pytest.raises(UsageError, match="name another"):

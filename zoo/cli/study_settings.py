@@ -39,8 +39,16 @@ def check_settings(config: Mapping[str, Any], space: SearchSpace) -> None:
         space: The settings of the study.
 
     Raises:
-        UsageError: A setting is unknown or not a study's to change, or a value is refused.
+        UsageError: A setting is unknown or not a study's to change, a value is refused, or the recipe has no validation
+            images.
     """
+    data, trainer = (dict(config.get(part) or {}) for part in ("data", "trainer"))
+    arguments = dict(data.get("init_args") or {})
+    if 0 in (arguments.get("val_size"), arguments.get("val_share"), trainer.get("limit_val_batches")):
+        raise UsageError(
+            "The recipe has no validation images, by which settings are chosen: set data.val_size, or give --seeds "
+            "without --set."
+        )
 
     class Check(_SettingsCheck):
         checked = space
@@ -125,5 +133,5 @@ def _check_name(name: str, known: Iterable[str]) -> None:
         last = name.rpartition(".")[2]
         close = [each for each in sorted(known) if each.rpartition(".")[2] == last]
         close = close or difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.7)
-        hint = f"did you mean {' or '.join(close)}?" if close else "`zoo info NAME` shows the recipe."
+        hint = f"did you mean {' or '.join(close)}?" if close else "`zoo fit --config NAME --print_config` shows them."
         raise UsageError(f"--set names {name}, which the recipe does not have: {hint}")

@@ -41,7 +41,10 @@ if missing := [each for each in pictures if not Path(each).is_file()]:
     sys.exit(f"There is no file {{missing[0]}}.")
 session = onnxruntime.InferenceSession(Path(__file__).with_name({model!r}), providers=["CPUExecutionProvider"])
 about = session.get_modelmeta().custom_metadata_map
-images = np.stack([{function}(path) for path in pictures])
+try:
+    images = np.stack([{function}(path) for path in pictures])
+except (OSError, ValueError) as error:
+    sys.exit(f"A picture cannot be read: {{error}}")
 (logits,) = session.run(["logits"], {{"images": images}})
 odds = np.exp((logits - logits.max(axis=1, keepdims=True)) / float(about["temperature"]))
 for path, row in zip(pictures, odds / odds.sum(axis=1, keepdims=True)):

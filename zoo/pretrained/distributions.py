@@ -68,7 +68,7 @@ def _errors(runs: Sequence[PublishedRun], images: int) -> dict[str, Any]:
     if len(errors) >= RUNS_FOR_PERCENTILES:
         # The 39 cut points at multiples of 2.5 %, interpolated linearly as NumPy does.
         cuts = statistics.quantiles(errors, n=40, method="inclusive")
-        percentiles = {f"{percent:g}": round(cuts[round(percent / 2.5) - 1], 2) for percent in PERCENTILES}
+        percentiles = {f"{percent:g}": round(cuts[round(percent / 2.5) - 1], 6) for percent in PERCENTILES}
     return {
         "runs": [
             {
@@ -95,9 +95,9 @@ def _likelihoods(runs: Sequence[PublishedRun]) -> dict[str, Any]:
 def _moments(name: str, values: Sequence[float]) -> dict[str, Any]:
     interval = mean_interval(values)
     return {
-        f"{name}_mean": round(statistics.fmean(values), 2),
-        f"{name}_sd": round(statistics.stdev(values), 2) if len(values) > 1 else None,
-        f"{name}_mean_ci95": None if interval is None else [round(bound, 2) for bound in interval],
+        f"{name}_mean": round(statistics.fmean(values), 6),
+        f"{name}_sd": round(statistics.stdev(values), 6) if len(values) > 1 else None,
+        f"{name}_mean_ci95": None if interval is None else [round(bound, 6) for bound in interval],
     }
 
 

@@ -2,8 +2,9 @@
 
 A claim is a file ``claim-N.json`` in the trial's folder, N = 1, 2, … It holds as long as its worker renews it, that is,
 sets its time of change, and no claim with a higher number exists. The next claim may be created as soon as the newest
-one has not been renewed for its lease. It is created exclusively, and no claim is ever removed or replaced. So there is
-no moment at which two workers could take the same claim, or one could remove the claim of the other.
+one has not been renewed for its lease, or its worker is a process of this machine that has ended. It is created
+exclusively, and no claim is ever removed or replaced. So there is no moment at which two workers could take the same
+claim, or one could remove the claim of the other.
 
 Times are those that the storage gives to files. The clocks of the machines are not used.
 """
@@ -94,7 +95,11 @@ class Claims:
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._renew_until_ended, name="claims", daemon=True)
         worker = uuid.uuid4().hex[:12]
-        owner = {"host": socket.gethostname(), "pid": os.getpid(), "worker": worker, "lease": lease}
+        self._machine = _this_machine()
+        owner = {
+            **{"host": socket.gethostname(), "machine": self._machine, "pid": os.getpid()},
+            **{"worker": worker, "lease": lease},
+        }
         self._content = json.dumps(owner).encode()
         self._clock = workers / f"{worker}.json"
         create_exclusively(self._clock, self._content)
@@ -151,7 +156,10 @@ class Claims:
         os.utime(self._clock)
         now = _time_of_change(self._clock)
         try:
-            lease = float(json.loads(path.read_bytes())["lease"])
+            owner = json.loads(path.read_bytes())
+            lease = float(owner["lease"])
+            if self._machine and owner.get("machine") == self._machine and not _is_alive(int(owner["pid"])):
+                return True
         except (ValueError, KeyError, TypeError):
             lease = self.lease
         # Far in the future means that the storage's clock was set back.
@@ -166,6 +174,25 @@ class Claims:
                 with self._lock, contextlib.suppress(OSError):  # the storage may come back
                     if claim.folder in self._held:
                         claim.renew()
+
+
+def _this_machine() -> str | None:
+    """Return a name of what numbers its processes: this machine, or a container on it. None if it is not known."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{socket.gethostname()} {uuid.getnode():x} {boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return None
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def claim_path(folder: Path, generation: int) -> Path:

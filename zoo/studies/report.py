@@ -33,6 +33,8 @@ def format_report(name: str, trials: Sequence[Trial], total: int | None = None) 
     """
     states = {state: sum(trial.state == state for trial in trials) for state in ("finished", "pruned", "failed")}
     ended = ", ".join(f"{count} {state}" for state, count in states.items() if count or state == "finished")
+    if total is not None and total < len(trials):
+        total = None  # an earlier command has made more
     number = len(trials) if total is None else total
     of_all = "" if total is None else f"{len(trials)} of "
     lines = [f"{name}: {of_all}{counted(number, 'trial')} {'has' if number == 1 else 'have'} ended ({ended})"]
@@ -40,8 +42,12 @@ def format_report(name: str, trials: Sequence[Trial], total: int | None = None) 
     if any(trial.settings for trial in trials):
         lines += _settings_lines(trials)
         chosen = chosen_settings(trials)
-        if chosen is not None:
+        if chosen is None:
+            lines.append("No setting is chosen, because no trial has a validation loss.")
+        else:
             lines.append(f"Chosen by validation: {_format_settings(chosen)}")
+            if chosen != dict(min(_cells(trials), key=_mean_loss)[0].settings):
+                lines.append("Settings with a trial that failed or was pruned were passed over; train these again.")
             lines += _error_lines([trial for trial in finished if dict(trial.settings) == chosen])
     else:
         lines += _error_lines(finished)

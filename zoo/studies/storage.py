@@ -66,6 +66,8 @@ class Storage:
         content = _read(self.folder / RECORD)
         if content is not None and content.get("format") != FORMAT:
             raise UsageError(f"{self.folder / RECORD} is of another version of zoo: name another --storage.")
+        if content is not None and not {"name", "settings", "config"} <= content.keys():
+            raise _damaged_record(self.folder / RECORD)
         return content
 
     def check(self, expected: Mapping[str, Any]) -> bool:
@@ -189,8 +191,16 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise UsageError(f"{path} is damaged: remove it, or name another --storage.")
+        if path.name == RECORD:
+            raise _damaged_record(path)
+        raise UsageError(f"{path} is damaged: remove the folder of this trial.")
     return content
+
+
+def _damaged_record(path: Path) -> UsageError:
+    return UsageError(
+        f"{path} is damaged: name another --storage. What has ended can still be read in {path.parent / CSV_TABLE}."
+    )
 
 
 def _cannot_read(path: Path, error: OSError) -> UsageError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -87,9 +88,12 @@ def read_trials(path: Path) -> list[Trial]:
         The trials, by number.
 
     Raises:
-        UsageError: There is no table, or a line of it is not a trial.
+        UsageError: There is no table, or a line of it is not a trial, or a trial that was there before.
     """
     table = path / TABLE if path.is_dir() else path
+    remedy = (
+        "`zoo study NAME --report` writes it anew" if path.is_dir() else f"name the folder of a study, or its {TABLE}"
+    )
     try:
         with open_file(table) as file:
             lines = file.read().decode("utf-8").splitlines()
@@ -98,7 +102,9 @@ def read_trials(path: Path) -> list[Trial]:
     try:
         trials = [Trial.from_json(line) for line in lines if line.strip()]
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{table} is no table of a study: `zoo study NAME --report` writes it anew.") from error
+        raise UsageError(f"{table} is no table of a study: {remedy}.") from error
+    if twice := [number for number, count in Counter(trial.number for trial in trials).items() if count > 1]:
+        raise UsageError(f"{table} has trial {twice[0]} twice: {remedy}.")
     return sorted(trials, key=lambda trial: trial.number)
 
 

@@ -124,8 +124,11 @@ def _report(options: argparse.Namespace) -> int:
     from zoo.studies.storage import Storage
 
     storage = Storage(_folder(options))
-    if storage.record() is None:
+    record = storage.record()
+    if record is None:
         raise UsageError(f"There is no study in {storage.folder}: name its folder by --storage.")
+    if record["name"] != _recipe_name(options):
+        raise UsageError(f"The study in {storage.folder} is of {record['name']}: name that, or another --storage.")
     return _conclude(storage, storage.results(), None)
 
 
@@ -148,11 +151,16 @@ def _conclude(storage: Storage, trials: Sequence[Trial], total: int | None) -> i
     return 1 if any(trial.state == "failed" for trial in trials) else 0
 
 
-def _folder(options: argparse.Namespace) -> Path:
+def _recipe_name(options: argparse.Namespace) -> str:
     from zoo.pretrained.registry import packaged_config
 
-    name = (packaged_config(options.config) or Path(options.config)).stem
-    return expand_user(options.storage) if options.storage else DEFAULT_FOLDER / name
+    return (packaged_config(options.config) or Path(options.config)).stem
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    if options.storage == "":
+        raise UsageError("--storage is empty: name a folder, or leave it out.")
+    return expand_user(options.storage) if options.storage else DEFAULT_FOLDER / _recipe_name(options)
 
 
 def _check_numbers(options: argparse.Namespace) -> None:
