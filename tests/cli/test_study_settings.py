@@ -38,7 +38,7 @@ def test_settings_of_every_kind_are_accepted_and_nothing_is_written(recipe: dict
         "model.lrr=0.1,0.2": "model.lrr, which the recipe does not have: did you mean model.lr?",
         "lr=0.1,0.2": "did you mean model.lr?",
         "trainer.max_epoch=3": "did you mean trainer.max_epochs",
-        "nonsense=3": "`zoo info NAME` shows",
+        "nonsense=3": "`zoo fit --config NAME --print_config` shows",
         "help=1": "which the recipe does not have",
         "print_config=1": "which the recipe does not have",
         "seed_everything=1,2": "give --seeds",

@@ -206,7 +206,7 @@ def test_the_runs_of_a_study_are_published_and_the_network_stays(
     network = (tiny / "checkpoints/tiny.ckpt").read_bytes()
     first = _published_trial()
     errors = [first.test_errors, 900, 910]
-    other = replace(first, number=1, seed=0, machine={"processor": "Another", "device": "CPU with 1 thread"})
+    other = replace(first, number=3, seed=0, machine={"processor": "Another", "device": "CPU with 1 thread"})
     trials = [first, *(replace(first, number=seed, seed=seed, test_errors=errors[seed]) for seed in (1, 2)), other]
     _write_study(trials)
     assert main(["publish", "tiny", "--study", "study"]) == 0

@@ -56,7 +56,7 @@ class ClassifyEndpoints:
         if request.headers.get("content-type", "").startswith("multipart/"):
             raise HTTPException(415, "Send the picture itself as the body, and no form: curl --data-binary @FILE.")
         names = requested_names(request, self.predictor.names)
-        with_steps = request.query_params.get("steps") == "1"
+        with_steps = bool(requested_number(request, "steps", 0, 1, default=0))
         content = await self._uploads.read(request)  # before a place in a queue is taken, as it may take long
         response = None
         if len(content) <= self._limits.max_small:

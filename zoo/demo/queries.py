@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 
 def check_parameters(request: Request, *known: str) -> None:
-    """Refuse a parameter that is not known.
+    """Refuse a parameter that is not known, or that is given twice.
 
     Args:
         request: The request.
@@ -20,6 +20,9 @@ def check_parameters(request: Request, *known: str) -> None:
     """
     if unknown := set(request.query_params) - {each.partition("=")[0] for each in known}:
         raise HTTPException(400, f"Unknown parameter {min(unknown)!r}: only {' and '.join(known)} are known.")
+    given = [name for name, _ in request.query_params.multi_items()]
+    if twice := [name for name in given if given.count(name) > 1]:
+        raise HTTPException(400, f"{twice[0]} is given twice: give it once, with commas between several values.")
 
 
 def requested_names(request: Request, names: Sequence[str]) -> list[str]:

@@ -57,7 +57,9 @@ class Uploads:
                 408, f"The picture did not arrive within {self._limits.upload_timeout:g} seconds: send it again."
             )
         if not content:
-            raise HTTPException(400, "The body is empty: send a picture, a PNG or JPEG, as the body.")
+            raise HTTPException(
+                400, "The body is empty: send a picture, a PNG or JPEG, or where 784 bytes are wanted these."
+            )
         return bytes(content)
 
     def _make_room(self) -> None:

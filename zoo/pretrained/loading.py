@@ -188,7 +188,7 @@ def _load_zoo_classifier(checkpoint: Checkpoint) -> Classifier:
     classifiers = zoo_classifiers()
     if own := _known_classifier(checkpoint.class_path or ""):
         classifiers[checkpoint.class_path] = own
-    hint = "`zoo test` and `zoo predict` read it with its config, and `zoo publish` makes it a member"
+    hint = "`zoo test` and `zoo predict` read it with its config, and a program that has imported its class loads it"
     check_class(checkpoint, classifiers, "classifier of the zoo", hint)
     return classifiers[checkpoint.class_path].load_from_checkpoint(checkpoint.path).float().eval()
 

@@ -158,7 +158,7 @@ def test_several_recipes_are_corrected_for_their_number(capsys: pytest.CaptureFi
         write_study(Path(name), errors)
     assert main(["compare", "--recipes", *studies]) == 0
     output = capsys.readouterr().out
-    assert "Welch's t-test, 2 comparisons, p-values corrected for them by Holm's method:" in output
+    assert "Welch's t-test, 2 comparisons, p-values corrected for them by Holm's method, intervals not" in output
     p_values = [compare_recipes(studies["one"], studies[other]).p_value for other in ("two", "three")]
     for p in holm(p_values):
         assert f"p = {p:.2g}: " in output
