@@ -85,7 +85,7 @@ def weights(path: str | Path) -> str:
 
 def errors(output: str) -> int:
     """Return the last number of errors in the output of a command."""
-    counts = re.findall(r"([\d,]+) errors", output)
+    counts = re.findall(r"([\d,]+) errors?\b", output)
     assert counts
     return int(counts[-1].replace(",", ""))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from zoo.data.image_decoding import decode_bytes, decode_file
 from zoo.data.picture_colors import with_8_bits
 from zoo.utils.errors import UsageError
+from zoo.utils.wording import with_article
 
 
 def open_picture(picture: Any, notes: list[str]) -> Image.Image:
@@ -28,10 +30,10 @@ def open_picture(picture: Any, notes: list[str]) -> Image.Image:
 
 
 def _open(picture: Any, notes: list[str]) -> Image.Image:
-    if isinstance(picture, str | Path):
+    if isinstance(picture, str | os.PathLike):
         return decode_file(Path(picture), notes)
-    if isinstance(picture, bytes):
-        return decode_bytes(picture, notes)
+    if isinstance(picture, bytes | bytearray | memoryview):
+        return decode_bytes(bytes(picture), notes)
     if isinstance(picture, Image.Image):
         if 0 in picture.size:
             raise UsageError(f"A picture of {picture.size[0]} × {picture.size[1]} pixels shows nothing.")
@@ -40,6 +42,11 @@ def _open(picture: Any, notes: list[str]) -> Image.Image:
         picture = picture.detach().cpu()
         picture = picture.float() if picture.is_floating_point() else picture
     pixels = np.asarray(picture)
+    if pixels.dtype.kind == "O" and not isinstance(picture, list | tuple | np.ndarray):
+        raise UsageError(
+            "A picture is a path, the bytes of a file, a PIL image or pixels, and not "
+            f"{with_article(type(picture).__name__)}."
+        )
     if pixels.ndim == 3 and pixels.shape[0] in (1, 3, 4) and pixels.shape[2] not in (1, 3, 4):
         pixels = pixels.transpose(1, 2, 0)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
