@@ -80,9 +80,15 @@ def curves_of(runs: Sequence[Run], histories: Sequence[History]) -> Any:
                     linewidth=width,
                     linestyle="--" if split == "train" else "-",
                     marker="o" if len(epochs) == 1 else None,
+                    markersize=9 if split == "train" else 5,
+                    markerfacecolor="none" if split == "train" else None,
                 )
         ax.set(xlabel="epoch", ylabel={"loss": "loss in nats", "acc": "accuracy"}.get(group, group))
         ax.xaxis.get_major_locator().set_params(integer=True)
+        if all(len(history[name]) == 1 for history in histories for name in names if name in history):
+            ax.set_xticks(
+                sorted({epoch + 1 for history in histories for name in names for epoch in history.get(name, ())})
+            )
         if len(runs) == 1:
             ax.legend(frameon=False, fontsize=8)
     if len(runs) == 1:
@@ -91,17 +97,29 @@ def curves_of(runs: Sequence[Run], histories: Sequence[History]) -> Any:
         of = {run.folder.parent.name for run in runs}
         if len(of) == 1:
             figure.suptitle(printable(of.pop()), fontsize=10)
-        _add_legend(figure, [textwrap.shorten(printable(label), 90 * len(groups) // 2) for label in labels])
+        single = all(len(values) == 1 for history in histories for values in history.values())
+        _add_legend(figure, [textwrap.shorten(printable(label), 90 * len(groups) // 2) for label in labels], single)
     return figure
 
 
-def _add_legend(figure: Any, labels: Sequence[str]) -> None:
-    """Say below the panels which color is which run's, and which line is of which images."""
+def _add_legend(figure: Any, labels: Sequence[str], single: bool) -> None:
+    """Say below the panels which color is which run's, and which line is of which images.
+
+    Args:
+        figure: The figure.
+        labels: What the runs are called.
+        single: Whether each line is a dot, of a single epoch.
+    """
     from matplotlib.lines import Line2D
 
     handles = [Line2D([], [], color=COLORS[number % len(COLORS)]) for number in range(len(labels))]
-    handles += [Line2D([], [], color="0.3", linestyle="--"), Line2D([], [], color="0.3")]
-    names = [*labels, "dashed: training", "solid: validation"]
+    if single:
+        open_dot = Line2D([], [], color="0.3", linestyle="", marker="o", markersize=9, markerfacecolor="none")
+        handles += [open_dot, Line2D([], [], color="0.3", linestyle="", marker="o", markersize=5)]
+        names = [*labels, "open: training", "filled: validation"]
+    else:
+        handles += [Line2D([], [], color="0.3", linestyle="--"), Line2D([], [], color="0.3")]
+        names = [*labels, "dashed: training", "solid: validation"]
     figure.legend(handles, names, loc="outside lower center", frameon=False, fontsize=8)
 
 

@@ -61,10 +61,15 @@ def draw(writer: FigureWriter, name: str, model: Classifier) -> None:
         dead = int((spread <= DEAD).sum())
         share = torch.arange(1, len(ordered) + 1) / len(ordered)
         label = f"{layer}: {dead} of {len(ordered)} dead"
-        ax.plot(share * 100, ordered, label=label, color=COLORS[number % len(COLORS)])
+        style = ("-", "--", ":", "-.")[number // len(COLORS) % 4]
+        ax.plot(share * 100, ordered, label=label, color=COLORS[number % len(COLORS)], linestyle=style)
         rows += [[layer, unit, float(value), int(value <= DEAD)] for unit, value in enumerate(spread)]
     ax.set(xlabel="units in %, sorted by that difference", ylabel="largest minus smallest output", ylim=(0, None))
-    ax.legend(fontsize=8, ncols=1 + (len(ranges) > 8))
+    if len(ranges) > 5:
+        figure.set_figheight(3.8 + 0.17 * -(-len(ranges) // 2))
+        figure.legend(loc="outside lower center", fontsize=8, ncols=2)
+    else:
+        ax.legend(fontsize=8)
     of = f"{name}, its first member" if network is not model else name
     ax.set_title(f"{of}: hidden units over the 10,000 test images\n(dead: the same output for every image)", fontsize=9)
     writer.write(figure, ["layer", "unit", "range", "dead"], rows, "dead_units")

@@ -54,7 +54,9 @@ def draw(writer: FigureWriter, name: str, trained: TrainedClassifier, image: Ten
     bars.tick_params(labelsize=7)
     bars.set_title(f"the output: {int(probabilities.argmax())}\nwith {probabilities.max():.4f}", fontsize=8)
     of = f"{name}, its first member" if network is not trained.model else name
-    figure.suptitle(f"{of}: one image, layer by layer. White is 0, blue is negative", fontsize=9)
+    signs = ", red is positive, blue is negative" if any(output.min() < 0 for output in outputs.values()) else ""
+    figure.suptitle(f"{of}: one image, layer by layer. White is 0{signs}", fontsize=9)
+    figure.get_layout_engine().set(w_pad=0.12)
     rows: list[Row] = [
         [layer, unit, float(value)]
         for layer, output in [("image", image.numpy()), *outputs.items(), ("probabilities", probabilities)]

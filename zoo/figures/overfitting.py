@@ -48,7 +48,9 @@ def draw(writer: FigureWriter) -> None:
         plot_runs(ax, epochs, accuracies[title, "training"], "training images", COLORS[0])
         plot_runs(ax, epochs, accuracies[title, "val"], "validation images", COLORS[1])
         last = sum(run[-1] for run in accuracies[title, "val"]) / len(writer.seeds)
-        ax.annotate(f"{last:.3f}", (EPOCHS, last), ha="right", va="top", xytext=(0, -6), textcoords="offset points")
+        box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        place = {"ha": "right", "va": "top", "xytext": (0, -8), "textcoords": "offset points", "bbox": box}
+        ax.annotate(f"{last:.3f}", (EPOCHS, last), **place)
         ax.set(xlabel="epoch", ylim=(0.8, 1.005))
         ax.set_title(title, fontsize=9)
     axes[0, 0].set_ylabel("accuracy,\nwithout dropout or augmentation")

@@ -2,6 +2,7 @@
 
 import { listen, tell } from "./bus.js";
 import { find, make } from "./dom.js";
+import { isPlaying } from "./example.js";
 import { t, translated } from "./language.js";
 import { percent } from "./numbers.js";
 
@@ -55,6 +56,7 @@ function sentence(told) {
 }
 
 function notesOf(told) {
+  if (isPlaying()) return []; // half a digit is small, and maybe none
   const doubt = told.no_digit?.probably ? [t("probably-no-digit")] : [];
   const small = told.isSmall ? [t("small-digit")] : [];
   return [...doubt, ...small, ...told.notes.map(translated)];

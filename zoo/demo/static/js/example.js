@@ -65,7 +65,8 @@ function play() {
       line(from, { x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share });
       frame = requestAnimationFrame(draw);
     }
-    tell("drawn");
+    // The first dots are no digit yet.
+    if (reached > SPEED || done === pieces.length) tell("drawn");
   };
   frame = requestAnimationFrame(draw);
 }

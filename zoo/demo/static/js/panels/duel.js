@@ -149,4 +149,4 @@ function label(side, select) {
   return make("label", {}, make("span", { data: { text: `duel-${side}` } }), select);
 }
 
-const shownP = (p) => (p < 0.001 ? "< 0.001" : p.toFixed(3));
+const shownP = (p) => (p < 0.001 ? "< 0.001" : `= ${p.toFixed(3)}`);

@@ -34,12 +34,13 @@ export const train = {
     const curvesCaption = make("figcaption", { data: { text: "curves" } });
     const reads = make("p", {});
     const command = make("code", {});
+    const hint = make("p", { class: "hint" }, make("span", { data: { text: "train-command" } }), " ", command);
     root.append(
       make("div", { class: "controls" }, go, again, ...[...Object.entries(selects), ["rate", rate]].map(labelled)),
       said,
       make("div", { class: "train" }, make("figure", {}, weights, weightsCaption), make("figure", {}, curves, curvesCaption)),
       reads,
-      make("p", { class: "hint" }, make("span", { data: { text: "train-command" } }), " ", command),
+      hint,
     );
     let name = null; // of the training on the server
     let running = false;
@@ -100,6 +101,7 @@ export const train = {
       const best = told.probabilities.indexOf(Math.max(...told.probabilities));
       reads.textContent = seen ? t("train-reads", { digit: best, probability: told.probabilities[best].toFixed(3) }) : "";
       command.textContent = told.command;
+      hint.hidden = told.steps === 0; // untrained weights have no command
       ready(root);
     }
 
