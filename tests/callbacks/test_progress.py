@@ -12,6 +12,7 @@ import threading
 import pytest
 
 from tests.helpers import SOURCE
+from zoo.cli import main
 
 FIT = ["fit", "--config", "softmax", "--trainer.accelerator", "cpu", "--data.val_size", "100"]
 
@@ -63,3 +64,23 @@ def test_what_follows_an_interruption_has_a_line_of_its_own() -> None:
     assert last[0].startswith("zoo: ")
     assert last[1].startswith("zoo: the same command with --ckpt_path last goes on from there.")
     assert shown.endswith("\r\n")
+
+
+def test_a_training_that_stops_early_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    stopping = ["--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "val_loss"]
+    stopping += ["--trainer.callbacks.patience", "1", "--model.lr", "1e-12", "--trainer.max_epochs", "9"]
+    stopping += ["--trainer.callbacks.min_delta", "1"]
+    words = ["--config", "softmax", "--data.num_train", "200", "--data.val_size", "200", "--trainer.accelerator", "cpu"]
+    assert main(["fit", *words, *stopping]) == 0
+    assert re.search(r"Stopped early: val_loss is not better than \d+\.\d{4} after 1 check\n", capsys.readouterr().out)
+
+
+def test_a_seed_is_drawn_or_none_is_set(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["fit", "--config", "softmax", "--data.num_train", "100", "--trainer.max_epochs", "1"]
+    words += ["--trainer.accelerator", "cpu", "--trainer.limit_test_batches", "0"]
+    for _ in range(2):
+        assert main([*words, "--seed_everything", "true"]) == 0
+    first, second = re.findall(r"seed (\d+)\n", capsys.readouterr().out)
+    assert first != second
+    assert main([*words, "--seed_everything", "false"]) == 0
+    assert ", no seed\n" in capsys.readouterr().out

@@ -23,6 +23,7 @@ NO_NUMBER = json.dumps({"class_path": "EarlyStopping", "init_args": {"monitor": 
 FIT = ["fit", "--config", "deep_relu_xavier", "--trainer.accelerator", "cpu"]
 
 FIT_BATCHNORM = ["fit", "--config", "dropout_batchnorm", "--trainer.accelerator", "cpu"]
+BAGGING = ["fit", "--config", "bagging", "--trainer.accelerator", "cpu", "--data.num_train", "300"]
 TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").checkpoint)]
 
 
@@ -53,10 +54,21 @@ TRAINED = ["--config", "softmax", "--ckpt_path", str(zoo.model_info("softmax").c
             "trainer.callbacks: There is no class of the name Callbac: did you mean Callback?\n",
         ),
         ([*FIT, "--data.batch_size", "0"], "batch_size is 0, but a batch holds at least 1 image"),
-        ([*FIT_BATCHNORM, "--data.num_train", "201"], "The last batch of 201 images would be a single one"),
+        ([*FIT_BATCHNORM, "--data.num_train", "201"], "would be a single one, which has no variance for batch norm"),
+        ([*FIT_BATCHNORM, "--data.num_train", "201"], "set data.batch_size to 99"),
+        ([*FIT_BATCHNORM, "--data.num_train", "1"], "train on more images"),
+        (["test", "--config", "softmax", "--ckpt_path", "."], ". is a folder: name a checkpoint in it"),
+        ([*BAGGING, "--model.member_args.lr", "0.5"], "all members are trained by the ensemble: set model.lr"),
+        (
+            [*BAGGING, "--model.member_args.hidden_size", "3"],
+            "argument of MLP 'hidden_size': did you mean hidden_sizes?",
+        ),
+        (["figures", "saliency", "--picture", "x.png"], "--picture is for layers, and not for saliency"),
+        (["figures", "xor", "--model", "dropout"], "--model is for weights, layers, saliency, dead_units, confusion"),
+        (["figures", "weights", "--seeds", "5"], "and not for weights: leave it out"),
         (
             [*FIT_BATCHNORM, "--data.batch_size", "1", "--data.num_train", "10"],
-            "set data.batch_size to something else than 1",
+            "set data.batch_size to 2",
         ),
         ([*FIT, "--data.val_size", "60000"], "val_size is 60000"),
         ([*FIT, "--data.data_dir", "file/below"], "Cannot read file/below"),
@@ -182,7 +194,7 @@ def write_invalid_checkpoints() -> None:
     [
         ("deep_relu_xavier", "missing.ckpt", "There is no checkpoint missing.ckpt"),
         ("deep_relu_xavier", "https://example.com/a.ckpt", "is a URL"),
-        ("deep_relu_xavier", ".", "There is no checkpoint ."),
+        ("deep_relu_xavier", ".", ". is a folder"),
         ("deep_relu_xavier", "truncated.ckpt", "truncated.ckpt is damaged"),
         ("deep_relu_xavier", "noise.ckpt", "noise.ckpt is"),
         ("deep_relu_xavier", "empty.ckpt", "empty.ckpt is damaged"),

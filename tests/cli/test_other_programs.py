@@ -50,6 +50,13 @@ def test_classes_of_lightning_are_those_of_pytorch_lightning_and_are_recorded_as
         (["--seed", "1"], "did you mean --seed_everything?"),
         (["--config", "optimizer.yaml"], "set model.optimizer to its name"),
         (["--config", "scheduler.yaml"], "set model.lr_schedule to constant, cosine or one_cycle"),
+        (["--config", "epochs.yaml"], "no setting trainer.epochs in a config: did you mean trainer.max_epochs?"),
+        (["--config", "rate.yaml"], "no setting trainer.lr in a config: did you mean model.lr?"),
+        (["--config", "dropout.yaml"], "no setting dropout in a config: did you mean model.dropout?"),
+        (["--data.dropout", "0.1"], "MNISTDataModule has no argument 'dropout': did you mean model.dropout?"),
+        (["--config", "web.yaml"], "has a space in line 2 that is none of YAML's"),
+        (["--config", "wide.yaml"], "wide.yaml cannot be read as YAML: line 1 is no UTF-8; save it with that encoding"),
+        (["--config", "bell.yaml"], "bell.yaml cannot be read as YAML: line 2 has a control character; remove it"),
         (["--config", "flat.yaml"], "no setting batch_size in a config: did you mean data.batch_size?"),
         (["--config", "nested.yaml"], "nested.yaml has its settings below fit: move them to the top level"),
         (["--config", "trainer.yaml"], "trainer holds the Trainer's settings themselves"),
@@ -62,6 +69,12 @@ def test_habits_of_other_programs_are_answered_with_what_to_write(
     write("optimizer.yaml", {"optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.1}}})
     write("scheduler.yaml", {"lr_scheduler": {"class_path": "torch.optim.lr_scheduler.StepLR"}})
     write("flat.yaml", {"batch_size": 3})
+    write("epochs.yaml", {"trainer": {"epochs": 3}})
+    write("rate.yaml", {"trainer": {"lr": 0.1}})
+    write("dropout.yaml", {"dropout": 0.1})
+    Path("web.yaml").write_text("trainer:\n  \N{NO-BREAK SPACE}max_epochs: 1\n", encoding="utf-8")
+    Path("wide.yaml").write_text("trainer: {}\n", encoding="utf-16")
+    Path("bell.yaml").write_text("trainer:\n  max_epochs: 1\a\n", encoding="utf-8")
     write("nested.yaml", {"fit": {"model": {"class_path": "MLP"}}})
     write("trainer.yaml", {"trainer": {"class_path": "lightning.pytorch.Trainer", "init_args": {"max_epochs": 1}}})
     assert message in error_output(["fit", *FIT, *flags], capsys)

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.callbacks import EarlyStopping, TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 
 from zoo.data.loader import BatchChunk
@@ -18,6 +18,7 @@ from zoo.utils.console import is_interactive
 from zoo.utils.environment import device_name
 from zoo.utils.files import display_path
 from zoo.utils.printable import printable
+from zoo.utils.wording import counted
 
 
 class EpochProgressBar(TQDMProgressBar):
@@ -94,6 +95,13 @@ class EpochProgressBar(TQDMProgressBar):
         """Print the line of the last epoch."""
         super().on_train_end(*args)
         self._print_epoch(args[0])
+        for callback in args[0].early_stopping_callbacks:
+            if isinstance(callback, EarlyStopping) and callback.stopped_epoch and args[0].is_global_zero:
+                best = float(callback.best_score)
+                reason = (
+                    f"{callback.monitor} is not better than {best:.4f} after {counted(callback.wait_count, 'check')}"
+                )
+                Tqdm.write(f"Stopped early: {reason}", file=sys.stdout)
 
     def on_exception(self, *_: Any) -> None:
         """Remove the bar of a training that breaks off, so that what is printed next has a line of its own."""
@@ -159,7 +167,8 @@ class StartMessage(Callback):
         device = device_name(trainer.strategy.root_device)
         if trainer.world_size > 1:
             device = f"{trainer.world_size} × {device}"
-        print(f"{printable(self.name)}: {parameters:,} parameters, training on {device}, seed {self.seed}", flush=True)
+        seed = "no seed" if self.seed is False else f"seed {self.seed}"
+        print(f"{printable(self.name)}: {parameters:,} parameters, training on {device}, {seed}", flush=True)
         if self.checkpoint is not None:
             epoch, step = self.checkpoint.content["epoch"] + 1, self.checkpoint.content["global_step"]
             print(f"Going on from {display_path(self.checkpoint.path)} (epoch {epoch}, step {step:,})", flush=True)

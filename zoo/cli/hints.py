@@ -11,6 +11,7 @@ from pytorch_lightning import Trainer
 
 from zoo.data.mnist import MNISTDataModule
 from zoo.models.classifier import Classifier
+from zoo.models.mlp import MLP
 from zoo.utils.class_paths import parameters_of
 from zoo.utils.errors import UsageError
 
@@ -61,6 +62,19 @@ def check_no_bare_words(verb: str, arguments: Sequence[str]) -> None:
     raise UsageError(f"A config is named with its flag: `zoo {verb} --config {word}`.")
 
 
+def exact_place_of(name: str) -> str | None:
+    """Return the place of a setting of this name, or of one that other programs call so; None if there is none."""
+    return _SYNONYMS.get(name) or _by_last_part().get(name)
+
+
+def _by_last_part() -> dict[str, str]:
+    by_last_part = {each: f"trainer.{each}" for each in parameters_of(Trainer) if each != "self"}
+    by_last_part |= {each: f"data.{each}" for each in parameters_of(MNISTDataModule)}
+    for cls in (MLP, Classifier):
+        by_last_part |= {each: f"model.{each}" for each in parameters_of(cls)}
+    return by_last_part
+
+
 def place_of(name: str, known: Iterable[str]) -> str | None:
     """Return the place of a setting, for example ``trainer.max_epochs`` for ``epochs``, or None.
 
@@ -69,10 +83,9 @@ def place_of(name: str, known: Iterable[str]) -> str | None:
         known: The names of all flags, without ``--``.
     """
     name = re.sub("-", "_", name)
-    by_last_part = {each: f"trainer.{each}" for each in parameters_of(Trainer) if each != "self"}
-    by_last_part |= {each: f"data.{each}" for each in parameters_of(MNISTDataModule)}
-    by_last_part |= {each: f"model.{each}" for each in parameters_of(Classifier)}
-    known = sorted({*known, *by_last_part.values()})
-    found = _SYNONYMS.get(name) or by_last_part.get(name) or (name if name in known else None)
+    known = sorted({*known, *_by_last_part().values()})
+    found = exact_place_of(name) or (name if name in known else None)
+    if not found and name.partition(".")[0] in ("model", "data", "trainer"):
+        found = exact_place_of(name.rpartition(".")[2])
     beginnings = [each for each in known if each.startswith(name)]
     return found or next(iter(beginnings or difflib.get_close_matches(name, known, n=1, cutoff=0.6)), None)

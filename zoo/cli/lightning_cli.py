@@ -25,7 +25,7 @@ from zoo.cli.resume_checks import check_restorable, check_same_config, read_name
 from zoo.cli.run_folder import FitRun, RunConfig, print_checkpoint
 from zoo.cli.signals import raise_if_received
 from zoo.cli.trackers import end_trackers
-from zoo.cli.trainer_checks import check_seed_everything, complete_settings, use_double_precision
+from zoo.cli.trainer_checks import check_seed_everything, complete_settings, draw_seed, use_double_precision
 from zoo.data.base import ImageDataModule
 from zoo.layers.sync_batchnorm import SyncBatchNormAnywhere
 from zoo.models import Classifier, ZooModule
@@ -127,7 +127,7 @@ class ZooCLI(LightningCLI):
         self._drew_seed = seed is True
         if seed is not False:
             self.config[self.subcommand]["seed_everything"] = seed_everything(
-                None if seed is True else seed, workers=True, verbose=False
+                draw_seed() if seed is True else seed, workers=True, verbose=False
             )
 
     def _parse_ckpt_path(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from pytorch_lightning.cli import LightningArgumentParser
 
 from zoo.cli.arguments import did_you_mean
-from zoo.cli.hints import own_optimizer, place_of
+from zoo.cli.hints import exact_place_of, own_optimizer, place_of
 from zoo.cli.sub_configs import checked_reading
 from zoo.cli.value_types import whole_numbers_kept
 from zoo.utils.class_paths import import_class, parameters_of, where_it_was_looked_for
@@ -135,7 +135,11 @@ def one_sentence(message: str) -> str:
     if option := re.search(r"Option '(\w+)' is not accepted", text):
         names = _argument_names(class_path)
         handed_on = "; let its __init__ take **training and hand them on by super().__init__(**training)."
-        hint = handed_on if option[1] in names else did_you_mean(option[1], names, ".")
+        place = exact_place_of(option[1])
+        if place and place.rpartition(".")[2] not in names:  # of another part of the config
+            hint = f": did you mean {place}?"
+        else:
+            hint = handed_on if option[1] in names else did_you_mean(option[1], names, ".")
         text = f"{class_path.rpartition('.')[2]} has no argument {option[1]!r}{hint}"
     return text[:500] or message
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from datetime import timedelta
 from typing import Any
 
@@ -101,6 +102,19 @@ def check_seed_everything(seed: int | bool | None) -> int | bool:
     if not isinstance(seed, bool) and not 0 <= seed < 2**32:
         raise UsageError(f"seed_everything is {seed}, but a seed is 0 to {2**32 - 1}.")
     return seed
+
+
+def draw_seed() -> int:
+    """Return a seed at random, the same on all processes that Lightning starts: Lightning's own default is 0.
+
+    Raises:
+        UsageError: Another program started the processes, each of which would draw its own.
+    """
+    if os.environ.get("LOCAL_RANK", "0") != "0" and (drawn := os.environ.get("PL_GLOBAL_SEED")):
+        return int(drawn)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("seed_everything is true, and each process would draw a seed of its own: give a number.")
+    return secrets.randbelow(2**32)
 
 
 def use_double_precision(trainer: Any, model: Any) -> None:

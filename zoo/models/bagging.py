@@ -19,7 +19,7 @@ from zoo.metrics.calibration import CALIBRATION_BINS
 from zoo.metrics.ensemble import EnsembleTotals, log_mean_probability
 from zoo.models.bootstraps import BootstrapSampler, draw_bootstraps, fingerprint, out_of_bag_counts
 from zoo.models.classifier import Classifier
-from zoo.models.lookup import find_classifier, make_member
+from zoo.models.lookup import check_no_training_arguments, find_classifier, make_member
 from zoo.training.steps import Batch, LossAndMetrics
 from zoo.utils.console import print_rank_zero
 from zoo.utils.errors import UsageError
@@ -159,14 +159,13 @@ class BaggedEnsemble(Classifier):
         """Draw the bootstraps.
 
         Raises:
-            UsageError: The batches do not contain the images' indices, or batch norm would be synchronized.
+            UsageError: Batches have no indices of images, batch norm is synchronized, or a member's setting is ignored.
         """
+        check_no_training_arguments(self._member_class, self.hparams["member_args"] or {})
         super().on_train_start()
         synchronized = getattr(self.trainer.strategy, "_layer_sync", None) is not None
         if self._names[1] and synchronized and self.trainer.world_size > 1:
-            raise UsageError(
-                "Batch norm in an ensemble takes each device's own share: set trainer.sync_batchnorm false."
-            )
+            raise UsageError("Batch norm in an ensemble takes each device's share: set trainer.sync_batchnorm false.")
         if not self.hparams["bootstrap"]:
             return
         dataset = getattr(self.trainer.train_dataloader, "dataset", None)

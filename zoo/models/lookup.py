@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.models.classifier import Classifier
-from zoo.utils.class_paths import class_path_of, import_class, where_it_was_looked_for
+from zoo.utils.class_paths import class_path_of, default_arguments, import_class, parameters_of, where_it_was_looked_for
 from zoo.utils.errors import UsageError, unknown_name
 from zoo.utils.local_modules import is_retired
 
@@ -62,10 +62,30 @@ def make_member(cls: type[Classifier], member_args: Mapping[str, Any], num_class
         )
     if num_classes != 10:
         arguments["num_classes"] = num_classes
+    known = parameters_of(cls)
+    for name in arguments:
+        if name not in known:
+            raise UsageError(f"member_args: {unknown_name(f'argument of {cls.__name__}', name, known)}")
     try:
         return cls(**arguments)
     except TypeError as error:
         raise UsageError(f"member_args do not suit {cls.__name__}: {error}.") from error
+
+
+def check_no_training_arguments(cls: type[Classifier], member_args: Mapping[str, Any]) -> None:
+    """Check that an ensemble's members are given nothing about their training, which is the ensemble's.
+
+    Raises:
+        UsageError: They are, and it would have no effect.
+    """
+    defaults = default_arguments(Classifier)
+    ignored = [
+        name for name in cls.training_arguments if name in member_args and member_args[name] != defaults.get(name)
+    ]
+    if ignored:
+        raise UsageError(
+            f"member_args have {ignored[0]}, but all members are trained by the ensemble: set model.{ignored[0]}."
+        )
 
 
 def import_member_class(class_path: str) -> None:

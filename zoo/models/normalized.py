@@ -12,6 +12,7 @@ from zoo.data.loader import BatchLoader
 from zoo.models.counting import CountingModule
 from zoo.training.batch_norm import batch_norms, refit_batch_norm
 from zoo.utils.errors import UsageError
+from zoo.utils.wording import counted
 
 
 class NormalizedModule(CountingModule, ABC):
@@ -42,9 +43,15 @@ class NormalizedModule(CountingModule, ABC):
         size, images = loader.batch_size or 1, len(loader.sampler)  # type: ignore[arg-type]
         cut_short = self.trainer.num_training_batches < len(loader)
         if size == 1 or (images % size == 1 and not cut_short):
+            fitting = [each for each in range(2, images + 1) if images % each != 1]
+            remedy = (
+                f"set data.batch_size to {min(fitting, key=lambda each: abs(each - size))}"
+                if images > 1
+                else "train on more images"
+            )
             raise UsageError(
-                f"The last batch of {images} images would be a single one, which has no variance for batch norm: "
-                f"set data.batch_size to something else than {size}."
+                f"The last batch of {counted(images, 'image')} would be a single one, which has no variance for batch "
+                f"norm: {remedy}."
             )
 
     def on_validation_start(self) -> None:

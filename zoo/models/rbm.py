@@ -25,6 +25,7 @@ from zoo.training.schedules import check_schedule, with_schedule
 from zoo.training.steps import Batch, LossAndMetrics, Step
 from zoo.utils.autocast import full_precision
 from zoo.utils.checks import check_counts, check_fractions, check_not_negative, check_positive
+from zoo.utils.console import print_rank_zero
 
 
 class RBM(ZooModule):
@@ -171,6 +172,7 @@ class RBM(ZooModule):
         self.test_free_energies.reset()
         loaders: Any = self.trainer.test_dataloaders
         images = next(images_of(loaders.dataset)).to(self.device, self.parameter_dtype)
+        print_rank_zero("Estimating the log-likelihood takes a minute or two on a CPU.")
         # Only process rank 0 estimates the likelihood: all processes would compute the same.
         is_rank_zero = self.trainer.is_global_zero
         likelihood = self.trainer.strategy.broadcast(

@@ -96,6 +96,8 @@ def canonical_archive(records: Mapping[str, Record]) -> bytes:
 
 
 def _read_regular_file(path: Path) -> bytes:
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a checkpoint in it, as in checkpoints/last.ckpt.")
     if not path.is_file():
         raise UsageError(f"There is no checkpoint {path}: check the path, or train one with `zoo fit`.")
     # Without O_NONBLOCK, opening would wait if a pipe had taken the file's place in the meantime.

@@ -50,7 +50,13 @@ def read_yaml_text(path: Path) -> str:
     try:
         text = content.decode("utf-8-sig")
         check_yaml(text)
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise _unreadable(path, f"line {line} is no UTF-8; save it with that encoding") from error
+    except yaml.reader.ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        raise _unreadable(path, f"line {line} has a control character; remove it") from error
+    except yaml.YAMLError as error:
         raise _unreadable(path, str(error)) from error
     return text
 

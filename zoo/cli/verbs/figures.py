@@ -12,6 +12,16 @@ from zoo.pretrained.sources import check_source
 from zoo.utils.denormals import flush_denormals
 from zoo.utils.errors import UsageError, unknown_name
 
+TAKEN_BY = {
+    "model": ("weights", "layers", "saliency", "dead_units", "confusion"),
+    "picture": ("layers",),
+    "run": ("curves",),
+    "checkpoint": ("rbm",),
+    "seed": tuple(name for name, figure in FIGURES.items() if figure.seeds == 1),
+    "seeds": tuple(name for name, figure in FIGURES.items() if figure.seeds > 1),
+}
+"""The figures that take a flag."""
+
 
 def run(verb: str, arguments: list[str]) -> int:
     """Draw the figures and return the exit status."""
@@ -25,6 +35,7 @@ def run(verb: str, arguments: list[str]) -> int:
     if options.seeds is not None and not 1 <= options.seeds <= 100:
         raise UsageError(f"--seeds is {options.seeds}, but it must be 1 to 100.")
 
+    _check_flags(options, names)
     check_source(options.model)  # report a misspelled name before the slow imports
 
     from zoo.figures.writing import FigureWriter
@@ -43,6 +54,18 @@ def run(verb: str, arguments: list[str]) -> int:
             FigureOptions(options.model, options.picture, options.run, options.checkpoint),
         )
     return 0
+
+
+def _check_flags(options: argparse.Namespace, names: list[str]) -> None:
+    """Check that each flag is one that a figure takes.
+
+    Raises:
+        UsageError: None of the figures takes it.
+    """
+    defaults = _parser()
+    for flag, figures in TAKEN_BY.items():
+        if getattr(options, flag) != defaults.get_default(flag) and not set(names) & set(figures):
+            raise UsageError(f"--{flag} is for {', '.join(figures)}, and not for {', '.join(names)}: leave it out.")
 
 
 def _command(name: str, options: argparse.Namespace) -> str:
@@ -65,7 +88,9 @@ def _parser() -> ShortErrorParser:
     )
     parser.add_argument("names", nargs="+", metavar="NAME", help="which pictures, or all")
     parser.add_argument("--output_dir", type=Path, default=Path("figures"), help="folder for the files")
-    parser.add_argument("--seeds", type=int, metavar="N", help="train each setting with seeds 0 to N−1 (default: 3)")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help="train each setting with seeds 0 to N−1 (default: 3; dropout: 10)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="for xor and rbm: of all that is random (default: 0)")
     parser.add_argument(
         "--model",

@@ -162,6 +162,11 @@ def _check_mapping(config: str, mapping: yaml.MappingNode) -> None:
             )
         if not isinstance(key, yaml.ScalarNode) or key.tag.endswith(":merge"):
             continue
+        if any(each.isspace() and each != " " for each in key.value):
+            raise UsageError(
+                f"The config {config} has a space in line {line} that is none of YAML's, as in text from a web page: "
+                "write it with the space bar."
+            )
         if key.value in seen:
             raise UsageError(f"The config {config} has {key.value} again in line {line}: keep one of them.")
         seen.add(key.value)
