@@ -13,6 +13,8 @@ import pytest
 
 from tests.helpers import SOURCE
 from zoo.cli import main
+from zoo.cli.trainer_checks import draw_seed
+from zoo.utils.errors import UsageError
 
 FIT = ["fit", "--config", "softmax", "--trainer.accelerator", "cpu", "--data.val_size", "100"]
 
@@ -84,3 +86,13 @@ def test_a_seed_is_drawn_or_none_is_set(capsys: pytest.CaptureFixture[str]) -> N
     assert first != second
     assert main([*words, "--seed_everything", "false"]) == 0
     assert ", no seed\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("variable", ["WORLD_SIZE", "SLURM_NTASKS"])
+def test_processes_that_another_program_started_draw_no_seeds(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "2")
+    with pytest.raises(UsageError, match="each process would draw a seed of its own: give a number"):
+        draw_seed()
+    monkeypatch.setenv("LOCAL_RANK", "1")  # as Lightning starts them, after rank 0 has drawn
+    monkeypatch.setenv("PL_GLOBAL_SEED", "7")
+    assert draw_seed() == 7

@@ -112,7 +112,7 @@ def draw_seed() -> int:
     """
     if os.environ.get("LOCAL_RANK", "0") != "0" and (drawn := os.environ.get("PL_GLOBAL_SEED")):
         return int(drawn)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if any(int(os.environ.get(name) or 1) > 1 for name in ("WORLD_SIZE", "SLURM_NTASKS")):
         raise UsageError("seed_everything is true, and each process would draw a seed of its own: give a number.")
     return secrets.randbelow(2**32)
 
