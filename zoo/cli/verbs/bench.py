@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.cli.arguments import ShortErrorParser
+from zoo.cli.signals import raise_if_received
 from zoo.pretrained.registry import model_info
 from zoo.utils.errors import UsageError
 from zoo.utils.wording import install_extra
@@ -74,6 +75,7 @@ def run(verb: str, arguments: list[str]) -> int:
     if not options.json:
         print("\n".join(_header_lines(header)), flush=True)
     for name, config in configs.items():
+        raise_if_received()
         fit_arguments = ["--trainer.accelerator", options.accelerator, "--trainer.devices", "1"]
         fit_arguments += ["--trainer.precision", options.precision] if options.precision else []
         if options.num_members and name == "bagging":
@@ -153,6 +155,7 @@ def measure_runs(config: Path, full_runs: int, fit_arguments: Sequence[str] = ()
             usage: dict[str, list[Any]] = {program: [] for program in programs}
             for seed in range(repetitions):
                 for program, command in programs.items():
+                    raise_if_received()
                     metrics = Path(folder, f"{name}-{program}-{seed}.json")
                     own = ["--seed_everything"] if program == "zoo" else ["--metrics", str(metrics), "--seed"]
                     run = run_program([*command, *own, str(seed)], {METRICS_FILE_VARIABLE: str(metrics)})

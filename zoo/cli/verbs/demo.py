@@ -6,6 +6,7 @@ import sys
 import warnings
 
 from zoo.cli.arguments import ShortErrorParser
+from zoo.cli.signals import raise_if_received
 from zoo.pretrained.registry import list_models
 from zoo.pretrained.sources import check_source, is_checkpoint, on_hub
 from zoo.utils.denormals import flush_denormals
@@ -80,5 +81,6 @@ def run(verb: str, arguments: list[str]) -> int:
         print("Loading the networks …", file=sys.stderr, flush=True)
         limits = Limits()
         application = make_application(Predictor(members, own), hosts, limits)
+        raise_if_received()
         Server(application, limits, announce).run([listener])
     return 0

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from zoo.cli.arguments import ShortErrorParser
+from zoo.cli.signals import raise_if_received
 from zoo.figures.catalogue import FIGURES, FigureOptions
 from zoo.pretrained.sources import check_source
 from zoo.utils.denormals import flush_denormals
@@ -46,6 +47,7 @@ def run(verb: str, arguments: list[str]) -> int:
     for name in names:
         FigureWriter(options.output_dir, "", ()).check(FIGURES[name].files or (name,))
     for name in names:
+        raise_if_received()
         figure = FIGURES[name]
         count = options.seeds or figure.seeds
         seeds = [options.seed] if figure.seeds == 1 else list(range(count if figure.seeds else 0))
