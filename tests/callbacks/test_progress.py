@@ -74,7 +74,7 @@ def test_a_training_that_stops_early_says_why(capsys: pytest.CaptureFixture[str]
     stopping += ["--trainer.callbacks.min_delta", "1"]
     words = ["--config", "softmax", "--data.num_train", "200", "--data.val_size", "200", "--trainer.accelerator", "cpu"]
     assert main(["fit", *words, *stopping]) == 0
-    assert re.search(r"Stopped early: val_loss is not better than \d+\.\d{4} after 1 check\n", capsys.readouterr().out)
+    assert re.search(r"Stopped early: Monitored metric val_loss .*\. Best score: \d+\.\d+\.\n", capsys.readouterr().out)
 
 
 def test_a_seed_is_drawn_or_none_is_set(capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,6 +79,7 @@ def test_a_signal_that_a_library_swallows_ends_the_command_before_its_long_work(
         return ["1"] if "bench" in place else 1
 
     monkeypatch.setattr(place, swallow)
+    monkeypatch.setattr("zoo.cli.verbs.bench.measure_epochs", lambda *_: Path("logs").mkdir())
     assert main(arguments) == 130
     assert capsys.readouterr().err.endswith("zoo: interrupted\n")
     assert not Path(folder).exists()

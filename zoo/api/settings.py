@@ -83,7 +83,7 @@ def _text(name: str, value: Any) -> str:
         return os.fspath(value)
     try:
         return json.dumps(value, default=plain)
+    except UsageError:
+        raise
     except (TypeError, ValueError) as error:
-        if isinstance(error, UsageError):
-            raise
         raise UsageError(f"{name} is {value!r}, which a config cannot have: {error}.") from error

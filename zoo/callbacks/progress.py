@@ -18,7 +18,6 @@ from zoo.utils.console import is_interactive
 from zoo.utils.environment import device_name
 from zoo.utils.files import display_path
 from zoo.utils.printable import printable
-from zoo.utils.wording import counted
 
 
 class EpochProgressBar(TQDMProgressBar):
@@ -96,12 +95,9 @@ class EpochProgressBar(TQDMProgressBar):
         super().on_train_end(*args)
         self._print_epoch(args[0])
         for callback in args[0].early_stopping_callbacks:
-            if isinstance(callback, EarlyStopping) and callback.stopped_epoch and args[0].is_global_zero:
-                best = float(callback.best_score)
-                reason = (
-                    f"{callback.monitor} is not better than {best:.4f} after {counted(callback.wait_count, 'check')}"
-                )
-                Tqdm.write(f"Stopped early: {reason}", file=sys.stdout)
+            reason = callback.stopping_reason_message if isinstance(callback, EarlyStopping) else None
+            if reason and args[0].is_global_zero:
+                Tqdm.write(f"Stopped early: {reason.partition(' Signaling')[0]}", file=sys.stdout)
 
     def on_exception(self, *_: Any) -> None:
         """Remove the bar of a training that breaks off, so that what is printed next has a line of its own."""

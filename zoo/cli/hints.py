@@ -10,7 +10,6 @@ from pathlib import Path
 from pytorch_lightning import Trainer
 
 from zoo.data.mnist import MNISTDataModule
-from zoo.models.classifier import Classifier
 from zoo.models.mlp import MLP
 from zoo.utils.class_paths import parameters_of
 from zoo.utils.errors import UsageError
@@ -70,9 +69,7 @@ def exact_place_of(name: str) -> str | None:
 def _by_last_part() -> dict[str, str]:
     by_last_part = {each: f"trainer.{each}" for each in parameters_of(Trainer) if each != "self"}
     by_last_part |= {each: f"data.{each}" for each in parameters_of(MNISTDataModule)}
-    for cls in (MLP, Classifier):
-        by_last_part |= {each: f"model.{each}" for each in parameters_of(cls)}
-    return by_last_part
+    return by_last_part | {each: f"model.{each}" for each in parameters_of(MLP)}
 
 
 def place_of(name: str, known: Iterable[str]) -> str | None:

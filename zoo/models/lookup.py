@@ -62,13 +62,14 @@ def make_member(cls: type[Classifier], member_args: Mapping[str, Any], num_class
         )
     if num_classes != 10:
         arguments["num_classes"] = num_classes
-    known = parameters_of(cls)
-    for name in arguments:
-        if name not in known:
-            raise UsageError(f"member_args: {unknown_name(f'argument of {cls.__name__}', name, known)}")
     try:
         return cls(**arguments)
     except TypeError as error:
+        known = parameters_of(cls)
+        if unknown := [name for name in arguments if name not in known]:
+            raise UsageError(
+                f"member_args: {unknown_name(f'argument of {cls.__name__}', unknown[0], known)}"
+            ) from error
         raise UsageError(f"member_args do not suit {cls.__name__}: {error}.") from error
 
 

@@ -172,7 +172,7 @@ class RBM(ZooModule):
         self.test_free_energies.reset()
         loaders: Any = self.trainer.test_dataloaders
         images = next(images_of(loaders.dataset)).to(self.device, self.parameter_dtype)
-        print_rank_zero("Estimating the log-likelihood takes a minute or two on a CPU.")
+        print_rank_zero("Estimating the log-likelihood of the test images, which takes a while on a CPU …")
         # Only process rank 0 estimates the likelihood: all processes would compute the same.
         is_rank_zero = self.trainer.is_global_zero
         likelihood = self.trainer.strategy.broadcast(

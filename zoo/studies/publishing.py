@@ -9,7 +9,7 @@ from zoo.pretrained.loading import published_entry
 from zoo.pretrained.publishing import publish_runs
 from zoo.pretrained.registry import model_info
 from zoo.pretrained.run_tables import ERROR_METRICS, LIKELIHOOD_METRICS, PublishedRun
-from zoo.studies.recipe_runs import check_recipe
+from zoo.studies.recipe_runs import check_recipe, is_count
 from zoo.studies.trial import Trial, read_trials
 from zoo.utils.errors import UsageError
 
@@ -43,9 +43,8 @@ def _published_run(folder: Path, trial: Trial, names: tuple[str, ...]) -> Publis
     missing = [name for name in names if name not in found or (name == "test_errors" and found[name] is None)]
     if missing:
         raise UsageError(f"Trial {trial.number} of {folder} has no {missing[0]}: `zoo study NAME --report` says more.")
-    images = trial.test_images or 0
-    is_possible = trial.test_errors is None or 0 <= trial.test_errors <= images
-    if not is_possible or not 0 <= (trial.val_accuracy or 0) <= 1:
+    has_errors = trial.test_errors is None or is_count(trial, trial.test_images or 0)
+    if not has_errors or not 0 <= (trial.val_accuracy or 0) <= 1:
         raise UsageError(f"Trial {trial.number} of {folder} has impossible metrics: its table is damaged.")
     metrics = {name: None if (value := found[name]) is None else _rounded(name, value) for name in names}
     return PublishedRun(trial.seed, metrics, round(trial.seconds, 1), dict(trial.machine), dict(trial.versions))

@@ -103,7 +103,7 @@ def study_runs(folder: Path) -> RecipeRuns:
         raise UsageError(f"No run in {folder} has a result: `zoo study NAME --report` says why.")
     images = {trial.test_images for trial in ended}
     (first, *others) = images
-    if others or not isinstance(first, int) or not all(_is_count(trial, first) for trial in ended):
+    if others or not isinstance(first, int) or not all(is_count(trial, first) for trial in ended):
         raise UsageError(
             f"{folder} has no numbers of errors on one test set: `zoo study NAME --report` writes it anew."
         )
@@ -123,7 +123,8 @@ def study_runs(folder: Path) -> RecipeRuns:
     )
 
 
-def _is_count(trial: Trial, images: int) -> bool:
+def is_count(trial: Trial, images: int) -> bool:
+    """Return whether a trial has a number of errors that is possible on so many test images."""
     errors: Any = trial.test_errors
     return isinstance(errors, int) and not isinstance(errors, bool) and 0 <= errors <= images
 
